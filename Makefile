@@ -1,0 +1,25 @@
+# Two commands do everything: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test
+setup: .venv/.ready
+
+# torch comes first and pinned, so that no later package pulls another build of it. torchvision is
+# installed without its dependencies for the same reason.
+.venv/.ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1,<26"
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	touch $@
+
+demo: setup
+	$(BIN)/padless demo --out padless-demo
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2

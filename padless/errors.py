@@ -1,0 +1,54 @@
+"""Every failure that padless reports on purpose.
+
+PadlessError                exit code 1
+├── TraceError              the model does not run, or cannot be recorded
+├── EquivalenceError        a cut model differs from the masked original
+├── OracleError             a compiler or simulator failed to answer
+└── UsageError              exit code 2: the request cannot be met as it stands
+    └── InfeasibleError     no allowed cut meets the budget; carries the least reachable cost
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PadlessError(Exception):
+    """A failure with a message for people: what was given, what was expected, what to try."""
+
+    exit_code = 1
+
+
+class TraceError(PadlessError):
+    """The model failed on the example input."""
+
+
+class EquivalenceError(PadlessError):
+    """The cut model and the masked original disagree; the cut is refused."""
+
+
+class OracleError(PadlessError):
+    """A compiler or simulator crashed or refused a network."""
+
+
+class UsageError(PadlessError):
+    """The arguments do not fit together; nothing was done."""
+
+    exit_code = 2
+
+
+class InfeasibleError(UsageError):
+    """The budget lies below what the narrowest allowed network costs."""
+
+
+def suggest(given: str, known: Iterable[str]) -> str:
+    """A sentence naming the known names nearest to `given`, or all of them when they are few."""
+    names = list(known)
+    near = get_close_matches(given, names, n=3, cutoff=0.5)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"Known: {', '.join(names)}." if len(names) <= 12 else ""
+
+
+def missing_extra(package: str, extra: str, need: str) -> UsageError:
+    """The error for an optional dependency that is not installed."""
+    return UsageError(f"{need} needs the package {package}. Install it with: pip install 'padless[{extra}]'")

@@ -1,0 +1,150 @@
+"""From a recording to a graph: run the rules, number the channels, gather those that are cut together."""
+
+from collections import Counter
+from typing import cast
+
+import numpy as np
+from torch import Tensor, nn
+
+from padless.graph.channels import Call, Channels, Ids
+from padless.graph.record import Recording, record
+from padless.graph.rules import apply_rule
+from padless.graph.structure import FIXED, ChannelGroup, Graph, Kind, Layer, Member, ParameterAxis, Side
+
+
+def trace(model: nn.Module, *example: Tensor) -> Graph:
+    """The layers of `model`, its channels, and the groups of channels that must be cut together.
+
+    `example` holds the inputs of one run; only their shapes count, and nothing is computed. The model is only read: its
+    training mode, its parameters and their gradients stay as they are. The outputs' channels are pinned.
+
+    Raises TraceError when the forward fails on these shapes.
+    """
+    recording = record(model, *example)
+    channels = Channels(recording)
+    for op in recording.ops:
+        apply_rule(op, channels)
+    for value in recording.outputs:
+        channels.pin_value(value, "output of the network")
+    return _assemble(channels, tuple(tuple(t.shape) for t in example))
+
+
+def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:
+    label, reasons = channels.classes()
+    produced = np.concatenate([c.outputs for c in channels.calls if c.outputs is not None] or [np.empty(0, np.int64)])
+    # The classes that some layer produces, in the order in which they first appear.
+    firsts = np.unique(label[produced], return_index=True)[1]
+    classes = label[produced][np.sort(firsts)]
+
+    def places(ids: Ids | None, size: int) -> Ids:
+        """Positions in `classes` (FIXED where there is none)."""
+        return np.full(size, FIXED) if ids is None else position[label[ids]]
+
+    position = np.full(label.max(initial=-1) + 1, FIXED)
+    position[classes] = np.arange(len(classes))
+    sides = [
+        (places(c.inputs, _width(c, channels.recording, "in")), places(c.outputs, _width(c, channels.recording, "out")))
+        for c in channels.calls
+    ]
+    leaves = [
+        (channels.recording.values[v].name, f.shape.index(f.size), position[label[f.reshape(-1)]])
+        for v, fields in channels.leaves.items()
+        for f in fields
+    ]
+    cut = _partition(
+        [reasons[c] for c in classes], [p for pair in sides for p in pair] + [p for _, _, p in leaves]
+    )
+    # Number the channels group by group: `number` maps a position in `classes` (and FIXED, the last entry) to a channel.
+    number = np.append(np.empty(len(classes), np.int64), FIXED)
+    number[np.concatenate(cut or [np.empty(0, np.int64)])] = np.arange(len(classes))
+    layers = _layers(channels, [(number[i], number[o]) for i, o in sides], example_shapes)
+    axes = tuple(
+        ParameterAxis(parameter=name, axis=axis, channels=number[p]) for name, axis, p in leaves if (p != FIXED).any()
+    )
+    groups = _groups(cut, [reasons[classes[members[0]]] for members in cut], layers)
+    return Graph(layers=layers, groups=groups, axes=axes, example_shapes=example_shapes, recording=channels.recording)
+
+
+def _partition(reasons: list[str | None], axes: list[Ids]) -> list[Ids]:
+    """Sets of channels that fill the same number of positions on every axis and stay for the same reason."""
+    order = {reason: -1 - i for i, reason in enumerate(dict.fromkeys(reasons))}
+    labels = np.array([order[reason] for reason in reasons], dtype=np.int64)
+    fresh = 0
+    for places in axes:
+        touched, counts = np.unique(places[places != FIXED], return_counts=True)
+        if len(touched):
+            key = (labels[touched] + len(reasons)) * (counts.max() + 1) + counts  # labels go down to -len(reasons)
+            _, refined = np.unique(key, return_inverse=True)
+            labels[touched] = fresh + refined
+            fresh += int(refined.max()) + 1
+    parts = [np.flatnonzero(labels == value) for value in dict.fromkeys(labels.tolist())]
+    return sorted(parts, key=lambda p: int(p[0]))
+
+
+def _width(call: Call, recording: Recording, side: Side) -> int:
+    """Channels on one side of a call."""
+    if side == "out":
+        return recording.shape(call.op.outputs[0])[1]
+    x = call.op.args[0] if call.op.name == "aten.convolution" else call.op.args[-2]
+    return recording.shape(x.value)[1]
+
+
+def _layers(
+    channels: Channels, sides: list[tuple[Ids, Ids]], example_shapes: tuple[tuple[int, ...], ...]
+) -> tuple[Layer, ...]:
+    seen: Counter[str] = Counter()
+    layers = []
+    for call, (inputs, outputs) in zip(channels.calls, sides, strict=True):
+        weight = channels.recording.values[call.weight].name or call.op.module or call.op.name
+        path = weight.removesuffix(".weight")
+        seen[path] += 1
+        name = path if seen[path] == 1 else f"{path}@{seen[path]}"
+        for array in (inputs, outputs):
+            array.setflags(write=False)
+        batch = example_shapes[0][0] if example_shapes and example_shapes[0] else 1
+        layers.append(_layer(name, weight, call, channels.recording, inputs, outputs, batch))
+    return tuple(layers)
+
+
+def _layer(
+    name: str, weight: str, call: Call, recording: Recording, inputs: Ids, outputs: Ids, batch: int
+) -> Layer:
+    args, out = call.op.args, recording.shape(call.op.outputs[0])
+    if call.op.name == "aten.convolution":
+        kind: Kind = "conv" if call.groups == 1 else "depthwise" if call.groups == len(inputs) else "grouped"
+        kernel, in_hw, out_hw = recording.shape(args[1].value)[2:], recording.shape(args[0].value)[2:], out[2:]
+        stride, dilation = args[3], args[5]
+    else:
+        rows = max(1, out[0] // batch)
+        kind, kernel, in_hw, out_hw, stride, dilation = "linear", (1, 1), (rows, 1), (rows, 1), (1, 1), (1, 1)
+    return Layer(
+        name=name, weight=weight, kind=kind, c_in=len(inputs), c_out=len(outputs), groups=call.groups,
+        kernel=_pair(kernel), stride=_pair(stride), dilation=_pair(dilation), in_hw=_pair(in_hw), out_hw=_pair(out_hw),
+        inputs=inputs, outputs=outputs,
+    )  # fmt: skip
+
+
+def _pair(sizes: tuple[int, ...] | list[int]) -> tuple[int, int]:
+    """Rows and columns; one-dimensional layers have one row."""
+    return cast(tuple[int, int], tuple([1, *sizes][-2:]))
+
+
+def _groups(cut: list[Ids], reasons: list[str | None], layers: tuple[Layer, ...]) -> tuple[ChannelGroup, ...]:
+    starts = np.cumsum([0] + [len(c) for c in cut])
+    members: list[list[Member]] = [[] for _ in cut]
+    sides: tuple[Side, Side] = ("in", "out")
+    for layer in layers:
+        for side in sides:
+            places = layer.inputs if side == "in" else layer.outputs
+            found, counts = np.unique(places[places != FIXED], return_counts=True)
+            owner, first = np.unique(np.searchsorted(starts, found, side="right") - 1, return_index=True)
+            for g, i in zip(owner.tolist(), first.tolist(), strict=True):
+                members[g].append(Member(layer=layer.name, side=side, repeats=int(counts[i])))
+    names: Counter[str] = Counter()
+    groups = []
+    for channels, start, mine, pinned in zip(cut, starts.tolist(), members, reasons, strict=False):
+        name = next(m.layer for m in mine if m.side == "out")
+        names[name] += 1
+        id = name if names[name] == 1 else f"{name}/{names[name]}"
+        groups.append(ChannelGroup(id=id, width=len(channels), first=start, members=tuple(mine), pinned=pinned))
+    return tuple(groups)

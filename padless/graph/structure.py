@@ -1,0 +1,101 @@
+"""What a network looks like to a channel pruner: layers, channels, and the groups that are cut together.
+
+A *channel* is an equivalence class of positions: output row 5 of a convolution, entry 5 of the batch norm behind it and
+input column 5 of every consumer are one channel, and they stay or go together. Channels are numbered so that each
+group is a contiguous range; arrays of channel numbers use `FIXED` where a position belongs to no channel of the
+network's own (the image's colours, for one).
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from padless.graph.record import Recording
+
+FIXED = -1
+
+Channels = npt.NDArray[np.int64]
+Side = Literal["in", "out"]
+Kind = Literal["conv", "depthwise", "grouped", "linear"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layer:
+    """One call of a convolution or linear layer. Sizes are for one example; `hw` are (rows, columns)."""
+
+    name: str  # the module's path; a second call of the same module gets "@2"
+    weight: str  # the parameter's path
+    kind: Kind
+    c_in: int
+    c_out: int
+    groups: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    in_hw: tuple[int, int]
+    out_hw: tuple[int, int]
+    inputs: Channels  # [c_in] the channel on each input position
+    outputs: Channels  # [c_out]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One layer axis that a group takes part in; each of its channels fills `repeats` positions there."""
+
+    layer: str
+    side: Side
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelGroup:
+    """Channels that live on exactly the same axes. `first` is the number of the group's first channel."""
+
+    id: str  # the name of the first layer that produces it
+    width: int
+    first: int
+    members: tuple[Member, ...]
+    pinned: str | None  # why it must not be cut
+
+    @property
+    def channels(self) -> slice:
+        return slice(self.first, self.first + self.width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ParameterAxis:
+    """The channel at each position of one axis of one parameter or buffer."""
+
+    parameter: str
+    axis: int
+    channels: Channels  # [size of that axis]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graph:
+    """A recorded network. Immutable; knows no target and no weights."""
+
+    layers: tuple[Layer, ...]
+    groups: tuple[ChannelGroup, ...]
+    axes: tuple[ParameterAxis, ...]
+    example_shapes: tuple[tuple[int, ...], ...]
+    recording: Recording
+
+    @property
+    def channels(self) -> int:
+        """How many channels the network has in all."""
+        return sum(g.width for g in self.groups)
+
+    def group(self, id: str) -> ChannelGroup:
+        return next(g for g in self.groups if g.id == id)
+
+    def digest(self) -> str:
+        """A hash of the structure (not of weights): equal digests mean that a plan made on one fits the other."""
+        layers = [(ly.name, ly.kind, ly.c_in, ly.c_out, ly.groups, ly.kernel, ly.stride, ly.in_hw) for ly in self.layers]
+        groups = [(g.id, g.width, [(m.layer, m.side, m.repeats) for m in g.members], g.pinned) for g in self.groups]
+        text = json.dumps([self.example_shapes, layers, groups], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -77,7 +77,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
             result = shadow(*inputs)
     except Exception as error:
         raise TraceError(_explain(error, mode, [tuple(t.shape) for t in example])) from error
-    outputs = [mode.known[id(t)] for t in _leaves(result) if isinstance(t, Tensor) and id(t) in mode.known]
+    outputs = [mode.known[id(t)] for t in tensors_of(result) if id(t) in mode.known]
     if not outputs:
         raise TraceError(f"The model returned {type(result).__name__} without any tensor; a channel pruner needs one.")
     return Recording(
@@ -111,7 +111,7 @@ class _Recorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         packed = func.overloadpacket
         refs_args, refs_kwargs = _replace((args, kwargs), self._to_ref)
-        outputs = tuple(self._new(t, "op") for t in _leaves(result) if isinstance(t, Tensor))
+        outputs = tuple(self._new(t, "op") for t in tensors_of(result))
         if outputs:
             name = f"{func.namespace}.{packed.__name__}"
             self.ops.append(
@@ -135,6 +135,11 @@ class _Recorder(TorchDispatchMode):
             return x
         value = self.known.get(id(x))
         return Ref(self._new(x, "constant") if value is None else value)
+
+
+def tensors_of(tree: Any) -> Iterator[Tensor]:
+    """The tensors in whatever a model returns: a tensor, or tuples, lists and dictionaries of them."""
+    return (t for t in _leaves(tree) if isinstance(t, Tensor))
 
 
 def _leaves(tree: Any) -> Iterator[Any]:

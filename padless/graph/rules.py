@@ -26,7 +26,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 # Elementwise, though torch does not tag them so.
-UNTAGGED = {"aten.hardswish", "aten.hardswish_", "aten.copy_"}
+UNTAGGED = {"aten." + n for n in ("hardswish", "hardswish_", "gelu_", "mish_", "_prelu_kernel", "threshold_", "copy_")}
 
 
 def apply_rule(op: Op, channels: Channels) -> None:

@@ -1,0 +1,85 @@
+"""A plan: which channels each group keeps, and everything needed to check and replay that on a fresh model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from padless.cost import Mask, Totals
+from padless.errors import UsageError
+from padless.graph import Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The budget as asked, and what the chosen widths cost by the same measure."""
+
+    budget: str
+    limit: float
+    achieved: float
+
+
+@validated(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
+class Plan:
+    """Data only: JSON in, JSON out. Indices count within the group, ascending."""
+
+    version: str
+    digest: str  # of the structure it was made on
+    example_shapes: list[list[int]]
+    target: str
+    importance: str
+    allocate: str
+    align: str  # "unit" or "none"
+    ratio: float
+    seed: int
+    outcome: Outcome
+    before: Totals
+    after: Totals
+    keep: dict[str, list[int]]
+
+    def mask(self, graph: Graph) -> Mask:
+        """The kept channels on a graph, bool [channels].
+
+        Raises UsageError when the graph is not the one that the plan was made on.
+        """
+        if graph.digest() != self.digest:
+            raise UsageError(
+                f"The plan was made on a network with structure {self.digest}, this one has {graph.digest()}. "
+                "Build the original network with the same arguments, and give the same input shape."
+            )
+        keep = np.zeros(graph.channels, dtype=np.bool_)
+        for group in graph.groups:
+            kept = self.keep.get(group.id, [])
+            if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= group.width:
+                raise UsageError(
+                    f"The plan keeps {kept[:8]} of group {group.id}; expected ascending indices from 0 to {group.width - 1}."
+                )
+            if group.pinned and len(kept) < group.width:
+                raise UsageError(f"The plan cuts group {group.id}, which must stay: {group.pinned}.")
+            keep[group.first + np.array(kept)] = True
+        return keep
+
+    def to_json(self) -> str:
+        return _ADAPTER.dump_json(self, indent=1).decode() + "\n"
+
+    @staticmethod
+    def from_json(text: str | bytes, *, where: str = "plan") -> "Plan":
+        """Read a plan. Raises UsageError, naming the field, when it is not one."""
+        try:
+            return _ADAPTER.validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "the file"
+            raise UsageError(f"{where} is not a padless plan: {field}: {first['msg']}") from error
+
+    @staticmethod
+    def read(path: Path) -> "Plan":
+        try:
+            return Plan.from_json(path.read_bytes(), where=str(path))
+        except FileNotFoundError as error:
+            raise UsageError(f"No plan at {path}. Give the folder that `padless prune --out` wrote.") from error
+
+
+_ADAPTER = TypeAdapter(Plan)

@@ -1,0 +1,80 @@
+"""What a layer computes and stores, and what the hardware computes and stores for it.
+
+The two measures of Lee et al., "An Efficient NPU-Aware Filter Pruning in Convolutional Neural Network" (ICEIC 2023), as
+defined here: *unnecessary computation* is 1 - MACs / padded MACs, *hardware-inefficient space* is 1 - bytes / padded
+bytes. Numbers are for INT8 and one example: one byte a weight, one byte a stored activation.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+
+from padless.graph import Layer
+from padless.graph.structure import Side
+from padless.hardware import Target, round_up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Work and storage of a layer or a network. Sums with `+`."""
+
+    macs: int = 0
+    padded_macs: int = 0  # with channels rounded up to the target's units
+    floor_macs: int = 0  # padded only where no cut can align: the image's channels, the class outputs
+    weight_bytes: int = 0
+    padded_weight_bytes: int = 0
+    activation_bytes: int = 0  # the output map
+    padded_activation_bytes: int = 0  # with channels rounded up to the memory block
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @property
+    def wasted_macs_percent(self) -> float:
+        """Unnecessary computation: the share of multiplications by zero padding."""
+        return _wasted(self.macs, self.padded_macs)
+
+    @property
+    def avoidable_macs_percent(self) -> float:
+        """The part of `wasted_macs_percent` that aligned widths would remove."""
+        return _wasted(self.floor_macs, self.padded_macs)
+
+    @property
+    def wasted_weight_percent(self) -> float:
+        """Hardware-inefficient space in weights."""
+        return _wasted(self.weight_bytes, self.padded_weight_bytes)
+
+    @property
+    def wasted_activation_percent(self) -> float:
+        """Hardware-inefficient space in stored activations."""
+        return _wasted(self.activation_bytes, self.padded_activation_bytes)
+
+
+def _wasted(useful: int, spent: int) -> float:
+    return 100.0 * (1 - useful / spent) if spent else 0.0
+
+
+def padding(layer: Layer, target: Target, fixed: Collection[Side] = ()) -> Cost:
+    """The cost of one layer on a target; `fixed` names its sides that no cut can align.
+
+    A grouped convolution pads each group of filters apart; a depthwise one pads its channels to the depthwise unit.
+    """
+    units = target.units(layer)
+    taps = layer.kernel[0] * layer.kernel[1]
+    pixels = layer.out_hw[0] * layer.out_hw[1]
+    if layer.kind == "depthwise":
+        weights, padded = taps * layer.c_out, taps * round_up(layer.c_out, units.output)
+        floor = padded if "out" in fixed else weights
+    else:
+        a, b = layer.c_in // layer.groups, layer.c_out // layer.groups
+        up_a, up_b = round_up(a, units.input), round_up(b, units.output)
+        weights, padded = taps * layer.groups * a * b, taps * layer.groups * up_a * up_b
+        floor = taps * layer.groups * (up_a if "in" in fixed else a) * (up_b if "out" in fixed else b)
+    return Cost(
+        macs=pixels * weights,
+        padded_macs=pixels * padded,
+        floor_macs=pixels * floor,
+        weight_bytes=weights,
+        padded_weight_bytes=padded,
+        activation_bytes=pixels * layer.c_out,
+        padded_activation_bytes=pixels * round_up(layer.c_out, target.block),
+    )

@@ -1,0 +1,29 @@
+"""Plan + model -> a smaller model, proven equal to the masked one."""
+
+import torch
+from torch import nn
+
+from padless.choose import Plan
+from padless.cut.equivalence import equivalence_error
+from padless.cut.slice import cut
+from padless.graph import Graph, trace
+
+__all__ = ["cut", "equivalence_error", "prune"]
+
+
+def prune(model: nn.Module, plan: Plan) -> nn.Module:
+    """The smaller model that `plan` describes: an ordinary module of the same classes; `model` itself is untouched.
+
+    Every cut is checked: the result must equal the original with the removed channels' consumers zeroed, to 1e-10 in
+    float64. Raises UsageError when the plan was made on another network, EquivalenceError when the check fails.
+    """
+    graph = retrace(model, plan)
+    keep = plan.mask(graph)
+    small = cut(model, graph, keep)
+    equivalence_error(model, small, graph, keep, seed=plan.seed)
+    return small
+
+
+def retrace(model: nn.Module, plan: Plan) -> Graph:
+    """The graph of `model` on the input shapes that the plan was made with."""
+    return trace(model, *(torch.empty(shape, device="meta") for shape in plan.example_shapes))

@@ -1,0 +1,48 @@
+"""Make the smaller model: every parameter keeps the positions of the kept channels, every module learns its new sizes."""
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor, nn
+
+from padless.cost import Mask
+from padless.graph import FIXED, Graph, Layer, ParameterAxis
+from padless.graph.shadow import rebuilt
+
+
+def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
+    """A copy of `model` with only the channels in `keep` (bool [channels]); the original is only read.
+
+    The copy has the same classes and the same forward, no masks and no added operations. It is not checked: `prune` is.
+    """
+    axes: dict[str, list[ParameterAxis]] = defaultdict(list)
+    for axis in graph.axes:
+        axes[axis.parameter].append(axis)
+
+    def sliced(name: str, tensor: Tensor) -> Tensor:
+        for axis in axes[name]:
+            kept = torch.from_numpy(((axis.channels == FIXED) | keep[axis.channels]).nonzero()[0]).to(tensor.device)
+            if len(kept) < tensor.shape[axis.axis]:
+                tensor = tensor.index_select(axis.axis, kept)
+        return tensor.clone()
+
+    small = rebuilt(model, sliced)
+    layers = {layer.weight: layer for layer in graph.layers}
+    for path, module in small.named_modules():
+        _resize(module, layers.get(f"{path}.weight" if path else "weight"))
+    return small
+
+
+def _resize(module: nn.Module, layer: Layer | None) -> None:
+    """Bring the sizes that a module stores for itself up to date with its parameters."""
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor):
+        return
+    if isinstance(module, nn.modules.conv._ConvNd) and layer is not None:
+        if layer.groups > 1:  # whole groups of filters were cut
+            module.groups = weight.shape[0] // (layer.c_out // layer.groups)
+        module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = weight.shape
+    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        module.num_features = weight.shape[0]

@@ -1,0 +1,156 @@
+"""Models by name: `cifar10/vgg16_bn`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`."""
+
+import importlib
+import sys
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from padless.errors import PadlessError, UsageError, missing_extra, suggest
+
+Triple = tuple[float, float, float]
+CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """A model with what its training fixed: the input shape, and the mean and deviation that its pixels are brought to.
+
+    Without `normalise` the statistics of the training images are used.
+    """
+
+    name: str
+    model: nn.Module
+    input_shape: tuple[int, ...]
+    normalise: tuple[Triple, Triple] | None
+
+
+def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Source:
+    """The model called `name`, with random weights from the current seed.
+
+    Raises UsageError when the name is unknown (the nearest known names are in the message) or its package is missing.
+    """
+    family, _, rest = name.partition("/")
+    if ":" in name and "/" not in name:
+        return _factory(name, input_shape)
+    if family == "cifar10" and rest:
+        return Source(name=name, model=_cifar10(rest), input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
+    if family == "torchvision" and rest:
+        models = import_torchvision().models
+        known = [n for n in models.list_models() if "/" not in n and not n.startswith("quantized")]
+        model = _build(rest, known, lambda: models.get_model(rest, weights=None), "torchvision")
+        return Source(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
+    if family == "timm" and rest:
+        return _timm(name, rest, input_shape)
+    raise UsageError(
+        f"Unknown model {name!r}. Write cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or "
+        f"package.module:factory. {suggest(name, ['cifar10/vgg16_bn', 'cifar10/resnet18'])}".rstrip()
+    )
+
+
+def import_torchvision() -> Any:
+    """torchvision, whose models work without its compiled operators.
+
+    The wheel that matches a CPU-only torch may fail to import on a missing `torchvision::nms`; then the module that
+    describes those operators is left out, which no classification model needs.
+    """
+    try:
+        return importlib.import_module("torchvision")
+    except ImportError as error:
+        raise missing_extra("torchvision", "zoo", "This model") from error
+    except RuntimeError:
+        for module in [m for m in sys.modules if m.split(".")[0] == "torchvision"]:
+            del sys.modules[module]
+        sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
+        return importlib.import_module("torchvision")
+
+
+def _build(name: str, known: list[str], build: Callable[[], nn.Module], family: str) -> nn.Module:
+    if name not in known:
+        raise UsageError(f"{family} has no model {name!r}. {suggest(name, known)}".rstrip())
+    return build()
+
+
+def _cifar10(name: str) -> nn.Module:
+    """The usual CIFAR forms: same modules and parameter names as torchvision's, sized for 32x32 images."""
+    models = import_torchvision().models
+
+    def vgg16_bn() -> nn.Module:
+        model = models.vgg16_bn(num_classes=10, init_weights=True)
+        model.avgpool, model.classifier = nn.Identity(), nn.Linear(512, 10)
+        return model
+
+    def resnet18() -> nn.Module:
+        model = models.resnet18(num_classes=10)
+        model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+        return model
+
+    forms = {"vgg16_bn": vgg16_bn, "resnet18": resnet18}
+    return _build(name, list(forms), lambda: forms[name](), "cifar10")
+
+
+def _timm(name: str, rest: str, input_shape: tuple[int, ...] | None) -> Source:
+    try:
+        import_torchvision()
+        timm = importlib.import_module("timm")
+    except ImportError as error:
+        raise missing_extra("timm", "zoo", f"{name}") from error
+    model = _build(rest.split(".")[0], timm.list_models(), lambda: timm.create_model(rest, pretrained=False), "timm")
+    config = model.pretrained_cfg
+    shape = input_shape or (1, *config.get("input_size", (3, 224, 224)))
+    return Source(name=name, model=model, input_shape=shape, normalise=(config["mean"], config["std"]))
+
+
+def _factory(name: str, input_shape: tuple[int, ...] | None) -> Source:
+    module_name, _, function_name = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a module beside the user, as `python -m` would find it
+    try:
+        factory = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"Cannot load the model {name!r}: {error}. Expected package.module:factory.") from error
+    try:
+        model = factory()
+    except Exception as error:
+        raise PadlessError(f"{name}() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"{name}() returned {type(model).__name__}; expected a torch.nn.Module.")
+    shape = input_shape or getattr(model, "input_shape", None)
+    if shape is None:
+        raise UsageError(f"The input shape of {name} is unknown. Give --input-shape, such as 1,3,224,224.")
+    return Source(name=name, model=model, input_shape=tuple(shape), normalise=None)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load safetensors into `model`, converted to its own types. Nothing is unpickled.
+
+    Raises UsageError when the file is not safetensors or does not fit, with the first names and shapes that differ.
+    """
+    try:
+        weights = load_file(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"No weights at {path}.") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UsageError(
+            f"{path} is not a safetensors file ({error}). Pickled checkpoints are not read: convert them with "
+            "safetensors.torch.save_file(state_dict, path)."
+        ) from error
+    own = model.state_dict()
+    wrong = [f"{n}: the file has {_shape(weights, n)}, the model {_shape(own, n)}" for n in {**own, **weights}
+             if _shape(weights, n) != _shape(own, n)]  # fmt: skip
+    if wrong:
+        more = f"\n  … and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UsageError(f"{path} does not fit the model:\n  " + "\n  ".join(wrong[:3]) + more)
+    model.load_state_dict(weights)
+
+
+def _shape(tensors: dict[str, torch.Tensor], name: str) -> str:
+    return "x".join(map(str, tensors[name].shape)) or "a scalar" if name in tensors else "nothing"

@@ -192,7 +192,7 @@ def test_arrays_of_the_catalogue():
         "ethos-u55-128": (1, 2, 8, 8),
         "ethos-u55-256": (2, 2, 8, 8),
         "gemmini-16": (16, 16),
-        "nvdla-full": (64, 32),
+        "nvdla-full": (32, 64),
     }
 
 

@@ -80,6 +80,10 @@ class TFLiteBuilder:
         """Add an operator of `OPTIONS`. Options are named as in the schema, in camel case: `StrideW=2`."""
         self._operators.append(_Operator(code=code, inputs=tuple(inputs), outputs=tuple(outputs), options=options))
 
+    def operator_names(self) -> list[str]:
+        """For each operator the name of its first output."""
+        return [self.tensors[op.outputs[0]].name for op in self._operators]
+
     def build(self, inputs: Sequence[int], outputs: Sequence[int], name: str) -> bytes:
         """The file. Its subgraph reads the tensors `inputs` and answers with `outputs`."""
         writer = _Writer(sum(t.data.nbytes for t in self.tensors if t.data is not None))

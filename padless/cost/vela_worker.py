@@ -59,14 +59,16 @@ def answer(request: dict[str, Any], network: bytes) -> dict[str, Any]:
     weights = chosen.architecture.tensor_storage_mem_area[TensorPurpose.Weights]
     if weights == MemArea.OnChipFlash and "onchipflash" not in peaks:
         sram -= report.readOnlyPeakUsage  # weights that share the SRAM's port are reported as flash
-    perf = compiled.opt_database.tables["perf"]
+    perf, sources = (compiled.opt_database.tables[name] for name in ("perf", "source"))
+    place = {row[sources.header.index("id")]: int(row[sources.header.index("ext_key")]) for row in sources.data}
+    source, cycles = perf.header.index("source_id"), perf.header.index("op_cycles")
     return dict(
         total=report.totalCycles,
         npu=report.npuCycles,
         peak_sram_bytes=sram,
         cpu_operators=report.cpuOps,
-        header=perf.header,
-        operators=perf.data,
+        # The operator of the file (its place there; null if none) that each compiled operator stems from, and cycles.
+        operators=[(place.get(row[source]), int(row[cycles])) for row in perf.data],
     )
 
 

@@ -8,7 +8,7 @@ from padless.cut.equivalence import equivalence_error
 from padless.cut.slice import cut
 from padless.graph import Graph, trace
 
-__all__ = ["cut", "equivalence_error", "prune"]
+__all__ = ["cut", "equivalence_error", "prune", "prune_with_error", "retrace"]
 
 
 def prune(model: nn.Module, plan: Plan) -> nn.Module:
@@ -17,11 +17,15 @@ def prune(model: nn.Module, plan: Plan) -> nn.Module:
     Every cut is checked: the result must equal the original with the removed channels' consumers zeroed, to 1e-10 in
     float64. Raises UsageError when the plan was made on another network, EquivalenceError when the check fails.
     """
+    return prune_with_error(model, plan)[0]
+
+
+def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
+    """`prune`, and the largest relative difference that its check found."""
     graph = retrace(model, plan)
     keep = plan.mask(graph)
     small = cut(model, graph, keep)
-    equivalence_error(model, small, graph, keep, seed=plan.seed)
-    return small
+    return small, equivalence_error(model, small, graph, keep, seed=plan.seed)
 
 
 def retrace(model: nn.Module, plan: Plan) -> Graph:

@@ -69,7 +69,7 @@ class Compute(_Table):
     """How one precision is computed. Units are channels."""
 
     macs_per_cycle: Count | None = None
-    array: tuple[Count, ...] | None = None  # the MAC array's extents
+    array: tuple[Count, ...] | None = None  # the MAC array's extents; the last one sums over input channels
     input_unit: Count
     output_unit: Count
     depthwise_unit: Count | None = None

@@ -1,0 +1,133 @@
+"""The verbs that work on a model and a target: `inspect` what it costs, `plan` a cut."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from padless.choose import (
+    ALLOCATIONS,
+    Budget,
+    Outcome,
+    Plan,
+    free_levels,
+    importance,
+    parse_budget,
+    search,
+    strongest,
+)
+from padless.cost import NetworkCost
+from padless.errors import UsageError, suggest
+from padless.graph import Graph
+from padless.hardware import Target, load_target
+from padless.pricing import Pricing
+from padless.progress import bar
+
+ALIGNMENTS = ("unit", "none")
+
+
+def inspect(
+    model: nn.Module,
+    *example: Tensor,
+    target: Target | str | Path,
+    system_config: str | None = None,
+    memory_mode: str | None = None,
+) -> NetworkCost:
+    """What `model` computes, stores and wastes on `target`, layer by layer and in all, for inputs shaped as `example`.
+
+    `system_config` and `memory_mode` are Vela's, for Ethos-U targets; the target's own are the default.
+    Raises UsageError for an unknown target, TraceError for a model that does not run, OracleError from the compiler.
+    """
+    with Pricing(model, example, _target(target), system_config=system_config, memory_mode=memory_mode) as pricing:
+        return pricing.dense()
+
+
+def plan(
+    model: nn.Module,
+    *example: Tensor,
+    target: Target | str | Path,
+    budget: Budget | str,
+    importance: str = "l1",
+    allocate: str = "global",
+    align: str = "unit",
+    seed: int = 0,
+    system_config: str | None = None,
+    memory_mode: str | None = None,
+) -> Plan:
+    """Which channels each group of `model` keeps so that its cost on `target` meets `budget`.
+
+    `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, and is met after alignment. `align="unit"`
+    keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. The model is only
+    read. Raises UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
+    """
+    with Pricing(model, example, _target(target), system_config=system_config, memory_mode=memory_mode) as pricing:
+        return make_plan(pricing, budget, criterion=importance, allocate=allocate, align=align, seed=seed)
+
+
+def make_plan(
+    pricing: Pricing,
+    budget: Budget | str,
+    *,
+    criterion: str,
+    allocate: str,
+    align: str,
+    seed: int,
+    dense: NetworkCost | None = None,
+) -> Plan:
+    """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
+    budget = parse_budget(budget) if isinstance(budget, str) else budget
+    for value, known in ((allocate, list(ALLOCATIONS)), (align, list(ALIGNMENTS))):
+        if value not in known:
+            raise UsageError(f"Unknown choice {value!r}. {suggest(value, known)}")
+    graph = pricing.graph
+    check_prunable(graph)
+    scores = importance(graph, pricing.model, criterion)
+    levels = pricing.levels.widths if align == "unit" else free_levels(graph)
+    dense = dense or pricing.dense()
+    asks_cycles = budget.quantity in ("cycles", "npu_cycles")
+    with bar(f"Searching {budget}", None) as shown:
+
+        def price(widths: dict[str, int]) -> NetworkCost:
+            cost = pricing.cut(strongest(graph, scores, widths), cycles=asks_cycles)
+            shown.advance(1, f"{budget.of(cost):,} of at most {budget.limit(dense):,.0f}")
+            return cost
+
+        choice = search(budget, dense, lambda ratio: ALLOCATIONS[allocate](graph, scores, levels, ratio), price)
+    keep = strongest(graph, scores, choice.widths)
+    if keep.all():
+        raise UsageError(
+            f"Nothing to cut: the network already meets {budget} and fills the units of {pricing.target.id}. "
+            "Ask for a smaller budget."
+        )
+    after = choice.cost if asks_cycles else pricing.cut(keep)
+    return Plan(
+        version=version("padless"),
+        digest=graph.digest(),
+        example_shapes=[list(shape) for shape in graph.example_shapes],
+        target=pricing.target.id,
+        importance=criterion,
+        allocate=allocate,
+        align=align,
+        ratio=choice.ratio,
+        seed=seed,
+        outcome=Outcome(budget=str(budget), limit=budget.limit(dense), achieved=budget.of(after)),
+        before=dense.totals(),
+        after=after.totals(),
+        keep={g.id: np.flatnonzero(keep[g.channels]).tolist() for g in graph.groups},
+    )
+
+
+def check_prunable(graph: Graph) -> None:
+    """Raises UsageError, with the reasons, when no channel of the network may be cut."""
+    if any(g.pinned is None and g.width > 1 for g in graph.groups):
+        return
+    reasons = dict.fromkeys(f"{g.id}: {g.pinned or 'one channel only'}" for g in graph.groups)
+    raise UsageError(
+        "There is nothing to prune: no layer of this network has output channels that may be cut."
+        + "".join(f"\n  {reason}" for reason in list(reasons)[:5])
+    )
+
+
+def _target(target: Target | str | Path) -> Target:
+    return target if isinstance(target, Target) else load_target(target)

@@ -1,0 +1,188 @@
+"""The command line: one subcommand a stage."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+
+from padless import report
+from padless.api import inspect
+from padless.errors import PadlessError, UsageError
+from padless.hardware import load_target, targets
+from padless.inputs import load_model, load_weights
+from padless.report.summary import inspection
+from padless.run import Job, run, write_atomically
+
+app = typer.Typer(
+    name="padless",
+    help="Prune convolutional networks so that their channels fill the NPU's compute units.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+out = Console()
+
+MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or package.module:factory."
+TARGET_HELP = "A target's id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file."
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
+TargetOption = Annotated[str, typer.Option("--target", help=TARGET_HELP)]
+System = Annotated[str | None, typer.Option("--system", help="Vela's system configuration; the target's own by default.")]
+Memory = Annotated[str | None, typer.Option("--memory-mode", help="Vela's memory mode; the target's own by default.")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
+Shape = Annotated[
+    str | None, typer.Option("--input-shape", help="Such as 1,3,32,32; the model's usual shape by default.")
+]
+
+
+@app.command("targets")
+def targets_command(
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One target in full, with its sources.")] = None,
+) -> None:
+    """List the NPUs that padless knows, or show one with the source of every number."""
+    out.print(report.catalogue(targets()) if id is None else report.target_sheet(load_target(id)))
+
+
+@app.command("inspect")
+def inspect_command(
+    model: Model,
+    target: TargetOption,
+    input_shape: Shape = None,
+    weights: Weights = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write layers and totals to this file.")] = None,
+    system: System = None,
+    memory_mode: Memory = None,
+) -> None:
+    """Show what a network computes, stores and wastes on an NPU, layer by layer.
+
+    Example: `padless inspect torchvision/mobilenet_v2 --target ethos-u55-256`
+    """
+    hardware = load_target(target)
+    torch.manual_seed(0)
+    source = load_model(model, input_shape=parse_shape(input_shape))
+    if weights:
+        load_weights(source.model, weights)
+    cost = inspect(
+        source.model, torch.zeros(source.input_shape), target=hardware, system_config=system, memory_mode=memory_mode
+    )
+    if json_file:
+        write_atomically(json_file, json.dumps(inspection(cost), indent=1) + "\n")
+    out.print(report.layers(cost, f"{model} on {hardware.name}"))
+
+
+@app.command("prune")
+def prune_command(
+    model: Model,
+    target: TargetOption,
+    budget: Annotated[
+        str, typer.Option("--budget", help="cycles=50%, macs=50%, padded_macs=…, weight_bytes=300k: share of dense or absolute.")
+    ],
+    weights: Weights = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."),
+    ] = None,
+    importance: Annotated[str, typer.Option("--importance", help="l1 or l2.")] = "l1",
+    allocate: Annotated[str, typer.Option("--allocate", help="uniform (one ratio) or global (one threshold).")] = "global",
+    align: Annotated[str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")] = "unit",
+    epochs: Annotated[int, typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data.")] = 0,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seeds weights, calibration, augmentation and the check.")] = 0,
+    input_shape: Shape = None,
+    system: System = None,
+    memory_mode: Memory = None,
+) -> None:
+    """Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.
+
+    The folder gets plan.json, model.safetensors and summary.json. Without --data nothing is recovered or tested.
+
+    Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
+    --budget cycles=50% --epochs 1`
+    """
+    job = Job(
+        model=model, target=load_target(target), budget=budget, weights=weights, data=data, importance=importance,
+        allocate=allocate, align=align, epochs=epochs, seed=seed, input_shape=parse_shape(input_shape),
+        system_config=system, memory_mode=memory_mode, out=out_dir or default_folder(model, target, budget),
+        command=command_line(),
+    )  # fmt: skip
+    finish(run(job), job.out)
+
+
+@app.command("export")
+def export_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `padless prune --out` wrote.")],
+    format: Annotated[str, typer.Option("--format", help="onnx or pt2.")] = "onnx",
+) -> None:
+    """Write a pruned network as ONNX or as a PyTorch program, and check the file against the network."""
+    from padless.deploy import FORMATS, export, load, read_summary
+
+    if format not in FORMATS:
+        raise UsageError(f"Unknown format {format!r}. Known: {', '.join(FORMATS)}.")
+    summary = read_summary(folder)
+    source = load_model(summary["model"], input_shape=tuple(summary["input_shape"]))
+    file = folder / f"model.{format}"
+    error = export(load(folder, source.model), torch.zeros(source.input_shape), file)
+    out.print(f"{file}: largest difference from the network {error:.1e} of its largest output")
+
+
+@app.command("demo")
+def demo_command(
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("padless-demo"),
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+) -> None:
+    """The embedded default, in under two minutes: train a small ResNet on scikit-learn's digits, halve its cycles.
+
+    The network is pruned to half its cycles on an Arm Ethos-U55-256, recovered, fine-tuned and reported. No network access.
+    """
+    from padless.demo import demo
+
+    finish(demo(out_dir, seed, command_line()), out_dir)
+
+
+def finish(summary: dict[str, Any], folder: Path) -> None:
+    """The closing lines of a run."""
+    outcome = summary["outcome"]
+    out.print(report.totals({"dense": summary["before"], "pruned": summary["after"]}))
+    out.print(
+        f"Asked {outcome['budget']} (at most {outcome['limit']:,.0f}), achieved {outcome['achieved']:,.0f}. "
+        f"Cycles: {summary['after']['oracle'] or 'no oracle for this target'}."
+    )
+    out.print(f"Sliced equals masked: largest relative difference {summary['equivalence_max_error']:.1e} (float64).")
+    out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json")
+
+
+def parse_shape(text: str | None) -> tuple[int, ...] | None:
+    """1,3,32,32 as a tuple. Raises UsageError when it is not positive whole numbers."""
+    if text is None:
+        return None
+    try:
+        shape = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise UsageError(f"Cannot read the input shape {text!r}. Write whole numbers from 1 up, such as 1,3,32,32.")
+    return shape
+
+
+def default_folder(model: str, target: str, budget: str) -> Path:
+    """runs/MODEL-TARGET-BUDGET with characters that every file system takes."""
+    name = "-".join((model.split("/")[-1], Path(target).stem, budget))
+    return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
+
+
+def command_line() -> str:
+    return shlex.join(["padless", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command line; known failures become one message and an exit code."""
+    try:
+        app()
+    except PadlessError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", markup=False)
+        sys.exit(error.exit_code)

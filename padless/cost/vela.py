@@ -1,0 +1,180 @@
+"""Arm's compiler for Ethos-U, asked what networks cost.
+
+The numbers are the compiler's static estimate, not silicon. They depend on the system configuration and the memory mode,
+which every answer names, and on the weights, which are entropy-coded. The compiler runs in a process of its own
+(`vela_worker.py`): a malformed network ends that process, not this one.
+"""
+
+import json
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from configparser import ConfigParser
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+from torch import nn
+
+from padless.cost.cycles import Cycles
+from padless.cost.lower import Unlowered, lower, lower_layer
+from padless.errors import OracleError, UsageError, missing_extra, suggest
+from padless.graph import Graph, Layer
+from padless.hardware import Target
+
+WORKER = Path(__file__).with_name("vela_worker.py")
+
+
+class Vela:
+    """One accelerator in one system. Use it in a `with`, or `close` it.
+
+    Raises UsageError where the package is missing, the target is none of Arm's, or Vela does not know the system
+    configuration or memory mode.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        system_config: str | None = None,
+        memory_mode: str | None = None,
+        timeout: float = 600,
+    ) -> None:
+        if target.vela is None:
+            raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try one of ethos-u55-256, ethos-u85-512.")
+        try:
+            release = version("ethos-u-vela")
+        except PackageNotFoundError as error:
+            raise missing_extra("ethos-u-vela", "vela", f"Counting cycles for {target.id}") from error
+        self._settings = {
+            "accelerator": target.vela.accelerator,
+            "system_config": _known("System_Config", system_config or target.vela.system_config, "system configuration"),
+            "memory_mode": _known("Memory_Mode", memory_mode or target.vela.memory_mode, "memory mode"),
+        }
+        self._timeout = timeout
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._printed: IO[bytes] | None = None
+        self.description = ", ".join([f"Arm Vela {release}", *self._settings.values()])
+
+    def __enter__(self) -> "Vela":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def network(self, graph: Graph, model: nn.Module) -> Cycles:
+        """The compiler's estimate for the whole network with its own weights in INT8.
+
+        Where an operator has no lowering, the sum over the layers, each alone, with `whole` false and a note.
+        """
+        try:
+            lowered = lower(graph, model)
+        except Unlowered as reason:
+            alone = self.layers(graph.layers)
+            return Cycles(
+                total=sum(c.total for c in alone),
+                npu=sum(c.npu for c in alone),
+                oracle=self.description,
+                operators={layer.name: c.total for layer, c in zip(graph.layers, alone, strict=True)},
+                peak_sram_bytes=max((c.peak_sram_bytes or 0 for c in alone), default=0),
+                cpu_operators=sum(c.cpu_operators for c in alone),
+                whole=False,
+                note=f"A sum over layers compiled alone, with random weights: {reason}.",
+            )
+        return self.compile(lowered.tflite, "the network", lowered.operators)
+
+    def layers(self, layers: Sequence[Layer]) -> list[Cycles]:
+        """The estimate for each layer alone, with seeded random weights; equal shapes are asked once."""
+        answers: dict[bytes, Cycles] = {}
+        for layer in layers:
+            network = lower_layer(layer)
+            if network not in answers:
+                answers[network] = self.compile(network, f"layer {layer.name}")
+        return [answers[lower_layer(layer)] for layer in layers]
+
+    def compile(self, tflite: bytes, what: str, names: Sequence[str] = ()) -> Cycles:
+        """The estimate for a TFLite file; `names` are its operators' in the answer.
+
+        Raises OracleError, naming `what`, when the compiler fails or crashes.
+        """
+        reply = self._ask(tflite, what)
+        if "error" in reply:
+            raise OracleError(f"Vela could not compile {what}: {reply['error']}")
+        operators: dict[str, int] = {}
+        for place, cycles in reply["operators"]:
+            name = names[place] if place is not None and place < len(names) else "other"
+            operators[name] = operators.get(name, 0) + cycles
+        return Cycles(
+            total=reply["total"],
+            npu=reply["npu"],
+            oracle=self.description,
+            operators=operators,
+            peak_sram_bytes=reply["peak_sram_bytes"],
+            cpu_operators=reply["cpu_operators"],
+            note=f"{reply['cpu_operators']} operators fall back to the CPU." if reply["cpu_operators"] else "",
+        )
+
+    def close(self) -> None:
+        """End the worker."""
+        if self._worker:
+            self._worker.kill()
+            self._worker.communicate()
+            self._worker = None
+        if self._printed:
+            self._printed.close()
+            self._printed = None
+
+    def _ask(self, tflite: bytes, what: str) -> dict[str, Any]:
+        worker = self._start()
+        assert worker.stdin and worker.stdout
+        header = json.dumps({**self._settings, "bytes": len(tflite)}).encode() + b"\n"
+        reply = b""
+        try:
+            worker.stdin.write(header + tflite)
+            worker.stdin.flush()
+            deadline = time.monotonic() + self._timeout
+            while not reply.endswith(b"\n"):
+                ready, _, _ = select.select([worker.stdout], [], [], max(0.0, deadline - time.monotonic()))
+                if not ready:
+                    self.close()
+                    raise OracleError(f"Vela took more than {self._timeout:g} s for {what}; it was stopped.")
+                part = worker.stdout.read1(1 << 20)  # type: ignore[attr-defined]
+                if not part:
+                    raise BrokenPipeError
+                reply += part
+        except BrokenPipeError:
+            said = self._last_words()
+            self.close()
+            raise OracleError(f"Vela crashed on {what}{said}.") from None
+        return dict(json.loads(reply))
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._worker is None or self._worker.poll() is not None:
+            self.close()
+            self._printed = tempfile.TemporaryFile()
+            self._worker = subprocess.Popen(
+                [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed
+            )
+        return self._worker
+
+    def _last_words(self) -> str:
+        assert self._printed
+        self._printed.seek(0)
+        lines = self._printed.read().decode(errors="replace").strip().splitlines()
+        return f" ({lines[-1]})" if lines else ""
+
+
+def _known(section: str, name: str, what: str) -> str:
+    """`name`, if Vela's own configuration file has such a section."""
+    spec = find_spec("ethosu")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    config = ConfigParser()
+    config.read(Path(place) / "config_files" / "Arm" / "vela.ini" for place in places)
+    names = [s.partition(".")[2] for s in config.sections() if s.startswith(f"{section}.")]
+    if name not in names:
+        raise UsageError(f"Vela knows no {what} {name!r}. {suggest(name, names) or 'Known: ' + ', '.join(names)}".rstrip())
+    return name

@@ -1,0 +1,60 @@
+"""The embedded default: a small ResNet on scikit-learn's digits, trained here, at half its cycles on an Ethos-U55-256."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from padless.deploy import check_folder
+from padless.hardware import load_target
+from padless.inputs import Source, load_images
+from padless.progress import console
+from padless.recover import finetune
+from padless.run import Job, prune_and_save
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al., arXiv:1512.03385)."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(c_out)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or c_in != c_out:
+            self.shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        return torch.relu(y + self.shortcut(x))
+
+
+class DigitsResNet(nn.Sequential):
+    """ResNet-8 for 1x32x32 images, 32 to 128 channels wide, 10 classes."""
+
+    input_shape = (1, 1, 32, 32)
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+            Block(32, 32, 2), Block(32, 64, 2), Block(64, 128, 2),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10),
+        )  # fmt: skip
+
+
+def demo(folder: Path, seed: int, command: str) -> dict[str, Any]:
+    """Train, prune to half the cycles on `ethos-u55-256`, recover, fine-tune, write `folder`; returns the summary."""
+    check_folder(folder)
+    torch.manual_seed(seed)
+    job = Job(
+        model="padless.demo:DigitsResNet", target=load_target("ethos-u55-256"), budget="cycles=50%", data="digits",
+        epochs=5, seed=seed, out=folder, command=command,
+    )  # fmt: skip
+    source = Source(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, normalise=None)
+    images = load_images("digits", shape=(1, 32, 32))
+    console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
+    finetune(source.model, images, epochs=10, peak_lr=0.1, batch=64, seed=seed)
+    return prune_and_save(job, source, images)

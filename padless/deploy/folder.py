@@ -1,0 +1,68 @@
+"""A run's folder: `plan.json`, `model.safetensors`, `summary.json`. Whole or not there at all; nothing is pickled."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from padless.choose import Plan
+from padless.cut import cut, retrace
+from padless.errors import UsageError
+from padless.inputs import load_weights
+
+PLAN, WEIGHTS, SUMMARY = "plan.json", "model.safetensors", "summary.json"
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UsageError when `folder` holds something that is not a run of ours, before any work is done."""
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PLAN).exists())):
+        raise UsageError(f"{folder} exists and is not a padless run; it stays as it is. Give --out another folder.")
+
+
+def save(folder: str | Path, model: nn.Module, plan: Plan, summary: dict[str, Any] | None = None) -> None:
+    """Write a pruned model, its plan and a summary to `folder`, replacing an earlier run there.
+
+    Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
+    something else.
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        new = scratch / "new"
+        new.mkdir()
+        # Tied weights appear under several names in a state_dict; safetensors wants tensors that share no memory.
+        tensors = {name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()}
+        save_file(tensors, new / WEIGHTS)
+        (new / PLAN).write_text(plan.to_json())
+        (new / SUMMARY).write_text(json.dumps(summary or {}, indent=1) + "\n")
+        if folder.exists():
+            folder.rename(scratch / "old")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(scratch)
+
+
+def load(folder: str | Path, model: nn.Module) -> nn.Module:
+    """The pruned network saved in `folder`, rebuilt on `model`: the original, freshly built (its weights do not matter).
+
+    Raises UsageError when the folder is not a run, or was made from another network.
+    """
+    plan = Plan.read(Path(folder) / PLAN)
+    graph = retrace(model, plan)
+    small = cut(model, graph, plan.mask(graph))
+    load_weights(small, Path(folder) / WEIGHTS)
+    return small.eval()
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """A run's `summary.json`. Raises UsageError where there is none."""
+    try:
+        return dict(json.loads((folder / SUMMARY).read_text()))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} has no readable {SUMMARY}. Give the folder that `padless prune --out` wrote.") from error

@@ -1,0 +1,35 @@
+"""The same as data: what `--json` and `summary.json` carry."""
+
+from typing import Any
+
+from padless.cost import NetworkCost
+from padless.report.tables import padded_channels
+
+
+def inspection(cost: NetworkCost) -> dict[str, Any]:
+    """`layers[]` and `totals{}` of a network on a target."""
+    rows = []
+    for row in cost.layers:
+        layer, padded = row.layer, padded_channels(row)
+        rows.append(
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "c_in": layer.c_in,
+                "c_out": layer.c_out,
+                "groups": layer.groups,
+                "kernel": list(layer.kernel),
+                "out_hw": list(layer.out_hw),
+                "input_unit": row.units.input,
+                "output_unit": row.units.output,
+                "padded_c_in": padded[0],
+                "padded_c_out": padded[1],
+                "macs": row.cost.macs,
+                "padded_macs": row.cost.padded_macs,
+                "wasted_macs_percent": round(row.cost.wasted_macs_percent, 4),
+                "avoidable_macs_percent": round(row.cost.avoidable_macs_percent, 4),
+                "sides_no_cut_can_align": sorted(row.fixed),
+                "cycles": row.cycles,
+            }
+        )
+    return {"layers": rows, "totals": cost.totals()}

@@ -1,0 +1,146 @@
+"""The main job, start to end: measure, plan, cut, check, recover, measure again, write one folder."""
+
+import os
+import platform
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from padless.api import check_prunable, make_plan
+from padless.choose import parse_budget
+from padless.cut import prune_with_error
+from padless.deploy import check_folder, save
+from padless.errors import UsageError
+from padless.graph import trace
+from padless.hardware import Target
+from padless.inputs import Images, Source, load_images, load_model, load_weights
+from padless.pricing import Pricing
+from padless.progress import console
+from padless.recover import evaluate, finetune, recover
+
+CALIBRATION = 2048  # images for batch norm re-estimation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What `padless prune` was asked for."""
+
+    model: str
+    target: Target
+    budget: str
+    weights: Path | None = None
+    data: str | None = None
+    importance: str = "l1"
+    allocate: str = "global"
+    align: str = "unit"
+    epochs: int = 0
+    seed: int = 0
+    input_shape: tuple[int, ...] | None = None
+    system_config: str | None = None
+    memory_mode: str | None = None
+    out: Path
+    command: str
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Do the job, write its folder and return the summary. Nothing is written when any step fails."""
+    check_folder(job.out)
+    parse_budget(job.budget)
+    if job.epochs and not job.data:
+        raise UsageError("Fine-tuning needs images. Give --data, or leave --epochs out.")
+    torch.manual_seed(job.seed)
+    source = load_model(job.model, input_shape=job.input_shape)
+    if job.weights:
+        load_weights(source.model, job.weights)
+    images = None
+    if job.data:
+        if len(source.input_shape) != 4:
+            raise UsageError(f"Images need an input shape of N,C,H,W; {job.model} takes {source.input_shape}.")
+        check_prunable(trace(source.model, torch.zeros(source.input_shape)))  # before minutes are spent on data
+        shape = (source.input_shape[1], source.input_shape[2], source.input_shape[3])
+        images = load_images(job.data, shape=shape, normalise=source.normalise)
+    return prune_and_save(job, source, images)
+
+
+def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str, Any]:
+    """The part of `run` after loading."""
+    say = console.print
+    example = torch.zeros(source.input_shape)
+    with Pricing(
+        source.model, (example,), job.target, system_config=job.system_config, memory_mode=job.memory_mode
+    ) as pricing:
+        dense = pricing.dense()
+        plan = make_plan(
+            pricing, job.budget, criterion=job.importance, allocate=job.allocate, align=job.align, seed=job.seed, dense=dense
+        )
+        before: dict[str, Any] = {**dense.totals()}
+        after: dict[str, Any] = {}
+        if images:
+            before["accuracy"] = evaluate(source.model, images)
+            say(f"Dense accuracy {before['accuracy']:.2f} %")
+        small, error = prune_with_error(source.model, plan)
+        if images:
+            after["accuracy_before_recovery"] = evaluate(small, images)
+            seen = recover(small, images.calibration(CALIBRATION, job.seed))
+            after["accuracy_after_batchnorm"] = evaluate(small, images)
+            say(
+                f"Cut: {after['accuracy_before_recovery']:.2f} %, batch norm re-estimated on {seen} images: "
+                f"{after['accuracy_after_batchnorm']:.2f} %"
+            )
+            if job.epochs:
+                losses = finetune(small, images, epochs=job.epochs, seed=job.seed)
+                say(f"Fine-tuned {job.epochs} epoch(s), last mean loss {losses[-1]:.3f}")
+            after["accuracy"] = evaluate(small, images) if job.epochs else after["accuracy_after_batchnorm"]
+        small.eval()
+        final_graph = trace(small, example)
+        # Trained weights compress otherwise than the cut ones, so the compiler is asked again.
+        final = pricing.whole(small, final_graph)
+    budget = parse_budget(job.budget)
+    summary = {
+        "model": job.model,
+        "target": job.target.id,
+        "input_shape": list(source.input_shape),
+        "outcome": {"budget": job.budget, "limit": plan.outcome.limit, "achieved": budget.of(final),
+                    "achieved_by_plan": plan.outcome.achieved, "ratio": plan.ratio},
+        "importance": job.importance,
+        "allocate": job.allocate,
+        "align": job.align,
+        "epochs": job.epochs,
+        "data": job.data,
+        "before": before,
+        "after": {**final.totals(), **after},
+        "widths": {
+            old.name: {"c_in": [old.c_in, new.c_in], "c_out": [old.c_out, new.c_out]}
+            for old, new in zip(pricing.graph.layers, final_graph.layers, strict=True)
+        },
+        "equivalence_max_error": error,
+        "versions": versions(),
+        "seed": job.seed,
+        "command": job.command,
+    }  # fmt: skip
+    save(job.out, small, plan, summary)
+    return summary
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("padless", "torch", "ethos-u-vela", "torchvision", "timm", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file beside its place and move it there, so that no reader sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    os.replace(scratch, path)

@@ -1,0 +1,209 @@
+"""Recording and grouping, on networks whose groups are known by hand."""
+
+import numpy as np
+import pytest
+import torch
+from networks import Reads, Residual, Small, SqueezeExcite
+from torch import nn
+from torch.nn import functional as F
+
+from padless import trace
+from padless.errors import TraceError
+from padless.graph import FIXED
+from padless.graph.channels import reshape_field
+
+
+def pins(model: nn.Module, *shape: int) -> dict[str, str | None]:
+    return {g.id: g.pinned for g in trace(model, torch.zeros(shape)).groups}
+
+
+def test_chain_of_convolutions():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 5, 1)), torch.zeros(1, 3, 9, 9))
+    first, last = graph.groups
+    assert (first.id, first.width, first.pinned) == ("0", 8, None)
+    assert [(m.layer, m.side, m.repeats) for m in first.members] == [("0", "out", 1), ("3", "in", 1)]
+    assert (last.id, last.width, last.pinned) == ("3", 5, "output of the network")
+    assert (graph.layers[0].inputs == FIXED).all()
+    assert {a.parameter for a in graph.axes if set(a.channels) == set(range(8))} == {
+        "0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "3.weight",
+    }  # fmt: skip
+
+
+def test_residual_ties_its_ends_and_frees_its_middle():
+    graph = trace(Small(), torch.zeros(1, 3, 16, 16))
+    ids = {g.id: (g.width, g.pinned) for g in graph.groups}
+    assert ids == {"stem": (16, None), "block.body.0": (24, None), "down": (32, None), "head": (4, "output of the network")}
+    stem = graph.group("stem")
+    assert {(m.layer, m.side) for m in stem.members} == {
+        ("stem", "out"), ("block.body.0", "in"), ("block.body.3", "out"), ("down", "in"),
+    }  # fmt: skip
+
+
+def test_flatten_repeats_each_channel():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Flatten(), nn.Linear(6 * 4, 2)), torch.zeros(1, 3, 2, 2))
+    member = graph.group("0").members[1]
+    assert (member.layer, member.repeats) == ("2", 4)
+    assert np.array_equal(graph.layers[1].inputs, np.repeat(np.arange(6), 4))
+
+
+def test_concat_joins_groups():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 6, 1), nn.Conv2d(10, 2, 1)
+
+        def forward(self, x):
+            return self.c(torch.cat([self.a(x), self.b(x)], 1))
+
+    graph = trace(Net(), torch.zeros(1, 3, 4, 4))
+    assert np.array_equal(graph.layers[2].inputs, np.arange(10))
+    assert {g.id: g.width for g in graph.groups} == {"a": 4, "b": 6, "c": 2}
+
+
+def test_depthwise_ties_each_output_to_its_input():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 3, groups=8), nn.Conv2d(16, 2, 1)), torch.zeros(1, 3, 8, 8))
+    assert graph.layers[1].kind == "depthwise"
+    assert {g.id: g.width for g in graph.groups} == {"0": 8, "2": 2}
+    assert np.array_equal(graph.layers[1].outputs, np.repeat(np.arange(8), 2))
+
+
+def test_grouped_convolution_is_cut_by_whole_groups():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 12, 3, groups=4), nn.Conv2d(12, 2, 1)), torch.zeros(1, 3, 8, 8))
+    group = graph.group("0")
+    assert group.width == 4
+    assert [(m.layer, m.side, m.repeats) for m in group.members] == [
+        ("0", "out", 2), ("1", "in", 2), ("1", "out", 3), ("2", "in", 3),
+    ]  # fmt: skip
+
+
+def test_squeeze_excite_leaves_its_middle_free():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 1), SqueezeExcite(8, 4), nn.Conv2d(8, 2, 1)), torch.zeros(1, 3, 4, 4))
+    assert {g.id: g.width for g in graph.groups if not g.pinned} == {"0": 8, "1.fc1": 4}
+
+
+def test_shared_layer_has_two_rows_and_one_weight():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1)
+            self.c = nn.Conv2d(8, 2, 1)
+
+        def forward(self, x):
+            return self.c(self.b(self.b(self.a(x)).relu()))
+
+    graph = trace(Net(), torch.zeros(1, 3, 4, 4))
+    assert [ly.name for ly in graph.layers] == ["a", "b", "b@2", "c"]
+    assert {g.id: g.width for g in graph.groups} == {"a": 8, "c": 2}
+
+
+def test_linear_on_tokens():
+    graph = trace(nn.Sequential(nn.Linear(5, 8), nn.GELU(), nn.Linear(8, 3)), torch.zeros(2, 7, 5))
+    assert (graph.group("0").width, graph.group("0").pinned) == (8, None)
+    assert graph.layers[0].out_hw == (7, 1)
+
+
+def test_frozen_parameters_are_cut_as_any_other():
+    model = Small().requires_grad_(False)
+    assert trace(model, torch.zeros(1, 3, 16, 16)).group("stem").pinned is None
+
+
+class Ask(nn.Module):
+    """A convolution, then something odd, then a convolution."""
+
+    def __init__(self, odd):
+        super().__init__()
+        self.a, self.b, self.odd = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1), odd
+        self.register_buffer("own", torch.randn(1, 8, 1, 1))
+
+    def forward(self, x):
+        return self.b(self.odd(self, self.a(x)))
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (lambda m, x: F.group_norm(x, 2), "aten.native_group_norm has no rule"),
+        (lambda m, x: x.softmax(1), "aten._softmax has no rule"),
+        (lambda m, x: x.mean(1, keepdim=True) + x, "aten.mean reduces over the channels"),
+        (lambda m, x: x.view(1, 2, 4, 4, 4).flatten(1, 2), "aten.view splits the channel axis"),
+        (lambda m, x: x + torch.ones(8, 1, 1), "aten.add meets a tensor of fixed size"),
+        (lambda m, x: torch.cat([x[:, :0], x], 1)[:, :8], "has no rule"),
+        (lambda m, x: F.pad(x, (0, 0, 0, 0, 2, 0))[:, 2:], "aten.constant_pad_nd pads the channel axis"),
+        (lambda m, x: F.conv2d(x, torch.ones(8, 8, 1, 1)), "the input of a computed weight is fixed"),
+        (lambda m, x: F.batch_norm(x, torch.zeros(8), torch.ones(8)), "aten.native_batch_norm has statistics of fixed size"),
+        (lambda m, x: F.avg_pool2d(x.transpose(1, 3), 1).transpose(1, 3), "aten.avg_pool2d works along a channel axis"),
+        (lambda m, x: F.conv_transpose2d(x, m.b.weight.transpose(0, 1)), "aten.convolution has no rule"),
+        (lambda m, x: torch.cat([x.transpose(1, 2), torch.ones(1, 1, 8, 4)], 1)[:, :4].transpose(1, 2), "joins a part of fixed size"),
+        (lambda m, x: F.conv2d(x.transpose(1, 2), torch.ones(4, 4, 1, 1)).transpose(1, 2), "mixes an axis that is not its input"),
+    ],
+)  # fmt: skip
+def test_what_has_no_exact_cut_stays_and_says_why(odd, reason):
+    assert reason in pins(Ask(odd), 1, 3, 4, 4)["a"]
+
+
+def test_a_parameter_that_scales_channels_is_cut_with_them():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.gamma = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1), nn.Parameter(torch.ones(8, 1, 1))
+
+        def forward(self, x):
+            return self.b(self.a(x) * self.gamma)
+
+    graph = trace(Scaled(), torch.zeros(1, 3, 4, 4))
+    assert graph.group("a").pinned is None
+    assert "gamma" in {a.parameter for a in graph.axes}
+
+
+def test_outputs_of_any_form_are_pinned():
+    class Many(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x):
+            y = self.a(x)
+            return {"features": [y], "logits": (self.b(y),)}
+
+    assert pins(Many(), 1, 3, 4, 4) == {"a": "output of the network", "b": "output of the network"}
+
+
+def test_tracing_leaves_the_model_alone():
+    model = Small().train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    trace(model, torch.zeros(1, 3, 16, 16))
+    assert model.training and all(m.training for m in model.modules())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_forward_that_fails_names_operator_module_and_line():
+    with pytest.raises(TraceError, match=r"input 1x5x16x16 in aten\.convolution\S*, module stem, line .*networks\.py:\d+"):
+        trace(Small(), torch.zeros(1, 5, 16, 16))
+    with pytest.raises(TraceError, match=r"module inner\.1, line .*networks\.py:\d+"):
+        trace(Reads(), torch.zeros(1, 3, 4, 4))
+
+
+def test_a_model_without_tensor_outputs():
+    class Empty(nn.Module):
+        def forward(self, x):
+            return None
+
+    with pytest.raises(TraceError, match="returned NoneType without any tensor"):
+        trace(Empty(), torch.zeros(1, 3))
+
+
+def test_digest_follows_structure_not_weights():
+    x = torch.zeros(1, 3, 16, 16)
+    assert trace(Small(), x).digest() == trace(Small(), x).digest()
+    assert trace(Small(), x).digest() != trace(Small(), torch.zeros(1, 3, 32, 32)).digest()
+    assert trace(Residual(4, 6), torch.zeros(1, 4, 8, 8)).digest() != trace(Residual(4, 7), torch.zeros(1, 4, 8, 8)).digest()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "axis"),
+    [((1, 6, 2, 2), (1, 24), 1), ((1, 24), (1, 6, 2, 2), 1), ((1, 6, 1, 1), (1, 6), 1), ((2, 3, 6), (6, 6), 2), ((6, 1), (1, 6, 1, 1), 0)],
+)  # fmt: skip
+def test_a_view_moves_the_ids_as_it_moves_elements(source, target, axis):
+    field = np.arange(source[axis]).reshape([-1 if i == axis else 1 for i in range(len(source))])
+    full = np.broadcast_to(field, source)
+    assert np.array_equal(np.broadcast_to(reshape_field(field, source, target), target), full.reshape(target))

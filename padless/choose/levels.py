@@ -62,7 +62,7 @@ def aligned_levels(graph: Graph, target: Target) -> Levels:
             else:
                 fixed[layer.name].add(member.side)
         widths[group.id] = feasible
-    return Levels(widths=widths, fixed={name: frozenset(sides) for name, sides in fixed.items()})
+    return Levels(widths=widths, fixed={name: frozenset(sides) for name, sides in fixed.items() if sides})
 
 
 def free_levels(graph: Graph) -> dict[str, npt.NDArray[np.int64]]:

@@ -5,12 +5,12 @@ answer with shapes alone. Any Python that runs can be recorded. The model itself
 holds meta tensors in place of the parameters.
 """
 
+import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -182,10 +182,10 @@ def _module_paths(shadow: nn.Module, mode: _Recorder) -> Iterator[None]:
 
 def _explain(error: Exception, mode: _Recorder, shapes: list[tuple[int, ...]]) -> str:
     where = mode.deepest or "the model itself"
-    frames = [
-        f for f in traceback.extract_tb(cast(TracebackType, error.__traceback__)) if "/torch/" not in f.filename.replace("\\", "/")
-    ]
-    line = f"{frames[-1].filename}:{frames[-1].lineno}" if frames and frames[-1].filename != __file__ else "unknown"
+    torch_files = os.path.dirname(torch.__file__)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if f.filename != __file__ and not f.filename.startswith(torch_files)]
+    line = f"{own[-1].filename}:{own[-1].lineno}" if own else "unknown"
     operation = f" in {mode.last}" if mode.last else ""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     given = ", ".join("x".join(map(str, s)) for s in shapes)

@@ -76,7 +76,7 @@ def finetune(
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
-                total += float(loss) * len(x)
+                total += loss.item() * len(x)
                 right += float((logits.argmax(1) == y).sum())
                 seen += len(x)
                 shown.advance(1, f"epoch {epoch + 1}/{epochs}  loss {total / seen:.3f}  accuracy {100 * right / seen:.1f} %")

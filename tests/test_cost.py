@@ -1,0 +1,93 @@
+"""Padding and closed-form cycles, against numbers worked by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import small
+
+from padless import Cost, Layer, inspect, load_target, trace
+from padless.cost import ceil_cycles, narrowed, padding
+
+
+def layer(c_in: int, c_out: int, kind: str = "conv", groups: int = 1, kernel: int = 3, hw: int = 10) -> Layer:
+    return Layer(
+        name="x", weight="x.weight", kind=kind, c_in=c_in, c_out=c_out, groups=groups, kernel=(kernel, kernel), stride=(1, 1),
+        dilation=(1, 1), in_hw=(hw, hw), out_hw=(hw, hw), inputs=np.arange(c_in), outputs=np.arange(c_out),
+    )  # fmt: skip
+
+
+def test_a_convolution():
+    cost = padding(layer(37, 49), load_target("unit:16"))
+    assert cost.macs == 100 * 9 * 37 * 49
+    assert cost.padded_macs == 100 * 9 * 48 * 64
+    assert cost.floor_macs == cost.macs
+    assert (cost.weight_bytes, cost.padded_weight_bytes) == (9 * 37 * 49, 9 * 48 * 64)
+    assert (cost.activation_bytes, cost.padded_activation_bytes) == (100 * 49, 100 * 64)
+    assert cost.wasted_macs_percent == pytest.approx(100 * (1 - 37 * 49 / (48 * 64)))
+    assert cost.wasted_activation_percent == pytest.approx(100 * (1 - 49 / 64))
+
+
+def test_sides_that_cannot_be_aligned_are_not_avoidable():
+    cost = padding(layer(3, 20), load_target("unit:16"), fixed={"in"})
+    assert cost.floor_macs == 100 * 9 * 16 * 20
+    assert cost.avoidable_macs_percent == pytest.approx(100 * (1 - 20 / 32))
+    assert padding(layer(3, 16), load_target("unit:16"), fixed={"in"}).avoidable_macs_percent == 0
+
+
+def test_different_units_for_input_and_output():
+    assert padding(layer(33, 9, kernel=1), load_target("unit:32x8")).padded_macs == 100 * 64 * 16
+
+
+def test_grouped_convolutions_pad_each_group():
+    cost = padding(layer(32, 64, "grouped", groups=8), load_target("unit:16"))
+    assert cost.macs == 100 * 9 * 8 * 4 * 8
+    assert cost.padded_macs == 100 * 9 * 8 * 16 * 16
+
+
+def test_depthwise_pads_to_its_own_unit():
+    cost = padding(layer(20, 20, "depthwise", groups=20), load_target("rockchip-rk3588"))
+    assert (cost.macs, cost.padded_macs) == (100 * 9 * 20, 100 * 9 * 64)
+
+
+def test_costs_add_up_and_shares_are_ratios_of_sums():
+    a, b = Cost(macs=1, padded_macs=4), Cost(macs=9, padded_macs=16)
+    assert (a + b).wasted_macs_percent == 50
+    assert Cost().wasted_macs_percent == 0
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 64), st.integers(1, 64))
+def test_padding_never_saves_and_is_free_when_aligned(c_in, c_out, u, v):
+    target = load_target(f"unit:{u}x{v}")
+    cost = padding(layer(c_in, c_out), target)
+    assert cost.padded_macs >= cost.macs and cost.padded_weight_bytes >= cost.weight_bytes
+    assert (cost.wasted_macs_percent == 0) == (c_in % u == 0 and c_out % v == 0)
+
+
+def test_closed_form_cycles():
+    cycles = ceil_cycles([layer(16, 17)], load_target("gemmini-16"))
+    assert cycles.total == 100 * 9 * 16 * 32 // 256
+    assert not cycles.whole and "ceil" in cycles.oracle
+    depthwise = ceil_cycles([layer(16, 16, "depthwise", groups=16)], load_target("gemmini-16"))
+    assert depthwise.total == 100 * 9 * 16 * 16 // 256  # one of sixteen lanes
+    assert ceil_cycles([layer(16, 16)], load_target("hexagon-htp")) is None
+
+
+def test_narrowed_layers_match_a_mask():
+    graph = trace(small(), torch.zeros(1, 3, 16, 16))
+    keep = np.ones(graph.channels, bool)
+    keep[graph.group("stem").channels] = np.arange(16) < 5
+    shapes = {ly.name: (ly.c_in, ly.c_out) for ly in narrowed(graph, keep)}
+    assert shapes == {"stem": (3, 5), "block.body.0": (5, 24), "block.body.3": (24, 5), "down": (5, 32), "head": (32, 4)}
+
+
+def test_totals_are_the_sums_of_the_rows():
+    cost = inspect(small(), torch.zeros(1, 3, 16, 16), target="nvdla-full")
+    totals = cost.totals()
+    assert totals["macs"] == sum(row.cost.macs for row in cost.layers) == 256 * 27 * 16 + 256 * (9 * 16 * 24 + 24 * 16) + 64 * 9 * 16 * 32 + 128
+    assert totals["cycles"] == sum(row.cycles for row in cost.layers)
+    assert totals["peak_sram_bytes"] is None
+    assert dataclasses.asdict(cost.cost)["padded_macs"] == totals["padded_macs"]

@@ -1,0 +1,124 @@
+"""Sliced equals masked: on random networks, on the networks people use, and refused where it does not hold."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from networks import Small, networks, shaken, small
+from torch import nn
+
+from padless import load_target, plan, prune, trace
+from padless.choose import aligned_levels, free_levels, importance, strongest
+from padless.cost import narrowed, network_cost
+from padless.cut import cut, equivalence_error
+from padless.cut.equivalence import compare, masked
+from padless.errors import EquivalenceError, UsageError
+from padless.hardware import Target
+from padless.inputs import load_model
+
+X = torch.zeros(1, 3, 16, 16)
+
+
+def random_keep(graph, levels, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return strongest(graph, rng.random(graph.channels), {g: int(rng.choice(w)) for g, w in levels.items()})
+
+
+def check(model: nn.Module, x: torch.Tensor, target: Target, seed: int) -> None:
+    """Cut at random widths, aligned and not: equal to the masked original, the widths as foretold, no avoidable waste."""
+    graph = trace(model, x)
+    aligned = aligned_levels(graph, target)
+    for levels in (aligned.widths, free_levels(graph)):
+        keep = random_keep(graph, levels, seed)
+        small = cut(model, graph, keep)
+        assert equivalence_error(model, small, graph, keep) < 1e-10
+        foretold = narrowed(graph, keep)
+        shapes = [(ly.c_in, ly.c_out, ly.groups) for ly in trace(small, x).layers]
+        assert shapes == [(ly.c_in, ly.c_out, ly.groups) for ly in foretold]
+        if levels is aligned.widths:
+            assert network_cost(foretold, target, aligned.fixed, None).cost.avoidable_macs_percent == 0
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(networks(), st.sampled_from(["unit:4", "unit:2x3", "unit:8x4", "ethos-u55-256"]), st.integers(0, 2**16))
+def test_random_networks(model, target, seed):
+    check(model, torch.zeros(1, 2, 8, 8), load_target(target), seed)
+
+
+@pytest.mark.parametrize("name", ["cifar10/vgg16_bn", "cifar10/resnet18", "torchvision/resnet50", "torchvision/mobilenet_v2",
+                                  "torchvision/mobilenet_v3_small", "torchvision/densenet121", "torchvision/efficientnet_b0",
+                                  "torchvision/resnext50_32x4d", "torchvision/squeezenet1_1"])  # fmt: skip
+def test_networks_that_people_use(name):
+    size = 32 if name.startswith("cifar10") else 64
+    source = load_model(name)
+    check(shaken(source.model), torch.zeros(1, 3, size, size), load_target("unit:8"), seed=1)
+
+
+def test_prune_returns_an_ordinary_smaller_model_and_leaves_the_callers_alone():
+    model = small().train()
+    before = copy.deepcopy(model.state_dict())
+    made = plan(model, X, target="unit:8", budget="macs=50%")
+    pruned = prune(model, made)
+    assert type(pruned) is Small
+    assert [type(m) for m in pruned.modules()] == [type(m) for m in model.modules()]
+    assert pruned.stem.out_channels == pruned.stem.weight.shape[0] == pruned.down.in_channels < 16
+    assert pruned.norm.num_features == len(pruned.norm.running_mean)
+    assert pruned.head.in_features == pruned.head.weight.shape[1]
+    assert pruned.head.out_features == 4
+    assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    pruned.stem.weight.data.zero_()
+    assert torch.equal(model.stem.weight, before["stem.weight"])
+
+
+def test_a_masked_original_zeroes_consumers_only():
+    model = small()
+    graph = trace(model, X)
+    keep = np.ones(graph.channels, bool)
+    keep[graph.group("stem").first] = False
+    zeroed = masked(model, graph, keep)
+    assert (zeroed.down.weight[:, 0] == 0).all() and (zeroed.down.weight[:, 1] != 0).any()
+    assert torch.equal(zeroed.stem.weight, model.stem.weight.double())
+
+
+def test_a_wrong_cut_is_refused():
+    model = small()
+    graph = trace(model, X)
+    keep = strongest(graph, importance(graph, model), {g.id: g.width if g.pinned else g.width // 2 for g in graph.groups})
+    other = cut(model, graph, strongest(graph, -importance(graph, model), {g: int(w.sum()) for g, w in
+                {g.id: keep[g.channels] for g in graph.groups}.items()}))  # fmt: skip
+    with pytest.raises(EquivalenceError, match=r"differs from the masked original by .* The cut is refused"):
+        equivalence_error(model, other, graph, keep)
+
+
+def test_a_forward_with_a_channel_count_inside_is_refused():
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 8, 1), nn.Linear(8 * 16, 2)
+
+        def forward(self, x):
+            return self.b(self.a(x).view(-1, 128))
+
+    model = Fixed()
+    made = plan(model, torch.zeros(1, 3, 4, 4), target="unit:2", budget="macs=60%")
+    with pytest.raises(EquivalenceError, match="does not run.*\n.*holds a channel count as a number"):
+        prune(model, made)
+
+
+def test_outputs_that_cannot_be_compared():
+    ones = [torch.ones(2)]
+    with pytest.raises(EquivalenceError, match=r"changed an output's shape from \(2,\) to \(3,\)"):
+        compare(ones, [torch.ones(3)])
+    with pytest.raises(EquivalenceError, match="not finite"):
+        compare([torch.tensor([1.0, float("nan")])], ones)
+    assert compare([torch.zeros(0)], [torch.zeros(0)]) == 0
+    assert compare([torch.tensor([2.0]).double()], [torch.tensor([2.0]).double() + 2e-11]) == pytest.approx(1e-11, rel=1e-3)
+
+
+def test_a_plan_for_another_network_is_refused():
+    made = plan(small(), X, target="unit:8", budget="macs=50%")
+    with pytest.raises(UsageError, match="made on a network with structure .* Build the original network"):
+        prune(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1)), made)

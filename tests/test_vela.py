@@ -1,0 +1,253 @@
+"""Arm's compiler: what we print is what its own command line prints."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from networks import Residual, Small, SqueezeExcite, shaken, small
+from torch import nn
+from torch.nn import functional as F
+
+from padless import load_target, trace
+from padless.cost.lower import Unlowered, lower, lower_layer
+from padless.cost.vela import Vela
+from padless.errors import OracleError, UsageError
+from padless.hardware import Target
+from padless.inputs import load_model
+
+pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
+X = torch.zeros(1, 3, 16, 16)
+
+
+class Everything(nn.Module):
+    """One of each operator that has a TFLite form."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU6())
+        self.depthwise = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, groups=16), nn.Hardswish())
+        self.grouped = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, groups=4), nn.SiLU())
+        self.excite, self.norm = SqueezeExcite(16, 8), nn.BatchNorm2d(32)
+        self.gate, self.residual = nn.Hardsigmoid(), Residual(32, 8)
+        self.pools = nn.Sequential(nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2, 1, 1), nn.MaxPool2d(3, 2, ceil_mode=True))
+        self.hidden, self.head = nn.Linear(32 * 2 * 2, 24), nn.Linear(24, 4)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = torch.cat([self.excite(self.depthwise(x)), self.grouped(x)], 1)
+        x = self.residual(F.relu(self.norm(x)))
+        x = F.adaptive_avg_pool2d(self.pools(x * self.gate(x)), 2)
+        return self.head(F.dropout(self.hidden(x.flatten(1)).relu(), training=self.training))
+
+
+def command_line(tflite: bytes, target: Target, folder: Path) -> dict[str, str]:
+    """The summary that Vela's own command line writes for a file."""
+    file = folder / "network.tflite"
+    file.write_bytes(tflite)
+    program = Path(sys.executable).with_name("vela")
+    done = subprocess.run(
+        [program, file, "--accelerator-config", target.vela.accelerator, "--output-dir", folder], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return next(csv.DictReader(next(folder.glob("*_summary_*.csv")).read_text().splitlines()))
+
+
+@pytest.mark.parametrize("id", ["ethos-u55-128", "ethos-u55-256", "ethos-u85-512"])
+@pytest.mark.parametrize("network", ["everything", "cifar10/resnet18"])
+def test_cycles_and_memory_are_those_of_velas_command_line(id, network, tmp_path):
+    model = shaken(Everything() if network == "everything" else load_model(network).model)
+    graph = trace(model, torch.zeros(1, 3, 32, 32))
+    target = load_target(id)
+    with Vela(target) as vela:
+        ours = vela.network(graph, model)
+    theirs = command_line(lower(graph, model).tflite, target, tmp_path)
+    assert ours.total == int(theirs["cycles_total"])
+    assert ours.npu == int(theirs["cycles_npu"])
+    assert ours.peak_sram_bytes == round(1024 * float(theirs["sram_memory_used"]))
+    assert (theirs["system_config"], theirs["memory_mode"]) == (target.vela.system_config, target.vela.memory_mode)
+    assert ours.whole and ours.cpu_operators == 0
+    assert sum(ours.operators.values()) == ours.total
+    assert {layer.name for layer in graph.layers} <= set(ours.operators)
+
+
+def test_resnet18_agrees_with_the_other_way_to_the_compiler():
+    """PyTorch through ExecuTorch 1.5.1 gave 3.050 M NPU cycles for this network on an Ethos-U55-256."""
+    model = load_model("cifar10/resnet18").model
+    with Vela(load_target("ethos-u55-256")) as vela:
+        assert vela.network(trace(model, torch.zeros(1, 3, 32, 32)), model).npu == pytest.approx(3.050e6, rel=0.01)
+
+
+def test_the_staircase():
+    """Nine outputs cost more than eight; 32 inputs less than 24, since the compiler changes its loop order."""
+    with Vela(load_target("ethos-u55-256"), memory_mode="Sram_Only") as vela:
+        assert vela.description.endswith("ethos-u55-256, Ethos_U55_High_End_Embedded, Sram_Only")
+
+        def cost(c_in, c_out):
+            net = nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1))
+            return vela.layers(trace(net, torch.zeros(1, c_in, 16, 16)).layers)[0].npu
+
+        assert cost(64, 9) > 1.3 * cost(64, 8)
+        assert cost(32, 64) < 0.9 * cost(24, 64)
+
+
+def test_equal_layers_are_compiled_once(monkeypatch):
+    graph = trace(nn.Sequential(nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)), torch.zeros(1, 8, 8, 8))
+    asked = []
+    with Vela(load_target("ethos-u55-256")) as vela:
+        compile = vela.compile
+        monkeypatch.setattr(vela, "compile", lambda tflite, what, names=(): asked.append(what) or compile(tflite, what, names))
+        first, second = vela.layers(graph.layers)
+    assert first == second and asked == ["layer 0"]
+
+
+def test_an_operator_without_a_form_is_named_and_the_layers_are_summed():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 1)).eval()
+    graph = trace(model, X)
+    with Vela(load_target("ethos-u55-256")) as vela:
+        cycles = vela.network(graph, model)
+        alone = vela.layers(graph.layers)
+    assert not cycles.whole
+    assert "aten.native_group_norm has no TFLite form (module 1)" in cycles.note
+    assert cycles.total == sum(c.total for c in alone) == sum(cycles.operators.values())
+
+
+def test_a_crash_names_the_network_and_the_next_question_is_answered():
+    model = small()
+    with Vela(load_target("ethos-u55-256")) as vela:
+        with pytest.raises(OracleError, match=r"Vela (crashed on|could not compile) the broken network"):
+            vela.compile(b"\x10\0\0\0TFL3" + bytes(range(256)) * 40, "the broken network")
+        vela._start().kill()
+        assert vela.network(trace(model, X), model).total > 0
+        worker = vela._start()
+        worker.kill()
+        worker.wait()
+        assert vela.network(trace(model, X), model).total > 0
+    assert vela._worker is None
+
+
+def test_a_question_that_takes_too_long_is_stopped():
+    with Vela(load_target("ethos-u55-256"), timeout=0.001) as vela, pytest.raises(OracleError, match="took more than 0.001 s for layer"):
+        vela.layers(trace(small(), X).layers[:1])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"memory_mode": "Shared_SRAM"}, "Vela knows no memory mode 'Shared_SRAM'. Did you mean Shared_Sram"),
+     ({"system_config": "Ethos_U55"}, "Vela knows no system configuration 'Ethos_U55'")],
+)  # fmt: skip
+def test_unknown_settings(given, message):
+    with pytest.raises(UsageError, match=message):
+        Vela(load_target("ethos-u55-256"), **given)
+
+
+def test_only_ethos_u():
+    with pytest.raises(UsageError, match="Vela compiles for Arm Ethos-U; nvdla-full is none"):
+        Vela(load_target("nvdla-full"))
+
+
+def test_the_worker_needs_neither_torch_nor_padless():
+    worker = Path(__file__).parent.parent / "padless" / "cost" / "vela_worker.py"
+    code = f"import runpy, sys; runpy.run_path({os.fspath(worker)!r}); print('torch' in sys.modules or 'padless' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/").stdout.strip() == "False"
+
+
+# --- what the file says -----------------------------------------------------------------------------------------------
+
+
+def tensors(tflite: bytes) -> dict[str, tuple[tuple[int, ...], np.ndarray, np.ndarray]]:
+    """Per tensor with data: shape, stored values, scales."""
+    from ethosu.vela.tflite.Model import Model
+
+    model = Model.GetRootAs(tflite, 0)
+    graph, found = model.Subgraphs(0), {}
+    for i in range(graph.TensorsLength()):
+        t = graph.Tensors(i)
+        data = model.Buffers(t.Buffer()).DataAsNumpy()
+        if not isinstance(data, int):
+            kind = np.int32 if t.Type() == 2 else np.int8
+            scale = t.Quantization().ScaleAsNumpy() if t.Quantization() else np.ones(1)
+            found[t.Name().decode()] = (tuple(t.ShapeAsNumpy()), data.view(kind).reshape(t.ShapeAsNumpy()), np.atleast_1d(scale))
+    return found
+
+
+def test_weights_are_the_models_with_batch_norm_folded_in():
+    model = shaken(nn.Sequential(nn.Conv2d(3, 6, (3, 5), padding=(1, 2), bias=False), nn.BatchNorm2d(6), nn.ReLU()))
+    shape, stored, scale = tensors(lower(trace(model, X), model).tflite)["0.weight"]
+    conv, norm = model[0], model[1]
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    folded = (conv.weight * gain[:, None, None, None]).permute(0, 2, 3, 1).detach().numpy()
+    assert shape == (6, 3, 5, 3)
+    assert np.abs(stored * scale[:, None, None, None] - folded).max() <= scale.max() / 2 * 1.001
+    assert np.abs(stored).reshape(6, -1).max(1).tolist() == [127] * 6
+    _, bias, bias_scale = tensors(lower(trace(model, X), model).tflite)["0.bias"]
+    expected = (norm.bias - norm.running_mean * gain).detach().numpy()
+    assert np.abs(bias * bias_scale - expected).max() <= bias_scale.max()
+
+
+def test_columns_behind_a_flattened_map_follow_its_layout():
+    model = nn.Sequential(nn.Conv2d(3, 5, 1), nn.Flatten(), nn.Linear(5 * 2 * 3, 4)).eval()
+    shape, stored, scale = tensors(lower(trace(model, torch.zeros(1, 3, 2, 3)), model).tflite)["2.weight"]
+    expected = model[2].weight.detach().reshape(4, 5, 2, 3).permute(0, 2, 3, 1).reshape(4, 30).numpy()
+    assert shape == (4, 30)
+    assert np.abs(stored * scale - expected).max() <= scale.max()
+
+
+def test_depthwise_weights():
+    model = nn.Sequential(nn.Conv2d(4, 8, 3, groups=4)).eval()
+    shape, stored, scale = tensors(lower(trace(model, torch.zeros(1, 4, 8, 8)), model).tflite)["0.weight"]
+    assert shape == (1, 3, 3, 8)
+    assert np.abs(stored * scale - model[0].weight.detach()[:, 0].permute(1, 2, 0).numpy()).max() <= scale.max()
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (lambda: nn.Sequential(nn.ConvTranspose2d(3, 4, 2)), (1, 3, 4, 4), "aten.convolution is transposed"),
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.Hardtanh(0, 5)), (1, 3, 4, 4), "clamps to other bounds than ReLU6"),
+        (lambda: Calls(lambda x, c: c(x).mean(1)), (1, 3, 4, 4), "aten.mean is not over rows and columns"),
+        (lambda: Calls(lambda x, c: F.adaptive_avg_pool2d(c(x), 3)), (1, 3, 4, 4), "has windows of different sizes"),
+        (lambda: Calls(lambda x, c: F.max_pool2d(c(x), 2, dilation=2)), (1, 3, 4, 4), "is dilated"),
+        (lambda: Calls(lambda x, c: c(x).view(1, 2, 2, 4, 4)), (1, 3, 4, 4), "is not a flattening"),
+        (lambda: Calls(lambda x, c: torch.add(c(x), x[:, :1], alpha=2)), (1, 3, 4, 4), "has no TFLite form|has a factor"),
+        (lambda: Calls(lambda x, c: torch.add(c(x), c(x), alpha=2)), (1, 3, 4, 4), "aten.add has a factor"),
+        (lambda: Calls(lambda x, c: torch.cat([c(x).flatten(1)] * 2, 1)), (1, 3, 4, 4), "joins flattened maps"),
+        (lambda: Calls(lambda x, c: c(x).flatten(1) @ torch.ones(64, 2)), (1, 3, 4, 4), "multiplies two computed tensors|has no TFLite form"),
+        (lambda: Calls(lambda x, c: c(x) + torch.ones(1, 4, 1, 1)), (1, 3, 4, 4), "has no TFLite form|makes itself"),
+        (lambda: Calls(lambda x, c: F.conv2d(x, c.weight * 2)), (1, 3, 4, 4), "computed in the forward|has no TFLite form"),
+        (lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), (1, 4), "aten.native_batch_norm is not over a feature map"),
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(2)), (3, 4, 4), "batch of 3"),
+        (lambda: Calls(lambda x, c: F.avg_pool2d(c(x)[0], 2)), (1, 3, 4, 4), "has no TFLite form|is not over a feature map"),
+    ],
+)
+def test_what_has_no_form_is_refused_by_name(make, shape, message):
+    model = make().eval()
+    with pytest.raises(Unlowered, match=message):
+        lower(trace(model, torch.zeros(shape)), model)
+
+
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.conv, self.function = nn.Conv2d(3, 4, 1), function
+
+    def forward(self, x):
+        return self.function(x, self.conv)
+
+
+def test_an_output_that_is_an_input():
+    with pytest.raises(Unlowered, match="an output of the network is not computed by it"):
+        lower(trace(Calls(lambda x, c: c.bias), X), Calls(lambda x, c: c.bias))
+
+
+def test_one_layer_networks_have_the_layers_shapes():
+    graph = trace(Small(), X)
+    for layer in graph.layers:
+        shape = tensors(lower_layer(layer))["weight"][0]
+        expected = (layer.c_out, *layer.kernel, layer.c_in) if layer.kind == "conv" else (layer.c_out, layer.c_in)
+        assert shape == expected
+        assert lower_layer(layer) == lower_layer(layer)

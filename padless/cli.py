@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-out = Console()
+out = Console(width=None if sys.stdout.isatty() else 120)  # a pipe has no width of its own
 
 MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or package.module:factory."
 TARGET_HELP = "A target's id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file."
@@ -152,6 +152,12 @@ def finish(summary: dict[str, Any], folder: Path) -> None:
         f"Asked {outcome['budget']} (at most {outcome['limit']:,.0f}), achieved {outcome['achieved']:,.0f}. "
         f"Cycles: {summary['after']['oracle'] or 'no oracle for this target'}."
     )
+    if not outcome["met"]:
+        out.print(
+            f"The plan met the budget at {outcome['achieved_by_plan']:,.0f}; training moved the weights, and they compress worse. "
+            "Ask for a slightly smaller budget.",
+            style="yellow",
+        )
     out.print(f"Sliced equals masked: largest relative difference {summary['equivalence_max_error']:.1e} (float64).")
     out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json")
 

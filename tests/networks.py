@@ -155,3 +155,7 @@ class Peek(nn.Module):
 
 def small() -> nn.Module:
     return shaken(Small())
+
+
+def tokens() -> nn.Module:
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))

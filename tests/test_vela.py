@@ -216,7 +216,7 @@ def test_depthwise_weights():
         (lambda: Calls(lambda x, c: torch.add(c(x), x[:, :1], alpha=2)), (1, 3, 4, 4), "has no TFLite form|has a factor"),
         (lambda: Calls(lambda x, c: torch.add(c(x), c(x), alpha=2)), (1, 3, 4, 4), "aten.add has a factor"),
         (lambda: Calls(lambda x, c: torch.cat([c(x).flatten(1)] * 2, 1)), (1, 3, 4, 4), "joins flattened maps"),
-        (lambda: Calls(lambda x, c: c(x).flatten(1) @ torch.ones(64, 2)), (1, 3, 4, 4), "multiplies two computed tensors|has no TFLite form"),
+        (lambda: Calls(lambda x, c: c(x).mean((2, 3)) @ c.extra), (1, 3, 4, 4), "multiplies by something else than a layer's weight"),
         (lambda: Calls(lambda x, c: c(x) + torch.ones(1, 4, 1, 1)), (1, 3, 4, 4), "has no TFLite form|makes itself"),
         (lambda: Calls(lambda x, c: F.conv2d(x, c.weight * 2)), (1, 3, 4, 4), "computed in the forward|has no TFLite form"),
         (lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), (1, 4), "aten.native_batch_norm is not over a feature map"),
@@ -234,6 +234,7 @@ class Calls(nn.Module):
     def __init__(self, function):
         super().__init__()
         self.conv, self.function = nn.Conv2d(3, 4, 1), function
+        self.conv.extra = nn.Parameter(torch.ones(4, 2))
 
     def forward(self, x):
         return self.function(x, self.conv)

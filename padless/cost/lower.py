@@ -1,10 +1,12 @@
 """A recorded network as INT8 TFLite, so that an NPU's compiler can say what it costs.
 
 Weights are the model's own: batch norm folded in, symmetric INT8 with a scale a filter, since compilers entropy-code
-them and their values change the cycles. Activation ranges are not measured: every activation has the same nominal scale,
-with zero at the bottom of the range behind a ReLU. The file is for costing, not for running a trained network.
+them and their values change the cycles. Activation ranges are not measured: every activation has the same nominal scale
+and zero point, so that concatenations and pools need no requantisation. (A zero point at the bottom of the range behind
+a ReLU, as a quantiser would choose, gives the same cycles.) The file is for costing, not for running a trained network.
 
-Padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution (same cycles as SAME).
+A convolution's padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution, at the cycles
+of SAME. It does not merge that of pools, which are therefore SAME (see `lower_rules.pool`).
 """
 
 from typing import Any
@@ -23,34 +25,33 @@ __all__ = ["Lowered", "Unlowered", "lower", "lower_layer"]
 def lower(graph: Graph, model: nn.Module) -> Lowered:
     """The recorded network as a TFLite file, with the weights of `model`, which must have the structure of `graph`.
 
-    Raises Unlowered, naming the operator and its module, where an
-    operator has no rule.
+    Raises Unlowered, naming the operator and its module, where an operator has no rule.
     """
     return Lowering(graph, model).network()
 
 
 def lower_layer(layer: Layer) -> bytes:
-    """A network of this layer alone, without padding, with seeded random weights."""
+    """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
+
+    Its padding is what its sizes imply.
+    """
     rng = np.random.default_rng(0)
     builder = TFLiteBuilder()
 
     def tensor(name: str, shape: tuple[int, ...], **more: Any) -> int:
         return builder.tensor(Tensor(name=name, shape=shape, **more))
 
+    depthwise, axis = layer.kind == "depthwise", 0
+    shape: tuple[int, ...] = (layer.c_out, *layer.kernel, layer.c_in // layer.groups)
     if layer.kind == "linear":
         x = tensor("input", (layer.in_hw[0], layer.c_in), scale=(SCALE,))
-        shape, axis = (layer.c_out, layer.c_in), 0
+        shape = (layer.c_out, layer.c_in)
         out = tensor("layer", (layer.in_hw[0], layer.c_out), scale=(SCALE,))
     else:
-        rows, columns = (
-            (o - 1) * s + d * (k - 1) + 1
-            for o, s, d, k in zip(layer.out_hw, layer.stride, layer.dilation, layer.kernel, strict=True)
-        )
-        x = tensor("input", (1, rows, columns, layer.c_in), scale=(SCALE,))
-        depthwise = layer.kind == "depthwise"
-        shape = (1, *layer.kernel, layer.c_out) if depthwise else (layer.c_out, *layer.kernel, layer.c_in // layer.groups)
-        axis = 3 if depthwise else 0
+        x = tensor("input", (1, *layer.in_hw, layer.c_in), scale=(SCALE,))
         out = tensor("layer", (1, *layer.out_hw, layer.c_out), scale=(SCALE,))
+        if depthwise:
+            shape, axis = (1, *layer.kernel, layer.c_out), 3
     scales = (0.01,) * (layer.c_out if layer.kind != "linear" else 1)
     data = np.clip(np.round(rng.normal(0, 30, shape)), -127, 127).astype(np.int8)
     biases = rng.integers(-500, 500, layer.c_out).astype(np.int32)
@@ -59,5 +60,22 @@ def lower_layer(layer: Layer) -> bytes:
     if layer.kind == "linear":
         builder.operator("FULLY_CONNECTED", [x, weight, bias], [out])
     else:
-        convolve(builder, [x, weight, bias], out, layer.stride, layer.dilation, NO_ACTIVATION, depthwise)
+        source = _padded(builder, layer, x)
+        convolve(builder, [source, weight, bias], out, layer.stride, layer.dilation, NO_ACTIVATION, depthwise)
     return builder.build([x], [out], "main")
+
+
+def _padded(builder: TFLiteBuilder, layer: Layer, x: int) -> int:
+    """The input with the zeros that the layer's windows reach beyond it, as evenly as they go on both sides."""
+    reach = [
+        max(0, (o - 1) * s + d * (k - 1) + 1 - n)
+        for o, s, d, k, n in zip(layer.out_hw, layer.stride, layer.dilation, layer.kernel, layer.in_hw, strict=True)
+    ]
+    if not any(reach):
+        return x
+    rows, columns = (n + r for n, r in zip(layer.in_hw, reach, strict=True))
+    padded = builder.tensor(Tensor(name="padded", shape=(1, rows, columns, layer.c_in), scale=(SCALE,)))
+    around = np.array([[0, 0], *([r // 2, r - r // 2] for r in reach), [0, 0]], np.int32)
+    padding = builder.tensor(Tensor(name="padding", shape=(4, 2), dtype="INT32", data=around))
+    builder.operator("PAD", [x, padding], [padded])
+    return padded

@@ -16,6 +16,7 @@ from padless.cost.lowering import (
     nhwc,
 )
 from padless.cost.tflite import Tensor
+from padless.graph import Layer
 from padless.graph.record import Op, Ref
 
 
@@ -26,11 +27,10 @@ def refuse(op: Op, why: str) -> Unlowered:
 @lowers("convolution")
 def convolution(net: Lowering, op: Op) -> None:
     """With the batch norm and the clamp behind it merged in."""
-    x, weight_ref, bias_ref, stride, padding, dilation, transposed, _, groups = op.args
+    x, weight_ref, bias_ref, stride, padding, dilation, transposed, _, _ = op.args
     if transposed or len(stride) != 2:
         raise refuse(op, "is transposed or not two-dimensional")
-    layer = next(net.layers)
-    weight = net.weight(weight_ref)
+    weight, layer = net.weight(weight_ref), _layer(net, weight_ref)
     bias = net.weight(bias_ref) if bias_ref is not None else np.zeros(len(weight))
     last = op
     if norm := net.normalisation_behind(op):
@@ -42,9 +42,15 @@ def convolution(net: Lowering, op: Op) -> None:
     source = net.padded(op, net.tensor(op, x), *padding)
     scale = net.builder.tensors[source].scale[0]
     filters = net.filters(layer.name, stored, bias, 3 if depthwise else 0, scale)
-    out = net.activation(layer.name, nhwc(net.shape(value)), zero_point=BOTTOM if act != NO_ACTIVATION else 0)
+    out = net.activation(layer.name, nhwc(net.shape(value)), zero_point=0)
     net.at[value] = out
     convolve(net.builder, [source, *filters], out, tuple(stride), tuple(dilation), act, depthwise)
+
+
+def _layer(net: Lowering, weight: Ref) -> Layer:
+    """The layer that the next call of a weight is; calls whose result nobody reads are passed over."""
+    name = net.recording.values[net.transposed.get(weight.value, weight.value)].name
+    return next(layer for layer in net.layers if layer.weight == name)
 
 
 def _affine(net: Lowering, norm: Op) -> tuple[Floats, Floats]:
@@ -65,7 +71,7 @@ def batch_norm(net: Lowering, op: Op) -> None:
     x = net.tensor(op, op.args[0])
     name = op.module or "batch_norm"
     filters = net.filters(name, gain.reshape(1, 1, 1, -1), shift, 3, net.builder.tensors[x].scale[0])
-    out = net.like(op, value, act=act)
+    out = net.like(op, value)
     convolve(net.builder, [x, *filters], out, (1, 1), (1, 1), act, True)
 
 
@@ -76,12 +82,11 @@ def transpose_weight(net: Lowering, op: Op) -> None:
 
 @lowers("addmm", "mm")
 def linear(net: Lowering, op: Op) -> None:
-    """Columns behind a flattened map are put into this layout's order. One scale for the whole weight, as TFLite has it."""
+    """Columns behind a flattened map are put into this layout's order. One scale for the whole weight."""
     *bias_ref, x, weight_ref = op.args
     if weight_ref.value not in net.transposed:
-        raise refuse(op, "multiplies two computed tensors")
-    layer = next(net.layers)
-    weight = net.weight(weight_ref)
+        raise refuse(op, "multiplies by something else than a layer's weight")
+    weight, layer = net.weight(weight_ref), _layer(net, weight_ref)
     if chw := net.flat.get(x.value):
         weight = weight.reshape(len(weight), *chw).transpose(0, 2, 3, 1).reshape(len(weight), -1)
     bias = net.weight(bias_ref[0]) if bias_ref else np.zeros(len(weight))
@@ -89,7 +94,7 @@ def linear(net: Lowering, op: Op) -> None:
     source, stored = net.tensor(op, x), net.constant(f"{layer.name}.weight", weight)
     scale = net.builder.tensors[source].scale[0] * net.builder.tensors[stored].scale[0]
     biases = net.biases(layer.name, bias, np.array([scale]))
-    out = net.activation(layer.name, net.shape(value), zero_point=BOTTOM if act != NO_ACTIVATION else 0)
+    out = net.activation(layer.name, net.shape(value), zero_point=0)
     net.at[value] = out
     net.builder.operator("FULLY_CONNECTED", [source, stored, biases], [out], FusedActivationFunction=act)
 
@@ -101,7 +106,7 @@ def clamped(net: Lowering, op: Op) -> None:
     if kind is None:
         raise refuse(op, "clamps to other bounds than ReLU6")
     x = net.tensor(op, op.args[0])
-    net.builder.operator(kind, [x], [net.like(op, op.outputs[0], act=kind)])
+    net.builder.operator(kind, [x], [net.like(op, op.outputs[0])])
 
 
 @lowers("hardswish", "hardswish_")
@@ -150,7 +155,7 @@ def arithmetic(net: Lowering, op: Op) -> None:
         for a in op.args[:2]
     ]
     act, value = net.activation_behind(op)
-    out = net.like(op, value, act=act)
+    out = net.like(op, value)
     net.builder.operator("ADD" if "add" in op.name else "MUL", operands, [out], FusedActivationFunction=act)
     _keep_order(net, op, value)
 
@@ -169,7 +174,7 @@ def concatenation(net: Lowering, op: Op) -> None:
         raise refuse(op, "joins flattened maps")
     parts = [net.tensor(op, part) for part in op.args[0]]
     act, value = net.activation_behind(op)
-    out = net.like(op, value, parts[0], act)
+    out = net.like(op, value)
     axis = {0: 0, 1: 3, 2: 1, 3: 2}[axis] if rank == 4 else axis
     net.builder.operator("CONCATENATION", parts, [out], Axis=axis, FusedActivationFunction=act)
 
@@ -185,9 +190,22 @@ def mean(net: Lowering, op: Op) -> None:
 
 
 def _global_average(net: Lowering, op: Op) -> None:
-    x = net.tensor(op, op.args[0])
-    keep = len(net.shape(op.outputs[0])) == 4
-    net.builder.operator("MEAN", [x, net.integers("axes", [1, 2])], [net.like(op, op.outputs[0], x)], KeepDims=keep)
+    """Pooling over the whole map, as ExecuTorch has it for Ethos-U.
+
+    Vela makes two operators of MEAN, which cost a tenth more of all EfficientNet-B0.
+    """
+    source = net.tensor(op, op.args[0])
+    given = net.builder.tensors[source]
+    _, rows, columns, c = given.shape
+    if len(net.shape(op.outputs[0])) == 4:
+        _pool(net, op, "AVERAGE_POOL_2D", source, (rows, columns), (1, 1))
+        return
+    pooled = net.activation(
+        f"{op.module or 'network'} pool", (1, 1, 1, c), zero_point=given.zero_point, scale=given.scale[0]
+    )
+    _pool(net, op, "AVERAGE_POOL_2D", source, (rows, columns), (1, 1), out=pooled)
+    shape = net.integers("shape", net.shape(op.outputs[0]))
+    net.builder.operator("RESHAPE", [pooled, shape], [net.like(op, op.outputs[0], source)])
 
 
 @lowers("_adaptive_avg_pool2d")
@@ -206,26 +224,32 @@ def adaptive_average(net: Lowering, op: Op) -> None:
 
 @lowers("avg_pool2d", "max_pool2d_with_indices")
 def pool(net: Lowering, op: Op) -> None:
-    """Windows on an explicitly padded map. A window that reaches past it (ceil_mode) sees more padding."""
+    """Windows that reach past the map leave out what is beyond, or average zeros where PyTorch counts its padding.
+
+    SAME stands for every padding with as many windows. For an even map and a stride of 2 it begins a pixel later than
+    PyTorch does: the same work, whereas TFLite's only exact form copies the map into a padded one, which a compiler
+    that is given PyTorch's padding (as ExecuTorch gives it) does not do.
+    """
     x, kernel, *rest = op.args
     if len(net.shape(op.outputs[0])) != 4:
         raise refuse(op, "is not over a feature map")
     maximum = "max" in op.name
     if maximum and len(rest) > 2 and set(_pair(rest[2])) != {1}:
         raise refuse(op, "is dilated")
+    if not maximum and len(rest) > 4 and rest[4] is not None:
+        raise refuse(op, "has a divisor of its own")
     kernel = _pair(kernel)
     stride = _pair(rest[0]) if rest and rest[0] else kernel
     padding = _pair(rest[1]) if len(rest) > 1 else (0, 0)
     source = net.tensor(op, x)
     given = net.builder.tensors[source]
-    reach = [
-        (o - 1) * s + k - n - p
-        for o, s, k, n, p in zip(
-            net.shape(op.outputs[0])[2:], stride, kernel, net.shape(x.value)[2:], padding, strict=True
-        )
-    ]
+    before, after = net.shape(x.value)[2:], net.shape(op.outputs[0])[2:]
+    reach = [(o - 1) * s + k - n - p for o, s, k, n, p in zip(after, stride, kernel, before, padding, strict=True)]
     around = [[0, 0], *([p, max(0, r)] for p, r in zip(padding, reach, strict=True)), [0, 0]]
-    if any(map(any, around)):
+    zeros_count = not maximum and any(padding) and (len(rest) < 4 or rest[3])
+    as_many = all(o == -(-n // s) for o, n, s in zip(after, before, stride, strict=True))
+    mode = "SAME" if as_many and not zeros_count and any(map(any, around)) else "VALID"
+    if mode == "VALID" and any(map(any, around)):
         n, h, w, c = given.shape
         shape = (n, h + sum(around[1]), w + sum(around[2]), c)
         padded = net.activation(f"{op.module} pad", shape, zero_point=given.zero_point, scale=given.scale[0])
@@ -237,13 +261,16 @@ def pool(net: Lowering, op: Op) -> None:
         else:
             net.builder.operator("PAD", sides, [padded])
         source = padded
-    _pool(net, op, "MAX_POOL_2D" if maximum else "AVERAGE_POOL_2D", source, kernel, stride)
+    _pool(net, op, "MAX_POOL_2D" if maximum else "AVERAGE_POOL_2D", source, kernel, stride, mode)
 
 
-def _pool(net: Lowering, op: Op, code: str, source: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
-    out = net.like(op, op.outputs[0], source)
+def _pool(
+    net: Lowering, op: Op, code: str, source: int, kernel: tuple[int, int], stride: tuple[int, int],
+    mode: str = "VALID", out: int | None = None,
+) -> None:  # fmt: skip
+    out = net.like(op, op.outputs[0], source) if out is None else out
     net.builder.operator(
-        code, [source], [out], Padding="VALID", StrideH=stride[0], StrideW=stride[1], FilterHeight=kernel[0],
+        code, [source], [out], Padding=mode, StrideH=stride[0], StrideW=stride[1], FilterHeight=kernel[0],
         FilterWidth=kernel[1], FusedActivationFunction=NO_ACTIVATION,
     )  # fmt: skip
 
@@ -255,7 +282,7 @@ def _pair(size: Any) -> tuple[int, int]:
 
 @lowers("view", "_unsafe_view", "reshape")
 def view(net: Lowering, op: Op) -> None:
-    """A feature map flattened to a row, or a row as a 1x1 map. The row is in this layout's order, rows and columns first."""
+    """A feature map flattened to a row, in this layout's order (rows and columns first), or a row as a 1x1 map."""
     before, after = net.shape(op.args[0].value), net.shape(op.outputs[0])
     if before == after:
         same(net, op)

@@ -89,7 +89,7 @@ class TFLiteBuilder:
         writer = _Writer(sum(t.data.nbytes for t in self.tensors if t.data is not None))
         codes = list(dict.fromkeys(op.code for op in self._operators))
         data = [t.data for t in self.tensors if t.data is not None]
-        buffers = [writer.table("Buffer")] + [writer.table("Buffer", Data=writer.bytes(d.tobytes())) for d in data]
+        buffers = [writer.table("Buffer")] + [writer.table("Buffer", Data=writer.blob(d.tobytes())) for d in data]
         filled = iter(range(1, len(buffers)))  # by convention buffer 0 is empty and serves every tensor without data
         tensors = [writer.tensor(t, 0 if t.data is None else next(filled)) for t in self.tensors]
         operators = [writer.operator(op, codes.index(op.code)) for op in self._operators]
@@ -125,7 +125,7 @@ class _Writer:
     def vector(self, values: Sequence[float], dtype: npt.DTypeLike) -> int:
         return int(self._builder.CreateNumpyVector(np.asarray(values, dtype)))
 
-    def bytes(self, data: bytes) -> int:
+    def blob(self, data: bytes) -> int:
         # `CreateByteVector`, but for the alignment.
         builder = self._builder
         builder.StartVector(1, len(data), ALIGNMENT)

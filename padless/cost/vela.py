@@ -1,7 +1,7 @@
 """Arm's compiler for Ethos-U, asked what networks cost.
 
-The numbers are the compiler's static estimate, not silicon. They depend on the system configuration and the memory mode,
-which every answer names, and on the weights, which are entropy-coded. The compiler runs in a process of its own
+The numbers are the compiler's static estimate, not silicon. They depend on the system configuration and the memory
+mode, which every answer names, and on the weights, which are entropy-coded. The compiler runs in a process of its own
 (`vela_worker.py`): a malformed network ends that process, not this one.
 """
 
@@ -27,6 +27,7 @@ from padless.graph import Graph, Layer
 from padless.hardware import Target
 
 WORKER = Path(__file__).with_name("vela_worker.py")
+Shape = tuple[object, ...]  # all that a layer alone is compiled from
 
 
 class Vela:
@@ -45,16 +46,18 @@ class Vela:
         timeout: float = 600,
     ) -> None:
         if target.vela is None:
-            raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try one of ethos-u55-256, ethos-u85-512.")
+            raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try ethos-u55-256 or ethos-u85-512.")
         try:
             release = version("ethos-u-vela")
         except PackageNotFoundError as error:
             raise missing_extra("ethos-u-vela", "vela", f"Counting cycles for {target.id}") from error
+        chip, mode = system_config or target.vela.system_config, memory_mode or target.vela.memory_mode
         self._settings = {
             "accelerator": target.vela.accelerator,
-            "system_config": _known("System_Config", system_config or target.vela.system_config, "system configuration"),
-            "memory_mode": _known("Memory_Mode", memory_mode or target.vela.memory_mode, "memory mode"),
+            "system_config": _known("System_Config", chip, "system configuration"),
+            "memory_mode": _known("Memory_Mode", mode, "memory mode"),
         }
+        self._alone: dict[Shape, Cycles] = {}
         self._timeout = timeout
         self._worker: subprocess.Popen[bytes] | None = None
         self._printed: IO[bytes] | None = None
@@ -89,19 +92,20 @@ class Vela:
 
     def layers(self, layers: Sequence[Layer]) -> list[Cycles]:
         """The estimate for each layer alone, with seeded random weights; equal shapes are asked once."""
-        answers: dict[bytes, Cycles] = {}
         for layer in layers:
-            network = lower_layer(layer)
-            if network not in answers:
-                answers[network] = self.compile(network, f"layer {layer.name}")
-        return [answers[lower_layer(layer)] for layer in layers]
+            if _shape(layer) not in self._alone:
+                self._alone[_shape(layer)] = self.compile(lower_layer(layer), f"layer {layer.name}")
+        return [self._alone[_shape(layer)] for layer in layers]
 
     def compile(self, tflite: bytes, what: str, names: Sequence[str] = ()) -> Cycles:
         """The estimate for a TFLite file; `names` are its operators' in the answer.
 
-        Raises OracleError, naming `what`, when the compiler fails or crashes.
+        Raises OracleError, naming `what`, when the compiler fails or crashes, and UsageError where the accelerator,
+        the system configuration and the memory mode do not go together.
         """
         reply = self._ask(tflite, what)
+        if "refused" in reply:
+            raise UsageError(f"{self.description} do not go together: {reply['refused']}")
         if "error" in reply:
             raise OracleError(f"Vela could not compile {what}: {reply['error']}")
         operators: dict[str, int] = {}
@@ -130,7 +134,8 @@ class Vela:
 
     def _ask(self, tflite: bytes, what: str) -> dict[str, Any]:
         worker = self._start()
-        assert worker.stdin and worker.stdout
+        assert worker.stdin is not None
+        assert worker.stdout is not None
         header = json.dumps({**self._settings, "bytes": len(tflite)}).encode() + b"\n"
         reply = b""
         try:
@@ -155,7 +160,7 @@ class Vela:
     def _start(self) -> subprocess.Popen[bytes]:
         if self._worker is None or self._worker.poll() is not None:
             self.close()
-            self._printed = tempfile.TemporaryFile()
+            self._printed = tempfile.TemporaryFile()  # noqa: SIM115  (`close` closes it)
             self._worker = subprocess.Popen(
                 [sys.executable, str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed
             )
@@ -176,5 +181,9 @@ def _known(section: str, name: str, what: str) -> str:
     config.read(Path(place) / "config_files" / "Arm" / "vela.ini" for place in places)
     names = [s.partition(".")[2] for s in config.sections() if s.startswith(f"{section}.")]
     if name not in names:
-        raise UsageError(f"Vela knows no {what} {name!r}. {suggest(name, names) or 'Known: ' + ', '.join(names)}".rstrip())
+        raise UsageError(f"Vela knows no {what} {name!r}. {suggest(name, names) or 'Known: ' + ', '.join(names)}")
     return name
+
+
+def _shape(ly: Layer) -> Shape:
+    return (ly.kind, ly.c_in, ly.c_out, ly.groups, ly.kernel, ly.stride, ly.dilation, ly.in_hw, ly.out_hw)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from ethosu import regor
 from ethosu.vela import vela
+from ethosu.vela.errors import VelaError
 from ethosu.vela.tensor import MemArea, TensorPurpose
 
 
@@ -49,10 +50,11 @@ def settings(accelerator: str, system_config: str, memory_mode: str) -> Settings
 
 def answer(request: dict[str, Any], network: bytes) -> dict[str, Any]:
     """Cycles and bytes of one network, as the command line's summary has them."""
-    chosen = settings(request["accelerator"], request["system_config"], request["memory_mode"])
-    compiled = regor.compile(
-        chosen.core, network, "TFLITE", chosen.system, options=chosen.options, verbose=False
-    )
+    try:
+        chosen = settings(request["accelerator"], request["system_config"], request["memory_mode"])
+    except (VelaError, SystemExit) as error:  # its argument parser exits
+        return {"refused": str(error).strip("'")}
+    compiled = regor.compile(chosen.core, network, "TFLITE", chosen.system, options=chosen.options, verbose=False)
     report = compiled.perf_report
     peaks = {str(name).lower(): memory.peakUsage for name, memory in report.memories.items()}
     sram = peaks.get("sram", 0)
@@ -62,14 +64,14 @@ def answer(request: dict[str, Any], network: bytes) -> dict[str, Any]:
     perf, sources = (compiled.opt_database.tables[name] for name in ("perf", "source"))
     place = {row[sources.header.index("id")]: int(row[sources.header.index("ext_key")]) for row in sources.data}
     source, cycles = perf.header.index("source_id"), perf.header.index("op_cycles")
-    return dict(
-        total=report.totalCycles,
-        npu=report.npuCycles,
-        peak_sram_bytes=sram,
-        cpu_operators=report.cpuOps,
+    return {
+        "total": report.totalCycles,
+        "npu": report.npuCycles,
+        "peak_sram_bytes": sram,
+        "cpu_operators": report.cpuOps,
         # The operator of the file (its place there; null if none) that each compiled operator stems from, and cycles.
-        operators=[(place.get(row[source]), int(row[cycles])) for row in perf.data],
-    )
+        "operators": [(place.get(row[source]), int(row[cycles])) for row in perf.data],
+    }
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -12,62 +13,63 @@ from padless.hardware import Target, round_up
 
 def catalogue(targets: tuple[Target, ...]) -> Table:
     """A row a target."""
-    table = Table(title="Targets (int8)", title_justify="left")
-    for name in ("id", "name"):
-        table.add_column(name)
-    for name in ("MACs/cycle", "input unit", "output unit", "depthwise", "memory block"):
+    table = Table(title="Targets (int8)", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("id", no_wrap=True)
+    for name in ("MACs/\ncycle", "input\nunit", "output\nunit", "depthwise\nunit", "memory\nblock"):
         table.add_column(name, justify="right")
-    table.add_column("cycles from")
+    table.add_column("cycles\nfrom")
     for target in targets:
         c = target.compute.int8
         table.add_row(
-            target.id, target.name, _or_unknown(c.macs_per_cycle), str(c.input_unit), str(c.output_unit),
-            _or_unknown(c.depthwise_unit), _or_unknown(target.memory.channel_block),
-            "Arm Vela" if target.vela else "closed form" if c.macs_per_cycle else "no source",
+            target.id, _or_unknown(c.macs_per_cycle), str(c.input_unit), str(c.output_unit),
+            _or_unknown(c.depthwise_unit), _or_unknown(target.memory.channel_block), "Arm Vela" if target.vela else "MACs" if c.macs_per_cycle else "?",
         )  # fmt: skip
     return table
 
 
 def target_sheet(target: Target) -> Group:
-    """Every number of one target with its source."""
-    table = Table(title=f"{target.name} ({target.id}, {target.vendor})", title_justify="left", show_lines=True)
-    table.add_column("field", overflow="fold")
-    table.add_column("value", overflow="fold")
-    table.add_column("confidence")
-    table.add_column("source", overflow="fold")
+    """Every number of one target with its source and how sure it is."""
+    lines = [Text(f"{target.name} ({target.id}, {target.vendor})", style="bold")]
     for fact in target.facts:
-        table.add_row(fact.field, _plain(fact.value), fact.confidence, f"{fact.source}\n{fact.locator}")
-    unknown = f"Unknown, and never guessed: {', '.join(target.unknown)}." if target.unknown else "Nothing is unknown."
-    return Group(table, Text(unknown))
+        lines += [
+            Text(f"\n{fact.field} = {_plain(fact.value)}", style="cyan"),
+            Text(f"  {fact.confidence}: {fact.source}\n  {fact.locator}"),
+        ]
+    settings = target.vela.model_dump() if target.vela else {}
+    lines += [Text(f"\nArm Vela is asked with {_plain(settings)}.")] if settings else []
+    unknown = ", ".join(target.unknown)
+    lines.append(Text(f"\nUnknown, and never guessed: {unknown}." if unknown else "\nNothing is unknown."))
+    return Group(*lines)
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return "\n".join(f"{k} = {_plain(v)}" for k, v in value.items())
+        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
     return str(value)
 
 
 def _or_unknown(value: int | None) -> str:
-    return "unknown" if value is None else str(value)
+    return "?" if value is None else str(value)
 
 
 def layers(cost: NetworkCost, title: str) -> Group:
     """A row a layer: channels, units, padded channels, MACs, the wasted share with a bar, cycles."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("layer", overflow="fold")
-    table.add_column("kind")
-    for name in ("channels", "unit", "padded", "MACs", "wasted %"):
-        table.add_column(name, justify="right")
-    table.add_column("of its MACs", min_width=12)
-    table.add_column("cycles", justify="right")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold", min_width=18)
+    for name, width in (("channels", 9), ("unit", 5), ("padded", 9), ("MACs", 8), ("waste %", 7)):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    table.add_column("", min_width=6, no_wrap=True)
+    table.add_column("cycles", justify="right", no_wrap=True, min_width=9)
     for row in cost.layers:
-        wasted = row.cost.wasted_macs_percent
+        layer, padded = row.layer, padded_channels(row)
+        kind = "" if layer.groups == 1 else " dw" if layer.kind == "depthwise" else f" /{layer.groups}"
         table.add_row(
-            row.layer.name, row.layer.kind, f"{row.layer.c_in} → {row.layer.c_out}", f"{row.units.input}x{row.units.output}",
-            "{} → {}".format(*padded_channels(row)), f"{row.cost.macs:,}", f"{wasted:.2f}", waste_bar(row),
-            "" if row.cycles is None else f"{row.cycles:,}",
+            layer.name, f"{layer.c_in}→{layer.c_out}{kind}", f"{row.units.input}x{row.units.output}",
+            "=" if padded == (layer.c_in, layer.c_out) else "{}→{}".format(*padded), f"{row.cost.macs / 1e6:.3f}M",
+            f"{row.cost.wasted_macs_percent:.2f}", waste_bar(row), "" if row.cycles is None else f"{row.cycles:,}",
         )  # fmt: skip
     notes = [
+        "Channels: input→output, dw depthwise, /N in N groups; = where nothing is padded. "
         "In the bars █ is padding that aligned widths would remove, ░ padding that no cut can (image, class outputs, "
         "groups narrower than a unit).",
     ]
@@ -87,7 +89,7 @@ def padded_channels(row: LayerCost) -> tuple[int, int]:
     return g * round_up(layer.c_in // g, units.input), g * round_up(layer.c_out // g, units.output)
 
 
-def waste_bar(row: LayerCost, width: int = 12) -> Text:
+def waste_bar(row: LayerCost, width: int = 6) -> Text:
     """The wasted share of a layer's MACs as a bar: avoidable, then unavoidable."""
     avoidable = round(width * row.cost.avoidable_macs_percent / 100)
     wasted = round(width * row.cost.wasted_macs_percent / 100)
@@ -114,7 +116,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
 
 def totals(columns: dict[str, Totals] | dict[str, dict[str, Any]]) -> Table:
     """Totals side by side; with two columns, also the second as a share of the first."""
-    table = Table()
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("")
     for name in columns:
         table.add_column(name, justify="right")

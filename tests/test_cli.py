@@ -1,0 +1,170 @@
+"""The command line as scripts use it: shapes of the output, exit codes, messages, nothing half-written."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from networks import small
+from safetensors.torch import save_file
+
+import padless
+from padless import cli, load
+from padless.inputs import load_images
+
+TOTALS = {
+    "macs", "padded_macs", "wasted_macs_percent", "weight_bytes", "padded_weight_bytes", "wasted_weight_percent",
+    "activation_bytes", "padded_activation_bytes", "cycles", "npu_cycles", "oracle",
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run `padless ARGS` in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["padless", *args])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+            sys.exit(0)
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_version():
+    assert padless.__version__ == "0.1.0"
+
+
+def test_public_names():
+    assert padless.__all__ == [
+        "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "NetworkCost", "PadlessError", "Plan",
+        "Target", "evaluate", "export", "finetune", "inspect", "load", "load_images", "load_model", "load_target",
+        "load_weights", "plan", "prune", "recover", "save", "targets", "trace",
+    ]  # fmt: skip
+    assert all(getattr(padless, name).__doc__ for name in padless.__all__)
+
+
+def test_targets(run):
+    code, out, _ = run("targets")
+    assert code == 0 and all(t.id in out for t in padless.targets())
+    code, out, _ = run("targets", "ethos-u85-512")
+    assert code == 0 and "macs_per_cycle" in out and "ethos-u-vela==5.2.0" in out and "derived" in out
+
+
+def test_inspect(run, tmp_path):
+    code, out, _ = run("inspect", "networks:Small", "--target", "ethos-u55-256", "--json", "cost.json")
+    assert code == 0 and "block.body.0" in out and "Arm Vela 5.2.0, ethos-u55-256" in out
+    data = json.loads((tmp_path / "cost.json").read_text())
+    assert TOTALS <= set(data["totals"])
+    assert [row["name"] for row in data["layers"]] == ["stem", "block.body.0", "block.body.3", "down", "head"]
+    assert sum(row["macs"] for row in data["layers"]) == data["totals"]["macs"]
+    assert data["layers"][0]["padded_c_in"] == 8 and data["layers"][0]["cycles"] > 0
+    code, out, _ = run("inspect", "networks:Small", "--target", "unit:16", "--input-shape", "1,3,32,32", "--json", "cost.json")
+    assert json.loads((tmp_path / "cost.json").read_text())["totals"]["cycles"] is None
+
+
+def test_prune_and_export(run, tmp_path):
+    torch.manual_seed(3)
+    save_file(small().state_dict(), tmp_path / "w.safetensors")
+    code, out, err = run("prune", "networks:Small", "--target", "ethos-u55-256", "--budget", "cycles=80%", "--weights", "w.safetensors", "--out", "run")
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert TOTALS <= set(summary["before"]) and TOTALS <= set(summary["after"])
+    assert summary["after"]["cycles"] <= 0.8 * summary["before"]["cycles"]
+    assert summary["equivalence_max_error"] < 1e-10
+    assert summary["widths"]["head"] == {"c_in": [32, 32], "c_out": [4, 4]}
+    assert summary["command"].startswith("padless prune networks:Small --target ethos-u55-256")
+    assert {"python", "padless", "torch", "ethos-u-vela"} <= set(summary["versions"])
+    assert "accuracy" not in summary["after"]
+    assert re.search(r"Asked cycles=80% \(at most [0-9,]+\), achieved [0-9,]+", out)
+    widths = {n: m.out_channels for n, m in load("run", small()).named_modules() if isinstance(m, torch.nn.Conv2d)}
+    assert widths == {n: w["c_out"][1] for n, w in summary["widths"].items() if n != "head"}
+    for kind in ("onnx", "pt2"):
+        code, out, err = run("export", "run", "--format", kind)
+        assert code == 0 and (tmp_path / "run" / f"model.{kind}").exists(), err
+        assert re.search(r"largest difference from the network \d\.\de-\d\d of its largest output", out)
+
+
+def test_prune_with_data_reports_accuracies(run, tmp_path):
+    args = ("prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--data", "digits", "--seed", "5")
+    code, _, err = run(*args)
+    assert code == 1 and "labels up to 9, the network 4 outputs" in err and list(tmp_path.iterdir()) == []
+    args = ("prune", "padless.demo:DigitsResNet", *args[2:])
+    code, out, err = run(*args, "--epochs", "1", "--allocate", "uniform", "--importance", "l2", "--align", "none")
+    assert code == 0, err
+    folder = next((tmp_path / "runs").iterdir())
+    assert folder.name == "padless.demo-DigitsResNet-unit-8-macs=50"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert 0 <= summary["before"]["accuracy"] <= 100
+    assert {"accuracy", "accuracy_before_recovery", "accuracy_after_batchnorm"} <= set(summary["after"])
+    assert summary["after"]["avoidable_macs_percent"] > 0
+    plan = padless.Plan.read(folder / "plan.json")
+    assert (plan.allocate, plan.importance, plan.align, plan.seed) == ("uniform", "l2", "none", 5)
+
+
+def test_demo(run, tmp_path):
+    code, out, err = run("demo", "--out", "here")
+    assert code == 0, err
+    summary = json.loads((tmp_path / "here" / "summary.json").read_text())
+    assert summary["after"]["cycles"] <= 0.5 * summary["before"]["cycles"]
+    assert summary["after"]["avoidable_macs_percent"] == 0
+    assert summary["before"]["accuracy"] > 95 and summary["after"]["accuracy"] > 95
+    for line in ("MACs", "cycles", "accuracy %", "wasted MACs %"):
+        assert line in out
+
+
+BAD = [
+    (["inspect", "networks:Small", "--target", "ethos-u55-25"], 2, "No target is called 'ethos-u55-25'. Did you mean ethos-u55-256"),
+    (["inspect", "cifar10/vgg16", "--target", "unit:8"], 2, "cifar10 has no model 'vgg16'. Did you mean vgg16_bn"),
+    (["inspect", "networks:Small", "--target", "unit:8", "--weights", "w.safetensors"], 2, "No weights at w.safetensors"),
+    (["inspect", "networks:Small", "--target", "bad.toml"], 2, "bad.toml is not TOML"),
+    (["inspect", "networks:Small", "--target", "odd.toml"], 2, "vender: no such field"),
+    (["inspect", "networks:Small", "--target", "unit:8", "--input-shape", "1,3,a"], 2, "Cannot read the input shape '1,3,a'"),
+    (["inspect", "networks:Small", "--target", "unit:8", "--input-shape", "1,4,16,16"], 1, "module stem"),
+    (["inspect", "networks:Reads", "--target", "unit:8"], 1, "module inner.1"),
+    (["inspect", "networks:Small", "--target", "ethos-u55-256", "--memory-mode", "Sram"], 2, "Vela knows no memory mode 'Sram'"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=1%"], 2, "the narrowest network"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "mac=50%"], 2, "Unknown budget 'mac'"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "cycles=50%"], 2, "no oracle for cycles"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--epochs", "1"], 2, "Fine-tuning needs images"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--data", "empty"], 2, "empty holds neither"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--out", "empty/full"], 2, "is not a padless run"),
+    (["prune", "networks:Nothing", "--target", "unit:8", "--budget", "macs=50%"], 2, "nothing to prune"),
+    (["prune", "networks:Nothing", "--target", "unit:8", "--budget", "macs=50%", "--data", "digits"], 2, "nothing to prune"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--allocate", "best"], 2, "Unknown choice 'best'"),
+    (["prune", "networks:tokens", "--target", "unit:2", "--budget", "macs=50%", "--data", "digits", "--input-shape", "2,5"], 2, "Images need an input shape of N,C,H,W"),
+    (["export", "empty"], 2, "empty has no readable summary.json"),
+    (["export", "empty", "--format", "tflite"], 2, "Unknown format 'tflite'. Known: onnx, pt2"),
+    (["prune", "networks:Small"], 2, "Missing option"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("args", "code", "message"), BAD, ids=[f"{a[0]}-{m[:30]}" for a, _, m in BAD])
+def test_bad_input_gets_one_message_and_writes_nothing(run, tmp_path, args, code, message):
+    (tmp_path / "bad.toml").write_text("id = \n")
+    (tmp_path / "odd.toml").write_text((Path(padless.__file__).parent / "hardware/catalogue/gemmini-16.toml").read_text().replace("vendor", "vender", 1))
+    (tmp_path / "empty" / "full").mkdir(parents=True)
+    (tmp_path / "empty" / "full" / "letter").write_text("dear")
+    before = sorted(p for p in tmp_path.rglob("*"))
+    got, out, err = run(*args)
+    assert got == code
+    assert message in err.replace("\n", " ")
+    assert "Traceback" not in err
+    assert sorted(p for p in tmp_path.rglob("*")) == before
+
+
+def test_readmes_python_block_runs(tmp_path, monkeypatch):
+    """The README's example, on digits instead of the reader's own images."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    block = re.search(r"```python\n(.*?)```", readme, re.S)
+    assert block and len(block[1].strip().splitlines()) <= 15
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(block[1], "README.md", "exec"), names)
+    assert (tmp_path / "runs" / "small" / "plan.json").exists()
+    assert 0 <= padless.evaluate(names["small"], load_images("digits", shape=(1, 32, 32))) <= 100

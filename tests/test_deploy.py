@@ -1,0 +1,116 @@
+"""Saving, loading and exporting."""
+
+import json
+
+import pytest
+import torch
+from networks import Small, small
+from torch import nn
+
+from padless import export, load, plan, prune, save
+from padless.deploy import check_folder, read_summary
+from padless.errors import PadlessError, UsageError
+
+X = torch.zeros(1, 3, 16, 16)
+
+
+@pytest.fixture
+def pruned():
+    model = small()
+    made = plan(model, X, target="unit:8", budget="macs=50%")
+    return prune(model, made), made
+
+
+def test_a_saved_network_is_rebuilt_on_a_fresh_one(pruned, tmp_path):
+    model, made = pruned
+    save(tmp_path / "run", model, made, {"model": "mine"})
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model.safetensors", "plan.json", "summary.json"]
+    again = load(tmp_path / "run", Small())
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(again(x), model.eval()(x))
+    assert read_summary(tmp_path / "run") == {"model": "mine"}
+
+
+def test_saving_replaces_a_run_and_nothing_else(pruned, tmp_path):
+    model, made = pruned
+    save(tmp_path / "run", model, made)
+    save(tmp_path / "run", model, made, {"second": True})
+    assert read_summary(tmp_path / "run") == {"second": True}
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]  # no scratch left
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter").write_text("dear")
+    with pytest.raises(UsageError, match="exists and is not a padless run; it stays as it is"):
+        save(tmp_path / "home", model, made)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="exists and is not a padless run"):
+        check_folder(tmp_path / "file")
+
+
+def test_a_failed_save_leaves_the_old_run(pruned, tmp_path):
+    model, made = pruned
+    save(tmp_path / "run", model, made, {"first": 1})
+    with pytest.raises(TypeError):
+        save(tmp_path / "run", model, made, {"not json": object()})
+    assert read_summary(tmp_path / "run") == {"first": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_loading_what_is_not_there_or_does_not_fit(pruned, tmp_path):
+    model, made = pruned
+    with pytest.raises(UsageError, match="No plan at"):
+        load(tmp_path, Small())
+    with pytest.raises(UsageError, match="has no readable summary.json"):
+        read_summary(tmp_path)
+    save(tmp_path / "run", model, made)
+    with pytest.raises(UsageError, match="made on a network with structure"):
+        load(tmp_path / "run", nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1)))
+
+
+def test_nothing_is_pickled(pruned, tmp_path):
+    model, made = pruned
+    save(tmp_path / "run", model, made)
+    for file in (tmp_path / "run").iterdir():
+        assert not file.read_bytes().startswith((b"PK", b"\x80"))
+        assert file.suffix == ".safetensors" or json.loads(file.read_text()) is not None
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_exports_compute_the_same_at_the_pruned_widths(pruned, suffix, tmp_path):
+    model, _ = pruned
+    error = export(model, X, tmp_path / f"m.{suffix}")
+    assert error < 1e-5
+    assert [p.name for p in tmp_path.iterdir()] == [f"m.{suffix}"]
+    if suffix == "onnx":
+        import onnx
+
+        graph = onnx.load(tmp_path / "m.onnx").graph
+        assert {n.op_type for n in graph.node} <= {"Conv", "Relu", "Add", "ReduceMean", "Gemm", "BatchNormalization"}
+        shapes = {t.name: list(t.dims) for t in graph.initializer}
+        widths = [shapes[n.input[1]][0] for n in graph.node if n.op_type == "Conv"]
+        assert widths == [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+
+
+def test_an_export_that_differs_is_not_written(pruned, tmp_path, monkeypatch):
+    model, _ = pruned
+    with pytest.raises(UsageError, match=r"Cannot export to m.tflite. Known formats: onnx, pt2"):
+        export(model, X, tmp_path / "m.tflite")
+    import padless.deploy.export as module
+
+    monkeypatch.setattr(module, "_pt2", lambda m, x, file: file.write_text("") or [m(x).detach() + 1])
+    with pytest.raises(PadlessError, match="differs from the model by .*; not written"):
+        export(model, X, tmp_path / "m.pt2")
+    monkeypatch.setattr(module, "trace", lambda m, x: __import__("padless").trace(Small(), x))
+    with pytest.raises(PadlessError, match="The exported file has convolutions"):
+        monkeypatch.setattr(module, "TOLERANCE", 1)
+        real = nn.Module.named_parameters
+        monkeypatch.setattr(nn.Module, "named_parameters", lambda self: ((n, p[:1]) for n, p in real(self)))
+        export(model, X, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_onnx(pruned, tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UsageError, match=r"needs the package onnxruntime. Install it with: pip install 'padless\[onnx\]'"):
+        export(pruned[0], X, tmp_path / "m.onnx")

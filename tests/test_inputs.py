@@ -1,0 +1,201 @@
+"""Models by name, weights by file, images by place."""
+
+import io
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from networks import Small
+from PIL import Image
+from pyarrow import parquet
+from safetensors.torch import save_file
+
+from padless.errors import PadlessError, UsageError
+from padless.inputs import load_images, load_model, load_weights
+
+
+def png(colour: int, size: int = 8) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((size, size, 3), colour, np.uint8)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def test_cifar_forms_have_torchvisions_names():
+    vgg, resnet = load_model("cifar10/vgg16_bn"), load_model("cifar10/resnet18")
+    assert vgg.model.classifier.weight.shape == (10, 512) and "features.40.weight" in vgg.model.state_dict()
+    assert resnet.model.conv1.weight.shape == (64, 3, 3, 3) and resnet.model.conv1.stride == (1, 1)
+    for source in (vgg, resnet):
+        assert source.input_shape == (1, 3, 32, 32)
+        assert source.model.eval()(torch.zeros(source.input_shape)).shape == (1, 10)
+
+
+def test_torchvision_timm_and_factories():
+    assert load_model("torchvision/mobilenet_v2").input_shape == (1, 3, 224, 224)
+    timm = load_model("timm/resnet10t")
+    assert timm.input_shape[0] == 1 and timm.normalise is not None
+    mine = load_model("networks:Small")
+    assert isinstance(mine.model, Small) and mine.input_shape == (1, 3, 16, 16) and mine.normalise is None
+    assert load_model("networks:small", input_shape=(1, 3, 16, 16)).input_shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("resnet18", UsageError, r"Unknown model 'resnet18'. Write cifar10/vgg16_bn.* Did you mean cifar10/resnet18"),
+        ("cifar10/resnet19", UsageError, r"cifar10 has no model 'resnet19'. Did you mean resnet18"),
+        ("torchvision/mobilenetv2", UsageError, r"torchvision has no model 'mobilenetv2'. Did you mean mobilenet_v2"),
+        ("timm/resnet10x", UsageError, r"timm has no model 'resnet10x'. Did you mean resnet10t"),
+        ("nowhere:make", UsageError, r"Cannot load the model 'nowhere:make': No module named 'nowhere'"),
+        ("networks:nothing_like_it", UsageError, r"Expected package.module:factory"),
+        ("networks:broken", PadlessError, r"networks:broken\(\) failed: RuntimeError: no such checkpoint"),
+        ("networks:no_module", UsageError, r"networks:no_module\(\) returned int; expected a torch.nn.Module"),
+        ("networks:small", UsageError, r"input shape of networks:small is unknown. Give --input-shape"),
+    ],
+)
+def test_bad_models(name, error, message, monkeypatch):
+    if name == "networks:small":
+        monkeypatch.delattr(Small, "input_shape")
+    with pytest.raises(error, match=message):
+        load_model(name)
+
+
+@pytest.mark.parametrize(("module", "name", "extra"), [("torchvision", "torchvision/resnet18", "zoo"), ("timm", "timm/resnet18", "zoo")])
+def test_missing_zoos(module, name, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=rf"pip install 'padless\[{extra}\]'"):
+        load_model(name)
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+
+def test_half_precision_weights_become_the_models_type(tmp_path):
+    model, other = Small(), Small()
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in other.state_dict().items()}, tmp_path / "w.safetensors")
+    load_weights(model, tmp_path / "w.safetensors")
+    assert model.stem.weight.dtype == torch.float32
+    assert torch.equal(model.stem.weight, other.stem.weight.half().float())
+
+
+def test_bad_weights(tmp_path):
+    tensors = Small().state_dict()
+    tensors["stem.weight"] = torch.zeros(8, 3, 3, 3)
+    del tensors["head.bias"]
+    save_file({**tensors, "extra": torch.zeros(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(UsageError) as error:
+        load_weights(Small(), tmp_path / "w.safetensors")
+    assert "stem.weight: the file has 8x3x3x3, the model 16x3x3x3" in str(error.value)
+    assert "head.bias: the file has nothing, the model 4" in str(error.value)
+    assert "extra: the file has 2, the model nothing" in str(error.value)
+    with pytest.raises(UsageError, match="No weights at"):
+        load_weights(Small(), tmp_path / "none.safetensors")
+    torch.save(Small().state_dict(), tmp_path / "w.pt")
+    with pytest.raises(UsageError, match="not a safetensors file .* Pickled checkpoints are not read"):
+        load_weights(Small(), tmp_path / "w.pt")
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def test_digits():
+    images = load_images("digits", shape=(1, 32, 32))
+    assert images.train.shape == (1400, 1, 32, 32) and images.test.shape == (397, 1, 32, 32)
+    assert images.classes == 10 and not images.flips
+    normalised = images.normalised(images.train)
+    assert abs(float(normalised.mean())) < 0.01 and abs(float(normalised.std()) - 1) < 0.01
+    assert load_images("digits", shape=(3, 16, 16)).train.shape == (1400, 3, 16, 16)
+
+
+def test_calibration_is_shuffled_training_data():
+    images = load_images("digits", shape=(1, 8, 8))
+    batches = list(images.calibration(200, seed=1, batch=128))
+    assert [len(b) for b in batches] == [128, 72]
+    again = next(images.calibration(200, seed=1))
+    assert torch.equal(batches[0], again) and not torch.equal(again, next(images.calibration(200, seed=2)))
+    known = {x.numpy().tobytes() for x in images.normalised(images.train)}
+    assert all(x.numpy().tobytes() in known for b in batches for x in b)
+
+
+def write_parquet(folder, image="img", label="label", splits=("train", "test")):
+    for split in splits:
+        rows = [{"bytes": png(10 * i), "path": None} for i in range(4)]
+        table = pa.table({image: rows, label: [0, 1, 2, 0]})
+        parquet.write_table(table, folder / f"{split}-00000.parquet")
+
+
+def test_parquet(tmp_path):
+    write_parquet(tmp_path)
+    images = load_images(str(tmp_path), shape=(3, 8, 8), normalise=((0.5,) * 3, (0.25,) * 3))
+    assert images.train.shape == (4, 3, 8, 8) and images.flips
+    assert images.train[2].unique().tolist() == [20] and images.train_labels.tolist() == [0, 1, 2, 0]
+    assert float(images.normalised(images.train[:1]).unique()) == pytest.approx(-2)
+
+
+def test_image_folder(tmp_path):
+    for split in ("train", "val"):
+        for name, colour in (("cat", 1), ("dog", 200)):
+            (tmp_path / split / name).mkdir(parents=True)
+            (tmp_path / split / name / "a.png").write_bytes(png(colour, size=12))
+    images = load_images(str(tmp_path), shape=(3, 8, 8))
+    assert images.test.shape == (2, 3, 8, 8) and images.test_labels.tolist() == [0, 1]
+
+
+def test_bad_places(tmp_path):
+    def fails(message, folder=tmp_path):
+        with pytest.raises(UsageError, match=message):
+            load_images(str(folder), shape=(3, 8, 8))
+
+    fails("No images at 'nowhere'", "nowhere")
+    fails("holds neither train.*parquet and test.*parquet nor the folders")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "test").mkdir()
+    fails("train has no labels: expected one folder a class")
+    (tmp_path / "train" / "cat").mkdir()
+    fails(r"train has no images \(.*\) in the folders cat")
+    (tmp_path / "train" / "cat" / "a.png").write_bytes(b"no picture")
+    (tmp_path / "test" / "cat").mkdir()
+    (tmp_path / "test" / "cat" / "a.png").write_bytes(png(3))
+    fails("Image 0 of train cannot be read")
+
+
+def test_bad_parquet(tmp_path):
+    write_parquet(tmp_path, splits=("train",))
+    with pytest.raises(UsageError, match=r"not both train\*.parquet and test\*.parquet"):
+        load_images(str(tmp_path), shape=(3, 8, 8))
+    write_parquet(tmp_path, label="kind")
+    with pytest.raises(UsageError, match="has the columns img, kind; expected one called label or labels"):
+        load_images(str(tmp_path), shape=(3, 8, 8))
+
+
+def test_hub(monkeypatch):
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"image": [Image.open(io.BytesIO(png(i))) for i in (1, 2)], "labels": [0, 1]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda place: {"train": rows, "validation": rows})
+    assert load_images("someone/something", shape=(3, 8, 8)).train_labels.tolist() == [0, 1]
+    monkeypatch.setattr(datasets, "load_dataset", lambda place: {"all": rows})
+    with pytest.raises(UsageError, match="has the splits all; expected train and test"):
+        load_images("someone/something", shape=(3, 8, 8))
+
+    def fail(place):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(UsageError, match="Cannot load the dataset 'someone/something': no network"):
+        load_images("someone/something", shape=(3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "place"),
+    [("sklearn.datasets", "scikit-learn", "digits"), ("PIL", "pillow", "digits"), ("pyarrow", "pyarrow", "folder"), ("datasets", "datasets", "a/b")],
+)  # fmt: skip
+def test_missing_data_packages(module, package, place, monkeypatch, tmp_path):
+    write_parquet(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=rf"needs the package {package}. Install it with: pip install 'padless\[data\]'"):
+        load_images(str(tmp_path) if place == "folder" else place, shape=(3, 8, 8))

@@ -12,6 +12,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from common import write
@@ -38,7 +39,7 @@ def ours(model: torch.nn.Module, x: torch.Tensor) -> dict[str, float]:
     error = equivalence_error(model, small, graph, keep)
     clock.append(time.perf_counter())
     assert error < 1e-10
-    parts = [b - a for a, b in zip(clock, clock[1:], strict=False)]
+    parts = [b - a for a, b in pairwise(clock)]
     return dict(zip(["trace", "plan", "cut", "check"], parts, strict=True)) | {"total": sum(parts[:3])}
 
 
@@ -49,7 +50,12 @@ def theirs(model: torch.nn.Module, x: torch.Tensor) -> dict[str, float]:
     copied = copy.deepcopy(model)  # it cuts in place; we leave the caller's model alone
     classes = [m for m in copied.modules() if isinstance(m, torch.nn.Linear) and m.out_features == 1000]
     pruner = tp.pruner.MetaPruner(
-        copied, x, importance=tp.importance.GroupMagnitudeImportance(p=1), pruning_ratio=0.5, round_to=16, ignored_layers=classes
+        copied,
+        x,
+        importance=tp.importance.GroupMagnitudeImportance(p=1),
+        pruning_ratio=0.5,
+        round_to=16,
+        ignored_layers=classes,
     )
     built = time.perf_counter()
     pruner.step()
@@ -72,15 +78,26 @@ def main() -> None:
         torch.manual_seed(0)
         model = load_model(f"torchvision/{name}").model.eval()
         x = torch.zeros(1, 3, 224, 224)
-        sides: dict[str, tuple[Callable[..., dict[str, float]], list[dict[str, float]]]] = {"padless": (ours, []), "tp": (theirs, [])}
+        sides: dict[str, tuple[Callable[..., dict[str, float]], list[dict[str, float]]]] = {
+            "padless": (ours, []),
+            "tp": (theirs, []),
+        }
         for _ in range(given.repeats):
             for run, runs in sides.values():
                 runs.append(run(model, x))
         mine, peer = medians(sides["padless"][1]), medians(sides["tp"][1])
         ratios = [b["total"] / a["total"] for a, b in zip(sides["padless"][1], sides["tp"][1], strict=True)]
-        row = {"network": name, "padless": mine, "torch_pruning": peer, "median_ratio": round(statistics.median(ratios), 2)}
+        row = {
+            "network": name,
+            "padless": mine,
+            "torch_pruning": peer,
+            "median_ratio": round(statistics.median(ratios), 2),
+        }
         rows.append(row)
-        print(f"{name:18}{mine['total']:>11.3f}{peer['total']:>17.3f}{row['median_ratio']:>7.2f}x{mine['check']:>13.3f}", flush=True)
+        print(
+            f"{name:18}{mine['total']:>11.3f}{peer['total']:>17.3f}{row['median_ratio']:>7.2f}x{mine['check']:>13.3f}",
+            flush=True,
+        )
     mean = statistics.geometric_mean(row["median_ratio"] for row in rows)
     print(f"Torch-Pruning takes {mean:.2f} times as long (geometric mean)")
     write("speed", rows, seed=0, repeats=given.repeats, geometric_mean_ratio=round(mean, 2), input=[1, 3, 224, 224])

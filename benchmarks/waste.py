@@ -16,7 +16,11 @@ from padless.choose import ALLOCATIONS, aligned_levels, free_levels, importance,
 from padless.cost import narrowed, network_cost
 from padless.inputs.zoo import load_model
 
-MEASURES = {"computation": "wasted_macs_percent", "weight space": "wasted_weight_percent", "activation space": "wasted_activation_percent"}
+MEASURES = {
+    "computation": "wasted_macs_percent",
+    "weight space": "wasted_weight_percent",
+    "activation space": "wasted_activation_percent",
+}
 
 
 def main() -> None:
@@ -40,10 +44,13 @@ def main() -> None:
                     keep = strongest(graph, scores, ALLOCATIONS["global"](graph, scores, levels, ratio))
                     row[kind] = network_cost(narrowed(graph, keep), target, aligned.fixed, None).totals()
                 assert row["aware"]["avoidable_macs_percent"] == 0
-                row["reduction_points"] = {m: round(row["general"][k] - row["aware"][k], 2) for m, k in MEASURES.items()}
+                row["reduction_points"] = {
+                    m: round(row["general"][k] - row["aware"][k], 2) for m, k in MEASURES.items()
+                }
                 rows.append(row)
                 cells = "".join(
-                    f"{row['general'][k]:>16.2f}{row['aware'][k]:>8.2f}{row['reduction_points'][m]:>10.2f}" for m, k in MEASURES.items()
+                    f"{row['general'][k]:>16.2f}{row['aware'][k]:>8.2f}{row['reduction_points'][m]:>10.2f}"
+                    for m, k in MEASURES.items()
                 )
                 print(f"{name:10}{unit:>5}{ratio:>7.0%}   {cells}")
     write("waste", rows, seed=0, importance="l1", allocate="global")

@@ -32,7 +32,9 @@ MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or
 TARGET_HELP = "A target's id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file."
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 TargetOption = Annotated[str, typer.Option("--target", help=TARGET_HELP)]
-System = Annotated[str | None, typer.Option("--system", help="Vela's system configuration; the target's own by default.")]
+System = Annotated[
+    str | None, typer.Option("--system", help="Vela's system configuration; the target's own by default.")
+]
 Memory = Annotated[str | None, typer.Option("--memory-mode", help="Vela's memory mode; the target's own by default.")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
 Shape = Annotated[
@@ -80,16 +82,25 @@ def prune_command(
     model: Model,
     target: TargetOption,
     budget: Annotated[
-        str, typer.Option("--budget", help="cycles=50%, macs=50%, padded_macs=…, weight_bytes=300k: share of dense or absolute.")
+        str,
+        typer.Option(
+            "--budget", help="cycles=50%, macs=50%, padded_macs=…, weight_bytes=300k: share of dense or absolute."
+        ),
     ],
     weights: Weights = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."),
+        typer.Option(
+            "--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."
+        ),
     ] = None,
     importance: Annotated[str, typer.Option("--importance", help="l1 or l2.")] = "l1",
-    allocate: Annotated[str, typer.Option("--allocate", help="uniform (one ratio) or global (one threshold).")] = "global",
-    align: Annotated[str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")] = "unit",
+    allocate: Annotated[
+        str, typer.Option("--allocate", help="uniform (one ratio) or global (one threshold).")
+    ] = "global",
+    align: Annotated[
+        str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")
+    ] = "unit",
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data.")] = 0,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seeds weights, calibration, augmentation and the check.")] = 0,
@@ -154,7 +165,7 @@ def finish(summary: dict[str, Any], folder: Path) -> None:
     )
     if not outcome["met"]:
         out.print(
-            f"The plan met the budget at {outcome['achieved_by_plan']:,.0f}; training moved the weights, and they compress worse. "
+            f"The plan met the budget at {outcome['achieved_by_plan']:,.0f}; the trained weights compress worse. "
             "Ask for a slightly smaller budget.",
             style="yellow",
         )

@@ -18,15 +18,16 @@ class Bar:
         self._progress, self._task = progress, task
 
     def advance(self, steps: int = 1, note: str | None = None) -> None:
-        self._progress.update(self._task, advance=steps, **({} if note is None else {"note": note}))
+        self._progress.update(self._task, advance=steps)
+        if note is not None:
+            self._progress.update(self._task, note=note)
 
 
 @contextmanager
 def bar(title: str, total: int | None) -> Iterator[Bar]:
     """A bar on standard error that goes away when done; silent where that is no terminal."""
-    columns = [
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-    ]  # fmt: skip
+    said = TextColumn("{task.fields[note]}")
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), said]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bar(progress, progress.add_task(title, total=total, note=""))
 

@@ -75,7 +75,13 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
     ) as pricing:
         dense = pricing.dense()
         plan = make_plan(
-            pricing, job.budget, criterion=job.importance, allocate=job.allocate, align=job.align, seed=job.seed, dense=dense
+            pricing,
+            job.budget,
+            criterion=job.importance,
+            allocate=job.allocate,
+            align=job.align,
+            seed=job.seed,
+            dense=dense,
         )
         before: dict[str, Any] = {**dense.totals()}
         after: dict[str, Any] = {}
@@ -104,8 +110,14 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "model": job.model,
         "target": job.target.id,
         "input_shape": list(source.input_shape),
-        "outcome": {"budget": job.budget, "limit": plan.outcome.limit, "achieved": budget.of(final),
-                    "achieved_by_plan": plan.outcome.achieved, "met": budget.of(final) <= plan.outcome.limit, "ratio": plan.ratio},
+        "outcome": {
+            "budget": job.budget,
+            "limit": plan.outcome.limit,
+            "achieved": budget.of(final),
+            "achieved_by_plan": plan.outcome.achieved,
+            "met": budget.of(final) <= plan.outcome.limit,
+            "ratio": plan.ratio,
+        },
         "importance": job.importance,
         "allocate": job.allocate,
         "align": job.align,

@@ -9,7 +9,11 @@ class Residual(nn.Module):
     def __init__(self, c: int, hidden: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(c, hidden, 3, padding=1), nn.BatchNorm2d(hidden), nn.ReLU(), nn.Conv2d(hidden, c, 1), nn.BatchNorm2d(c)
+            nn.Conv2d(c, hidden, 3, padding=1),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+            nn.Conv2d(hidden, c, 1),
+            nn.BatchNorm2d(c),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +58,9 @@ def networks(draw: st.DrawFn) -> nn.Module:
     c = draw(width)
     blocks: list[nn.Module] = [nn.Conv2d(2, c, 3, padding=1)]
     for _ in range(draw(st.integers(1, 6))):
-        kind = draw(st.sampled_from(["conv", "residual", "dense", "branches", "excite", "depthwise", "grouped", "pool"]))
+        kind = draw(
+            st.sampled_from(["conv", "residual", "dense", "branches", "excite", "depthwise", "grouped", "pool"])
+        )
         if kind == "conv":
             out = draw(width)
             blocks += [nn.Conv2d(c, out, 3, padding=1, bias=draw(st.booleans())), nn.BatchNorm2d(out), nn.Hardswish()]
@@ -83,7 +89,14 @@ def networks(draw: st.DrawFn) -> nn.Module:
         else:
             blocks.append(draw(st.sampled_from([nn.MaxPool2d(2, ceil_mode=True), nn.AvgPool2d(3, 1, 1), nn.Dropout()])))
     if draw(st.booleans()):
-        blocks += [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * c, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3)]
+        blocks += [
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(4 * c, 6),
+            nn.BatchNorm1d(6),
+            nn.ReLU(),
+            nn.Linear(6, 3),
+        ]
     else:
         blocks += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 3)]
     return shaken(nn.Sequential(*blocks))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ X = torch.zeros(1, 3, 16, 16)
 
 
 def chain(*widths: int, kernel: int = 1) -> nn.Module:
-    return nn.Sequential(*(nn.Conv2d(a, b, kernel, padding=kernel // 2) for a, b in zip(widths, widths[1:], strict=False)))
+    return nn.Sequential(*(nn.Conv2d(a, b, kernel, padding=kernel // 2) for a, b in pairwise(widths)))
 
 
 def test_importance_sums_over_everything_a_channel_touches():
@@ -165,7 +166,9 @@ def test_bad_plans(tmp_path):
     model = small()
     made = plan(model, X, target="unit:8", budget="macs=50%")
     data = json.loads(made.to_json())
-    with pytest.raises(UsageError, match="plan.json is not a padless plan: keep.stem.0: Input should be a valid integer"):
+    with pytest.raises(
+        UsageError, match="plan.json is not a padless plan: keep.stem.0: Input should be a valid integer"
+    ):
         Plan.from_json(json.dumps({**data, "keep": {"stem": ["x"]}}), where="plan.json")
     with pytest.raises(UsageError, match="not a padless plan: extra: Unexpected"):
         Plan.from_json(json.dumps({**data, "extra": 1}))

@@ -27,11 +27,13 @@ def run(monkeypatch, capsys, tmp_path):
 
     def call(*args: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["padless", *args])
-        with pytest.raises(SystemExit) as end:
+        code = 0
+        try:
             cli.main()
-            sys.exit(0)
+        except SystemExit as end:
+            code = int(end.code or 0)
         captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
+        return code, captured.out, captured.err
 
     return call
 
@@ -60,21 +62,34 @@ def test_inspect(run, tmp_path):
     code, out, _ = run("inspect", "networks:Small", "--target", "ethos-u55-256", "--json", "cost.json")
     assert code == 0 and "block.body.0" in out and "Arm Vela 5.2.0, ethos-u55-256" in out
     data = json.loads((tmp_path / "cost.json").read_text())
-    assert TOTALS <= set(data["totals"])
+    assert set(data["totals"]) >= TOTALS
     assert [row["name"] for row in data["layers"]] == ["stem", "block.body.0", "block.body.3", "down", "head"]
     assert sum(row["macs"] for row in data["layers"]) == data["totals"]["macs"]
     assert data["layers"][0]["padded_c_in"] == 8 and data["layers"][0]["cycles"] > 0
-    code, out, _ = run("inspect", "networks:Small", "--target", "unit:16", "--input-shape", "1,3,32,32", "--json", "cost.json")
+    code, out, _ = run(
+        "inspect", "networks:Small", "--target", "unit:16", "--input-shape", "1,3,32,32", "--json", "cost.json"
+    )
     assert json.loads((tmp_path / "cost.json").read_text())["totals"]["cycles"] is None
 
 
 def test_prune_and_export(run, tmp_path):
     torch.manual_seed(3)
     save_file(small().state_dict(), tmp_path / "w.safetensors")
-    code, out, err = run("prune", "networks:Small", "--target", "ethos-u55-256", "--budget", "cycles=80%", "--weights", "w.safetensors", "--out", "run")
+    code, out, err = run(
+        "prune",
+        "networks:Small",
+        "--target",
+        "ethos-u55-256",
+        "--budget",
+        "cycles=80%",
+        "--weights",
+        "w.safetensors",
+        "--out",
+        "run",
+    )
     assert code == 0, err
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert TOTALS <= set(summary["before"]) and TOTALS <= set(summary["after"])
+    assert set(summary["before"]) >= TOTALS and set(summary["after"]) >= TOTALS
     assert summary["after"]["cycles"] <= 0.8 * summary["before"]["cycles"]
     assert summary["equivalence_max_error"] < 1e-10
     assert summary["widths"]["head"] == {"c_in": [32, 32], "c_out": [4, 4]}
@@ -87,15 +102,15 @@ def test_prune_and_export(run, tmp_path):
     for kind in ("onnx", "pt2"):
         code, out, err = run("export", "run", "--format", kind)
         assert code == 0 and (tmp_path / "run" / f"model.{kind}").exists(), err
-        assert re.search(r"largest difference from the network \d\.\de-\d\d of its largest output", out)
+        assert re.search(r"largest difference from the network \d\.\de[-+]\d\d of its largest output", out)
 
 
 def test_prune_with_data_reports_accuracies(run, tmp_path):
     args = ("prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--data", "digits", "--seed", "5")
     code, _, err = run(*args)
-    assert code == 1 and "labels up to 9, the network 4 outputs" in err and list(tmp_path.iterdir()) == []
+    assert code == 2 and "labels up to 9, the network 4 outputs" in err and list(tmp_path.iterdir()) == []
     args = ("prune", "padless.demo:DigitsResNet", *args[2:])
-    code, out, err = run(*args, "--epochs", "1", "--allocate", "uniform", "--importance", "l2", "--align", "none")
+    code, _, err = run(*args, "--epochs", "1", "--allocate", "uniform", "--importance", "l2", "--align", "none")
     assert code == 0, err
     folder = next((tmp_path / "runs").iterdir())
     assert folder.name == "padless.demo-DigitsResNet-unit-8-macs=50"
@@ -119,7 +134,7 @@ def test_demo(run, tmp_path):
 
 
 BAD = [
-    (["inspect", "networks:Small", "--target", "ethos-u55-25"], 2, "No target is called 'ethos-u55-25'. Did you mean ethos-u55-256"),
+    (["inspect", "networks:Small", "--target", "ethos-u55-25"], 2, "No target is called 'ethos-u55-25'"),
     (["inspect", "cifar10/vgg16", "--target", "unit:8"], 2, "cifar10 has no model 'vgg16'. Did you mean vgg16_bn"),
     (["inspect", "networks:Small", "--target", "unit:8", "--weights", "w.safetensors"], 2, "No weights at w.safetensors"),
     (["inspect", "networks:Small", "--target", "bad.toml"], 2, "bad.toml is not TOML"),
@@ -147,11 +162,15 @@ BAD = [
 @pytest.mark.parametrize(("args", "code", "message"), BAD, ids=[f"{a[0]}-{m[:30]}" for a, _, m in BAD])
 def test_bad_input_gets_one_message_and_writes_nothing(run, tmp_path, args, code, message):
     (tmp_path / "bad.toml").write_text("id = \n")
-    (tmp_path / "odd.toml").write_text((Path(padless.__file__).parent / "hardware/catalogue/gemmini-16.toml").read_text().replace("vendor", "vender", 1))
+    (tmp_path / "odd.toml").write_text(
+        (Path(padless.__file__).parent / "hardware/catalogue/gemmini-16.toml")
+        .read_text()
+        .replace("vendor", "vender", 1)
+    )
     (tmp_path / "empty" / "full").mkdir(parents=True)
     (tmp_path / "empty" / "full" / "letter").write_text("dear")
     before = sorted(p for p in tmp_path.rglob("*"))
-    got, out, err = run(*args)
+    got, _, err = run(*args)
     assert got == code
     assert message in err.replace("\n", " ")
     assert "Traceback" not in err

@@ -81,13 +81,23 @@ def test_narrowed_layers_match_a_mask():
     keep = np.ones(graph.channels, bool)
     keep[graph.group("stem").channels] = np.arange(16) < 5
     shapes = {ly.name: (ly.c_in, ly.c_out) for ly in narrowed(graph, keep)}
-    assert shapes == {"stem": (3, 5), "block.body.0": (5, 24), "block.body.3": (24, 5), "down": (5, 32), "head": (32, 4)}
+    assert shapes == {
+        "stem": (3, 5),
+        "block.body.0": (5, 24),
+        "block.body.3": (24, 5),
+        "down": (5, 32),
+        "head": (32, 4),
+    }
 
 
 def test_totals_are_the_sums_of_the_rows():
     cost = inspect(small(), torch.zeros(1, 3, 16, 16), target="nvdla-full")
     totals = cost.totals()
-    assert totals["macs"] == sum(row.cost.macs for row in cost.layers) == 256 * 27 * 16 + 256 * (9 * 16 * 24 + 24 * 16) + 64 * 9 * 16 * 32 + 128
+    assert (
+        totals["macs"]
+        == sum(row.cost.macs for row in cost.layers)
+        == 256 * 27 * 16 + 256 * (9 * 16 * 24 + 24 * 16) + 64 * 9 * 16 * 32 + 128
+    )
     assert totals["cycles"] == sum(row.cycles for row in cost.layers)
     assert totals["peak_sram_bytes"] is None
     assert dataclasses.asdict(cost.cost)["padded_macs"] == totals["padded_macs"]

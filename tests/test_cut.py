@@ -86,7 +86,9 @@ def test_a_masked_original_zeroes_consumers_only():
 def test_a_wrong_cut_is_refused():
     model = small()
     graph = trace(model, X)
-    keep = strongest(graph, importance(graph, model), {g.id: g.width if g.pinned else g.width // 2 for g in graph.groups})
+    keep = strongest(
+        graph, importance(graph, model), {g.id: g.width if g.pinned else g.width // 2 for g in graph.groups}
+    )
     other = cut(model, graph, strongest(graph, -importance(graph, model), {g: int(w.sum()) for g, w in
                 {g.id: keep[g.channels] for g in graph.groups}.items()}))  # fmt: skip
     with pytest.raises(EquivalenceError, match=r"differs from the masked original by .* The cut is refused"):
@@ -115,7 +117,9 @@ def test_outputs_that_cannot_be_compared():
     with pytest.raises(EquivalenceError, match="not finite"):
         compare([torch.tensor([1.0, float("nan")])], ones)
     assert compare([torch.zeros(0)], [torch.zeros(0)]) == 0
-    assert compare([torch.tensor([2.0]).double()], [torch.tensor([2.0]).double() + 2e-11]) == pytest.approx(1e-11, rel=1e-3)
+    assert compare([torch.tensor([2.0]).double()], [torch.tensor([2.0]).double() + 2e-11]) == pytest.approx(
+        1e-11, rel=1e-3
+    )
 
 
 def test_a_plan_for_another_network_is_refused():

@@ -18,7 +18,9 @@ def pins(model: nn.Module, *shape: int) -> dict[str, str | None]:
 
 
 def test_chain_of_convolutions():
-    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 5, 1)), torch.zeros(1, 3, 9, 9))
+    graph = trace(
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 5, 1)), torch.zeros(1, 3, 9, 9)
+    )
     first, last = graph.groups
     assert (first.id, first.width, first.pinned) == ("0", 8, None)
     assert [(m.layer, m.side, m.repeats) for m in first.members] == [("0", "out", 1), ("3", "in", 1)]
@@ -32,7 +34,12 @@ def test_chain_of_convolutions():
 def test_residual_ties_its_ends_and_frees_its_middle():
     graph = trace(Small(), torch.zeros(1, 3, 16, 16))
     ids = {g.id: (g.width, g.pinned) for g in graph.groups}
-    assert ids == {"stem": (16, None), "block.body.0": (24, None), "down": (32, None), "head": (4, "output of the network")}
+    assert ids == {
+        "stem": (16, None),
+        "block.body.0": (24, None),
+        "down": (32, None),
+        "head": (4, "output of the network"),
+    }
     stem = graph.group("stem")
     assert {(m.layer, m.side) for m in stem.members} == {
         ("stem", "out"), ("block.body.0", "in"), ("block.body.3", "out"), ("down", "in"),
@@ -40,7 +47,9 @@ def test_residual_ties_its_ends_and_frees_its_middle():
 
 
 def test_flatten_repeats_each_channel():
-    graph = trace(nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Flatten(), nn.Linear(6 * 4, 2)), torch.zeros(1, 3, 2, 2))
+    graph = trace(
+        nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Flatten(), nn.Linear(6 * 4, 2)), torch.zeros(1, 3, 2, 2)
+    )
     member = graph.group("0").members[1]
     assert (member.layer, member.repeats) == ("2", 4)
     assert np.array_equal(graph.layers[1].inputs, np.repeat(np.arange(6), 4))
@@ -61,14 +70,18 @@ def test_concat_joins_groups():
 
 
 def test_depthwise_ties_each_output_to_its_input():
-    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 3, groups=8), nn.Conv2d(16, 2, 1)), torch.zeros(1, 3, 8, 8))
+    graph = trace(
+        nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 16, 3, groups=8), nn.Conv2d(16, 2, 1)), torch.zeros(1, 3, 8, 8)
+    )
     assert graph.layers[1].kind == "depthwise"
     assert {g.id: g.width for g in graph.groups} == {"0": 8, "2": 2}
     assert np.array_equal(graph.layers[1].outputs, np.repeat(np.arange(8), 2))
 
 
 def test_grouped_convolution_is_cut_by_whole_groups():
-    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 12, 3, groups=4), nn.Conv2d(12, 2, 1)), torch.zeros(1, 3, 8, 8))
+    graph = trace(
+        nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 12, 3, groups=4), nn.Conv2d(12, 2, 1)), torch.zeros(1, 3, 8, 8)
+    )
     group = graph.group("0")
     assert group.width == 4
     assert [(m.layer, m.side, m.repeats) for m in group.members] == [
@@ -177,7 +190,9 @@ def test_tracing_leaves_the_model_alone():
 
 
 def test_a_forward_that_fails_names_operator_module_and_line():
-    with pytest.raises(TraceError, match=r"input 1x5x16x16 in aten\.convolution\S*, module stem, line .*networks\.py:\d+"):
+    with pytest.raises(
+        TraceError, match=r"input 1x5x16x16 in aten\.convolution\S*, module stem, line .*networks\.py:\d+"
+    ):
         trace(Small(), torch.zeros(1, 5, 16, 16))
     with pytest.raises(TraceError, match=r"module inner\.1, line .*networks\.py:\d+"):
         trace(Reads(), torch.zeros(1, 3, 4, 4))
@@ -196,7 +211,10 @@ def test_digest_follows_structure_not_weights():
     x = torch.zeros(1, 3, 16, 16)
     assert trace(Small(), x).digest() == trace(Small(), x).digest()
     assert trace(Small(), x).digest() != trace(Small(), torch.zeros(1, 3, 32, 32)).digest()
-    assert trace(Residual(4, 6), torch.zeros(1, 4, 8, 8)).digest() != trace(Residual(4, 7), torch.zeros(1, 4, 8, 8)).digest()
+    assert (
+        trace(Residual(4, 6), torch.zeros(1, 4, 8, 8)).digest()
+        != trace(Residual(4, 7), torch.zeros(1, 4, 8, 8)).digest()
+    )
 
 
 @pytest.mark.parametrize(

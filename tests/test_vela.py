@@ -51,7 +51,9 @@ def command_line(tflite: bytes, target: Target, folder: Path) -> dict[str, str]:
     file.write_bytes(tflite)
     program = Path(sys.executable).with_name("vela")
     done = subprocess.run(
-        [program, file, "--accelerator-config", target.vela.accelerator, "--output-dir", folder], capture_output=True, text=True
+        [program, file, "--accelerator-config", target.vela.accelerator, "--output-dir", folder],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return next(csv.DictReader(next(folder.glob("*_summary_*.csv")).read_text().splitlines()))
@@ -100,7 +102,9 @@ def test_equal_layers_are_compiled_once(monkeypatch):
     asked = []
     with Vela(load_target("ethos-u55-256")) as vela:
         compile = vela.compile
-        monkeypatch.setattr(vela, "compile", lambda tflite, what, names=(): asked.append(what) or compile(tflite, what, names))
+        monkeypatch.setattr(
+            vela, "compile", lambda tflite, what, names=(): asked.append(what) or compile(tflite, what, names)
+        )
         first, second = vela.layers(graph.layers)
     assert first == second and asked == ["layer 0"]
 
@@ -131,7 +135,10 @@ def test_a_crash_names_the_network_and_the_next_question_is_answered():
 
 
 def test_a_question_that_takes_too_long_is_stopped():
-    with Vela(load_target("ethos-u55-256"), timeout=0.001) as vela, pytest.raises(OracleError, match="took more than 0.001 s for layer"):
+    with (
+        Vela(load_target("ethos-u55-256"), timeout=0.001) as vela,
+        pytest.raises(OracleError, match="took more than 0.001 s for layer"),
+    ):
         vela.layers(trace(small(), X).layers[:1])
 
 
@@ -153,7 +160,9 @@ def test_only_ethos_u():
 def test_the_worker_needs_neither_torch_nor_padless():
     worker = Path(__file__).parent.parent / "padless" / "cost" / "vela_worker.py"
     code = f"import runpy, sys; runpy.run_path({os.fspath(worker)!r}); print('torch' in sys.modules or 'padless' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/").stdout.strip() == "False"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/").stdout.strip() == "False"
+    )
 
 
 # --- what the file says -----------------------------------------------------------------------------------------------
@@ -171,7 +180,11 @@ def tensors(tflite: bytes) -> dict[str, tuple[tuple[int, ...], np.ndarray, np.nd
         if not isinstance(data, int):
             kind = np.int32 if t.Type() == 2 else np.int8
             scale = t.Quantization().ScaleAsNumpy() if t.Quantization() else np.ones(1)
-            found[t.Name().decode()] = (tuple(t.ShapeAsNumpy()), data.view(kind).reshape(t.ShapeAsNumpy()), np.atleast_1d(scale))
+            found[t.Name().decode()] = (
+                tuple(t.ShapeAsNumpy()),
+                data.view(kind).reshape(t.ShapeAsNumpy()),
+                np.atleast_1d(scale),
+            )
     return found
 
 
@@ -208,20 +221,44 @@ def test_depthwise_weights():
     ("make", "shape", "message"),
     [
         (lambda: nn.Sequential(nn.ConvTranspose2d(3, 4, 2)), (1, 3, 4, 4), "aten.convolution is transposed"),
-        (lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.Hardtanh(0, 5)), (1, 3, 4, 4), "clamps to other bounds than ReLU6"),
+        (
+            lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.Hardtanh(0, 5)),
+            (1, 3, 4, 4),
+            "clamps to other bounds than ReLU6",
+        ),
         (lambda: Calls(lambda x, c: c(x).mean(1)), (1, 3, 4, 4), "aten.mean is not over rows and columns"),
         (lambda: Calls(lambda x, c: F.adaptive_avg_pool2d(c(x), 3)), (1, 3, 4, 4), "has windows of different sizes"),
         (lambda: Calls(lambda x, c: F.max_pool2d(c(x), 2, dilation=2)), (1, 3, 4, 4), "is dilated"),
         (lambda: Calls(lambda x, c: c(x).view(1, 2, 2, 4, 4)), (1, 3, 4, 4), "is not a flattening"),
-        (lambda: Calls(lambda x, c: torch.add(c(x), x[:, :1], alpha=2)), (1, 3, 4, 4), "has no TFLite form|has a factor"),
+        (
+            lambda: Calls(lambda x, c: torch.add(c(x), x[:, :1], alpha=2)),
+            (1, 3, 4, 4),
+            "has no TFLite form|has a factor",
+        ),
         (lambda: Calls(lambda x, c: torch.add(c(x), c(x), alpha=2)), (1, 3, 4, 4), "aten.add has a factor"),
         (lambda: Calls(lambda x, c: torch.cat([c(x).flatten(1)] * 2, 1)), (1, 3, 4, 4), "joins flattened maps"),
-        (lambda: Calls(lambda x, c: c(x).mean((2, 3)) @ c.extra), (1, 3, 4, 4), "multiplies by something else than a layer's weight"),
+        (
+            lambda: Calls(lambda x, c: c(x).mean((2, 3)) @ c.extra),
+            (1, 3, 4, 4),
+            "multiplies by something else than a layer's weight",
+        ),
         (lambda: Calls(lambda x, c: c(x) + torch.ones(1, 4, 1, 1)), (1, 3, 4, 4), "has no TFLite form|makes itself"),
-        (lambda: Calls(lambda x, c: F.conv2d(x, c.weight * 2)), (1, 3, 4, 4), "computed in the forward|has no TFLite form"),
-        (lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)), (1, 4), "aten.native_batch_norm is not over a feature map"),
+        (
+            lambda: Calls(lambda x, c: F.conv2d(x, c.weight * 2)),
+            (1, 3, 4, 4),
+            "computed in the forward|has no TFLite form",
+        ),
+        (
+            lambda: nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)),
+            (1, 4),
+            "aten.native_batch_norm is not over a feature map",
+        ),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(2)), (3, 4, 4), "batch of 3"),
-        (lambda: Calls(lambda x, c: F.avg_pool2d(c(x)[0], 2)), (1, 3, 4, 4), "has no TFLite form|is not over a feature map"),
+        (
+            lambda: Calls(lambda x, c: F.avg_pool2d(c(x)[0], 2)),
+            (1, 3, 4, 4),
+            "has no TFLite form|is not over a feature map",
+        ),
     ],
 )
 def test_what_has_no_form_is_refused_by_name(make, shape, message):

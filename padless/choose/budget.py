@@ -46,10 +46,14 @@ def parse_budget(text: str) -> Budget:
     found = re.fullmatch(r"\s*(\w+)\s*=\s*([0-9.]+)\s*(%|[kMG]?)\s*", text)
     number = _number(found[2]) if found else None
     if not found or number is None:
-        raise UsageError(f"Cannot read the budget {text!r}. Write QUANTITY=SHARE, such as cycles=50% or weight_bytes=300k.")
+        raise UsageError(
+            f"Cannot read the budget {text!r}. Write QUANTITY=SHARE, such as cycles=50% or weight_bytes=300k."
+        )
     quantity, suffix = found[1], found[3]
     if quantity not in QUANTITIES:
-        raise UsageError(f"Unknown budget {quantity!r}. {suggest(quantity, QUANTITIES) or 'Known: ' + ', '.join(QUANTITIES)}")
+        raise UsageError(
+            f"Unknown budget {quantity!r}. {suggest(quantity, QUANTITIES) or 'Known: ' + ', '.join(QUANTITIES)}"
+        )
     if suffix == "%" or ("." in found[2] and not suffix):
         share = number / 100 if suffix == "%" else number
         if not 0 < share <= 1:

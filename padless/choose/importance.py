@@ -1,6 +1,5 @@
 """How much a channel matters, from the weights alone."""
 
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -46,5 +45,3 @@ def relative(graph: Graph, scores: Scores) -> Scores:
         mine = scores[group.channels]
         out[group.channels] = mine / (mine.mean() or 1.0)
     return out
-
-

@@ -10,6 +10,8 @@ from padless.graph import ChannelGroup, Graph, Layer
 from padless.graph.structure import Side
 from padless.hardware import Target
 
+SIDES: tuple[Side, Side] = ("in", "out")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Levels:
@@ -34,11 +36,13 @@ def aligned_levels(graph: Graph, target: Target) -> Levels:
         for member in group.members:
             owners[member.layer, member.side].append(group)
     for layer in graph.layers:
-        for side, size in (("in", layer.c_in), ("out", layer.c_out)):
-            free = sum(m.repeats * g.width for g in owners[layer.name, side] if not g.pinned
-                       for m in g.members if (m.layer, m.side) == (layer.name, side))  # fmt: skip
-            unit = _unit(target, layer, side, size)
-            if free == 0 or (size - free) % unit or layer.kind == "grouped":
+        for side in SIDES:
+            free = 0
+            for group in owners[layer.name, side]:
+                repeats = sum(m.repeats for m in group.members if (m.layer, m.side) == (layer.name, side))
+                free += 0 if group.pinned else repeats * group.width
+            size = layer.c_in if side == "in" else layer.c_out
+            if free == 0 or layer.kind == "grouped" or (size - free) % _unit(target, layer, side, size):
                 fixed[layer.name].add(side)
     widths: dict[str, npt.NDArray[np.int64]] = {}
     for group in graph.groups:

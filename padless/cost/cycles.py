@@ -40,4 +40,6 @@ def ceil_cycles(layers: Sequence[Layer], target: Target) -> Cycles | None:
         lanes = compute.array[-1] if compute.array and layer.kind == "depthwise" else 1
         operators[layer.name] = math.ceil(padding(layer, target).padded_macs * lanes / compute.macs_per_cycle)
     total = sum(operators.values())
-    return Cycles(total=total, npu=total, oracle="ceil (padded MACs / MACs per cycle)", operators=operators, whole=False)
+    return Cycles(
+        total=total, npu=total, oracle="ceil (padded MACs / MACs per cycle)", operators=operators, whole=False
+    )

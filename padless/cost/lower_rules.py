@@ -4,17 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from padless.cost.lowering import (
-    BOTTOM,
-    NO_ACTIVATION,
-    Floats,
-    Lowering,
-    Unlowered,
-    clamp,
-    convolve,
-    lowers,
-    nhwc,
-)
+from padless.cost.lowering import BOTTOM, NO_ACTIVATION, Floats, Lowering, Unlowered, clamp, convolve, lowers, nhwc
 from padless.cost.tflite import Tensor
 from padless.graph import Layer
 from padless.graph.record import Op, Ref
@@ -168,15 +158,15 @@ def _keep_order(net: Lowering, op: Op, value: int) -> None:
 
 @lowers("cat")
 def concatenation(net: Lowering, op: Op) -> None:
+    """Joins maps. A clamp behind stays apart: TFLite's runtime takes none here."""
     rank = len(net.shape(op.outputs[0]))
     axis = (op.args[1] if len(op.args) > 1 else op.kwargs.get("dim", 0)) % rank
     if any(part.value in net.flat for part in op.args[0]):
         raise refuse(op, "joins flattened maps")
     parts = [net.tensor(op, part) for part in op.args[0]]
-    act, value = net.activation_behind(op)
-    out = net.like(op, value)
+    out = net.like(op, op.outputs[0])
     axis = {0: 0, 1: 3, 2: 1, 3: 2}[axis] if rank == 4 else axis
-    net.builder.operator("CONCATENATION", parts, [out], Axis=axis, FusedActivationFunction=act)
+    net.builder.operator("CONCATENATION", parts, [out], Axis=axis, FusedActivationFunction=NO_ACTIVATION)
 
 
 @lowers("mean")

@@ -63,7 +63,9 @@ class Lowering:
                 raise Unlowered(f"{op.name} has no TFLite form{f' (module {op.module})' if op.module else ''}")
             rule(self, op)
         try:
-            inputs, outputs = ([self.at[v] for v in values] for values in (self.recording.inputs, self.recording.outputs))
+            inputs, outputs = (
+                [self.at[v] for v in values] for values in (self.recording.inputs, self.recording.outputs)
+            )
         except KeyError as error:
             raise Unlowered("an output of the network is not computed by it") from error
         tflite = self.builder.build(inputs, outputs, "main")
@@ -81,7 +83,13 @@ class Lowering:
             if self.recording.values[value].origin not in ("parameter", "buffer"):
                 raise Unlowered(f"{op.name} reads a tensor that the forward makes itself (module {op.module})")
             data = self.weight(ref)
-            data = data.transpose(1, 2, 0)[None] if data.ndim == 3 else data.transpose(0, 2, 3, 1) if data.ndim == 4 else data
+            data = (
+                data.transpose(1, 2, 0)[None]
+                if data.ndim == 3
+                else data.transpose(0, 2, 3, 1)
+                if data.ndim == 4
+                else data
+            )
             self.at[value] = self.constant(self.recording.values[value].name, data)
         return self.at[value]
 
@@ -170,7 +178,9 @@ class Lowering:
         given = self.builder.tensors[x]
         n, h, w, c = given.shape
         out = self.activation(f"{op.module} pad", (n, h + 2 * rows, w + 2 * columns, c), zero_point=given.zero_point)
-        self.builder.operator("PAD", [x, self.integers("padding", [[0, 0], [rows, rows], [columns, columns], [0, 0]])], [out])
+        self.builder.operator(
+            "PAD", [x, self.integers("padding", [[0, 0], [rows, rows], [columns, columns], [0, 0]])], [out]
+        )
         return out
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import TypedDict  # pydantic reads it from plans, and before Python 3.12 needs this one
@@ -99,7 +98,8 @@ def narrowed(graph: Graph, keep: Mask) -> tuple[Layer, ...]:
     """The layers as they will be once only the channels in `keep` are left, without cutting anything."""
 
     def kept(channels: Channels) -> Channels:
-        return channels[(channels == FIXED) | keep[channels]]
+        left: Channels = channels[(channels == FIXED) | keep[channels]]
+        return left
 
     layers = []
     for layer in graph.layers:

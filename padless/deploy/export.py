@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.cut.equivalence import tensors_of
 from padless.errors import PadlessError, UsageError, missing_extra
 from padless.graph import trace
+from padless.graph.record import tensors_of
 
 FORMATS = ("onnx", "pt2")
 TOLERANCE = 1e-3  # of the largest output, in float32: kernels sum in other orders
@@ -38,7 +38,9 @@ def export(model: nn.Module, example: Tensor, file: str | Path, *, seed: int = 0
         scale = max(float(t.abs().max()) for t in expected) or 1.0
         error = max(float((a - b).abs().max()) for a, b in zip(expected, found, strict=True)) / scale
         if not error <= TOLERANCE:
-            raise PadlessError(f"The exported file differs from the model by {error:.1e} of its largest output; not written.")
+            raise PadlessError(
+                f"The exported file differs from the model by {error:.1e} of its largest output; not written."
+            )
         scratch.rename(file)
     finally:
         scratch.unlink(missing_ok=True)
@@ -67,7 +69,7 @@ def _onnx(model: nn.Module, x: Tensor, file: Path) -> list[Tensor]:
 
 
 def _pt2(model: nn.Module, x: Tensor, file: Path) -> list[Tensor]:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.export.save(torch.export.export(model, (x,)), file)
         return list(tensors_of(torch.export.load(file).module()(x)))

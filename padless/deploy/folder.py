@@ -65,4 +65,6 @@ def read_summary(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / SUMMARY).read_text()))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder} has no readable {SUMMARY}. Give the folder that `padless prune --out` wrote.") from error
+        raise UsageError(
+            f"{folder} has no readable {SUMMARY}. Give the folder that `padless prune --out` wrote."
+        ) from error

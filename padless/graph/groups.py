@@ -51,9 +51,7 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
         for v, fields in channels.leaves.items()
         for f in fields
     ]
-    cut = _partition(
-        [reasons[c] for c in classes], [p for pair in sides for p in pair] + [p for _, _, p in leaves]
-    )
+    cut = _partition([reasons[c] for c in classes], [p for pair in sides for p in pair] + [p for _, _, p in leaves])
     # Number the channels group by group: `number` maps a position in `classes` (and FIXED, the last entry) to a channel.
     number = np.append(np.empty(len(classes), np.int64), FIXED)
     number[np.concatenate(cut or [np.empty(0, np.int64)])] = np.arange(len(classes))
@@ -106,9 +104,7 @@ def _layers(
     return tuple(layers)
 
 
-def _layer(
-    name: str, weight: str, call: Call, recording: Recording, inputs: Ids, outputs: Ids, batch: int
-) -> Layer:
+def _layer(name: str, weight: str, call: Call, recording: Recording, inputs: Ids, outputs: Ids, batch: int) -> Layer:
     args, out = call.op.args, recording.shape(call.op.outputs[0])
     if call.op.name == "aten.convolution":
         kind: Kind = "conv" if call.groups == 1 else "depthwise" if call.groups == len(inputs) else "grouped"

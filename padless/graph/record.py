@@ -120,7 +120,9 @@ class _Recorder(TorchDispatchMode):
         self.last = ""
         return result
 
-    def _new(self, tensor: Tensor, origin: Literal["input", "parameter", "buffer", "constant", "op"], name: str = "") -> int:
+    def _new(
+        self, tensor: Tensor, origin: Literal["input", "parameter", "buffer", "constant", "op"], name: str = ""
+    ) -> int:
         value = Value(id=len(self.values), shape=tuple(tensor.shape), origin=origin, name=name)
         self.values.append(value)
         self.known[id(tensor)] = value.id

@@ -95,7 +95,9 @@ class Graph:
 
     def digest(self) -> str:
         """A hash of the structure (not of weights): equal digests mean that a plan made on one fits the other."""
-        layers = [(ly.name, ly.kind, ly.c_in, ly.c_out, ly.groups, ly.kernel, ly.stride, ly.in_hw) for ly in self.layers]
+        layers = [
+            (ly.name, ly.kind, ly.c_in, ly.c_out, ly.groups, ly.kernel, ly.stride, ly.in_hw) for ly in self.layers
+        ]
         groups = [(g.id, g.width, [(m.layer, m.side, m.repeats) for m in g.members], g.pinned) for g in self.groups]
         text = json.dumps([self.example_shapes, layers, groups], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -67,7 +67,9 @@ def load_images(
     elif "/" in place and not place.startswith((".", "/")):
         parts = _hub(place)
     else:
-        raise UsageError(f"No images at {place!r}. Give digits, a folder, or a Hugging Face dataset id such as uoft-cs/cifar10.")
+        raise UsageError(
+            f"No images at {place!r}. Give digits, a folder, or a Hugging Face dataset id such as uoft-cs/cifar10."
+        )
     (train, train_labels), (test, test_labels) = (_stack(*part, shape) for part in parts)
     if normalise is None:
         pixels = train[:5000].float() / 255
@@ -128,7 +130,7 @@ def _folder(folder: Path) -> tuple[Part, Part]:
     splits = [folder / "train", next((folder / n for n in ("test", "val") if (folder / n).is_dir()), folder / "test")]
     if not all(split.is_dir() for split in splits):
         raise UsageError(
-            f"{folder} holds neither train*.parquet and test*.parquet nor the folders train/ and test/ with a folder a class."
+            f"{folder} holds neither train*.parquet and test*.parquet nor train/ and test/ with one folder a class."
         )
     classes = sorted(p.name for p in splits[0].iterdir() if p.is_dir())
     if not classes:
@@ -138,7 +140,9 @@ def _folder(folder: Path) -> tuple[Part, Part]:
         files = [(p, i) for i, c in enumerate(classes) for p in sorted((split / c).glob("*"))
                  if p.suffix.lower() in IMAGE_SUFFIXES]  # fmt: skip
         if not files:
-            raise UsageError(f"{split} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folders {', '.join(classes[:5])}.")
+            raise UsageError(
+                f"{split} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folders {', '.join(classes[:5])}."
+            )
         return split.name, files, len(files)
 
     return part(splits[0]), part(splits[1])
@@ -165,7 +169,9 @@ def _hub(place: str) -> tuple[Part, Part]:
     return part("train"), part(test)
 
 
-def _stack(name: str, pairs: Iterable[tuple[Any, int]], count: int, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+def _stack(
+    name: str, pairs: Iterable[tuple[Any, int]], count: int, shape: tuple[int, int, int]
+) -> tuple[Tensor, Tensor]:
     """Decode, resize and stack (image, label) pairs: uint8 [N, C, H, W] and int64 [N]."""
     try:
         from PIL import Image, UnidentifiedImageError

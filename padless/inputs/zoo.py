@@ -84,12 +84,12 @@ def _cifar10(name: str) -> nn.Module:
     models = import_torchvision().models
 
     def vgg16_bn() -> nn.Module:
-        model = models.vgg16_bn(num_classes=10, init_weights=True)
+        model: nn.Module = models.vgg16_bn(num_classes=10, init_weights=True)
         model.avgpool, model.classifier = nn.Identity(), nn.Linear(512, 10)
         return model
 
     def resnet18() -> nn.Module:
-        model = models.resnet18(num_classes=10)
+        model: nn.Module = models.resnet18(num_classes=10)
         model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
         return model
 
@@ -103,7 +103,9 @@ def _timm(name: str, rest: str, input_shape: tuple[int, ...] | None) -> Source:
         timm = importlib.import_module("timm")
     except ImportError as error:
         raise missing_extra("timm", "zoo", f"{name}") from error
-    model = _build(rest.split(".")[0], timm.list_models(), lambda: timm.create_model(rest, pretrained=False), "timm")
+    model: Any = _build(
+        rest.split(".")[0], timm.list_models(), lambda: timm.create_model(rest, pretrained=False), "timm"
+    )
     config = model.pretrained_cfg
     shape = input_shape or (1, *config.get("input_size", (3, 224, 224)))
     return Source(name=name, model=model, input_shape=shape, normalise=(config["mean"], config["std"]))

@@ -60,7 +60,9 @@ def finetune(
         ],
         lr=peak_lr, momentum=0.9, nesterov=True,
     )  # fmt: skip
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak_lr, total_steps=max(1, epochs * steps), pct_start=0.25)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, peak_lr, total_steps=max(1, epochs * steps), pct_start=0.25
+    )
     model.train()
     losses = []
     with bar("Fine-tuning", epochs * steps) as shown:
@@ -73,13 +75,15 @@ def finetune(
                     logits = model(x)
                     loss = F.cross_entropy(logits, y, label_smoothing=0.05)
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimiser.step()
                 schedule.step()
                 total += loss.item() * len(x)
                 right += float((logits.argmax(1) == y).sum())
                 seen += len(x)
-                shown.advance(1, f"epoch {epoch + 1}/{epochs}  loss {total / seen:.3f}  accuracy {100 * right / seen:.1f} %")
+                shown.advance(
+                    1, f"epoch {epoch + 1}/{epochs}  loss {total / seen:.3f}  accuracy {100 * right / seen:.1f} %"
+                )
             losses.append(total / seen)
     model.eval()
     return losses

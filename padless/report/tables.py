@@ -1,13 +1,14 @@
 """Tables for people: the catalogue, a network layer by layer, before and after."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Group, RenderableType
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from padless.cost import LayerCost, NetworkCost, Totals
+from padless.cost import LayerCost, NetworkCost
 from padless.hardware import Target, round_up
 
 
@@ -20,9 +21,10 @@ def catalogue(targets: tuple[Target, ...]) -> Table:
     table.add_column("cycles\nfrom")
     for target in targets:
         c = target.compute.int8
+        cycles = "Arm Vela" if target.vela else "MACs" if c.macs_per_cycle else "?"
         table.add_row(
             target.id, _or_unknown(c.macs_per_cycle), str(c.input_unit), str(c.output_unit),
-            _or_unknown(c.depthwise_unit), _or_unknown(target.memory.channel_block), "Arm Vela" if target.vela else "MACs" if c.macs_per_cycle else "?",
+            _or_unknown(c.depthwise_unit), _or_unknown(target.memory.channel_block), cycles,
         )  # fmt: skip
     return table
 
@@ -114,7 +116,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def totals(columns: dict[str, Totals] | dict[str, dict[str, Any]]) -> Table:
+def totals(columns: Mapping[str, Mapping[str, Any]]) -> Table:
     """Totals side by side; with two columns, also the second as a share of the first."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("")
@@ -124,13 +126,13 @@ def totals(columns: dict[str, Totals] | dict[str, dict[str, Any]]) -> Table:
     if pair:
         table.add_column("of dense", justify="right")
     for label, key, style in ROWS:
-        values = [column.get(key) for column in columns.values()]
+        values: list[Any] = [column.get(key) for column in columns.values()]
         if all(value is None for value in values):
             continue
         cells = ["" if value is None else format(value, style) for value in values]
         if pair:
-            a, b = values
-            share = isinstance(a, int) and isinstance(b, int) and a > 0
-            cells.append(f"{100 * b / a:.1f} %" if share else "")
+            dense, now = values
+            whole = isinstance(dense, int) and isinstance(now, int)  # shares of shares say nothing
+            cells.append(f"{100 * now / dense:.1f} %" if whole and dense else "")
         table.add_row(label, *cells)
     return table

@@ -83,13 +83,8 @@ class Lowering:
             if self.recording.values[value].origin not in ("parameter", "buffer"):
                 raise Unlowered(f"{op.name} reads a tensor that the forward makes itself (module {op.module})")
             data = self.weight(ref)
-            data = (
-                data.transpose(1, 2, 0)[None]
-                if data.ndim == 3
-                else data.transpose(0, 2, 3, 1)
-                if data.ndim == 4
-                else data
-            )
+            if data.ndim in (3, 4):
+                data = np.moveaxis(data, -3, -1).reshape(-1, *data.shape[-2:], data.shape[-3])  # channels last
             self.at[value] = self.constant(self.recording.values[value].name, data)
         return self.at[value]
 
@@ -132,14 +127,12 @@ class Lowering:
     def activation(self, name: str, shape: tuple[int, ...], *, zero_point: int, scale: float = SCALE) -> int:
         return self.builder.tensor(Tensor(name=self.name(name), shape=shape, scale=(scale,), zero_point=zero_point))
 
-    def like(self, op: Op, value: int, source: int | None = None, act: str = NO_ACTIVATION) -> int:
-        """The tensor for an operation's result, quantised like `source` (or by its activation), known as `value`."""
-        given = self.builder.tensors[source] if source is not None and act == NO_ACTIVATION else None
-        shape = self.shape(value)
+    def like(self, op: Op, value: int, source: int | None = None) -> int:
+        """The tensor for an operation's result, quantised like `source` where one is given, known as `value`."""
         name = f"{op.module or 'network'} {op.name.removeprefix('aten.').rstrip('_')}"
-        zero_point = given.zero_point if given else (BOTTOM if act != NO_ACTIVATION else 0)
+        given = self.builder.tensors[source] if source is not None else Tensor(name="", shape=(), scale=(SCALE,))
         self.at[value] = self.activation(
-            name, nhwc(shape), zero_point=zero_point, scale=given.scale[0] if given else SCALE
+            name, nhwc(self.shape(value)), zero_point=given.zero_point, scale=given.scale[0]
         )
         return self.at[value]
 

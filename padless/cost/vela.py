@@ -6,10 +6,10 @@ mode, which every answer names, and on the weights, which are entropy-coded. The
 """
 
 import json
-import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from configparser import ConfigParser
@@ -137,24 +137,23 @@ class Vela:
         assert worker.stdin is not None
         assert worker.stdout is not None
         header = json.dumps({**self._settings, "bytes": len(tflite)}).encode() + b"\n"
-        reply = b""
+        started = time.monotonic()
+        watchdog = threading.Timer(self._timeout, worker.kill)  # waiting on a pipe has no time limit on every system
+        watchdog.start()
         try:
             worker.stdin.write(header + tflite)
             worker.stdin.flush()
-            deadline = time.monotonic() + self._timeout
-            while not reply.endswith(b"\n"):
-                ready, _, _ = select.select([worker.stdout], [], [], max(0.0, deadline - time.monotonic()))
-                if not ready:
-                    self.close()
-                    raise OracleError(f"Vela took more than {self._timeout:g} s for {what}; it was stopped.")
-                part = worker.stdout.read1(1 << 20)  # type: ignore[attr-defined]
-                if not part:
-                    raise BrokenPipeError
-                reply += part
-        except BrokenPipeError:
+            reply = worker.stdout.readline()
+        except OSError:
+            reply = b""
+        finally:
+            watchdog.cancel()
+        if not reply:
             said = self._last_words()
             self.close()
-            raise OracleError(f"Vela crashed on {what}{said}.") from None
+            if time.monotonic() - started >= self._timeout:
+                raise OracleError(f"Vela took more than {self._timeout:g} s for {what}; it was stopped.")
+            raise OracleError(f"Vela crashed on {what}{said}.")
         return dict(json.loads(reply))
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -26,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-out = Console(width=None if sys.stdout.isatty() else 120)  # a pipe has no width of its own
+out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
 
 MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or package.module:factory."
 TARGET_HELP = "A target's id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file."
@@ -110,7 +110,8 @@ def prune_command(
 ) -> None:
     """Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.
 
-    The folder gets plan.json, model.safetensors and summary.json. Without --data nothing is recovered or tested.
+    The folder gets plan.json, model.safetensors, summary.json and report.html. Without --data nothing is recovered
+    or tested.
 
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`
@@ -158,6 +159,7 @@ def demo_command(
 def finish(summary: dict[str, Any], folder: Path) -> None:
     """The closing lines of a run."""
     outcome = summary["outcome"]
+    out.print(report.widths(summary["widths"]))
     out.print(report.totals({"dense": summary["before"], "pruned": summary["after"]}))
     out.print(
         f"Asked {outcome['budget']} (at most {outcome['limit']:,.0f}), achieved {outcome['achieved']:,.0f}. "
@@ -170,7 +172,7 @@ def finish(summary: dict[str, Any], folder: Path) -> None:
             style="yellow",
         )
     out.print(f"Sliced equals masked: largest relative difference {summary['equivalence_max_error']:.1e} (float64).")
-    out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json")
+    out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json, report.html")
 
 
 def parse_shape(text: str | None) -> tuple[int, ...] | None:

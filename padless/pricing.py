@@ -10,6 +10,7 @@ from padless.cost.vela import Vela
 from padless.cut import cut
 from padless.graph import Graph, trace
 from padless.hardware import Target
+from padless.progress import bar
 
 
 class Pricing:
@@ -47,7 +48,9 @@ class Pricing:
         return network_cost(graph.layers, self.target, self.levels.fixed, cycles)
 
     def dense(self) -> NetworkCost:
-        return self.whole(self.model, self.graph)
+        """The cost of the model that was given."""
+        with bar("Counting cycles", None):
+            return self.whole(self.model, self.graph)
 
     def cut(self, keep: Mask, *, cycles: bool = True) -> NetworkCost:
         """The cost once only the channels in `keep` are left; without `cycles` no compiler is asked."""

@@ -25,7 +25,7 @@ class Bar:
 
 @contextmanager
 def bar(title: str, total: int | None) -> Iterator[Bar]:
-    """A bar on standard error that goes away when done; silent where that is no terminal."""
+    """A bar on standard error that goes away when done; silent where that is no terminal. No total: it only pulses."""
     said = TextColumn("{task.fields[note]}")
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), said]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -19,8 +19,9 @@ from padless.graph import trace
 from padless.hardware import Target
 from padless.inputs import Images, Source, load_images, load_model, load_weights
 from padless.pricing import Pricing
-from padless.progress import console
+from padless.progress import bar, console
 from padless.recover import evaluate, finetune, recover
+from padless.report import page
 
 CALIBRATION = 2048  # images for batch norm re-estimation
 
@@ -88,7 +89,8 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         if images:
             before["accuracy"] = evaluate(source.model, images)
             say(f"Dense accuracy {before['accuracy']:.2f} %")
-        small, error = prune_with_error(source.model, plan)
+        with bar("Cutting, and checking against the masked original", None):
+            small, error = prune_with_error(source.model, plan)
         if images:
             after["accuracy_before_recovery"] = evaluate(small, images)
             seen = recover(small, images.calibration(CALIBRATION, job.seed))
@@ -104,7 +106,8 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         small.eval()
         final_graph = trace(small, example)
         # Trained weights compress otherwise than the cut ones, so the compiler is asked again.
-        final = pricing.whole(small, final_graph)
+        with bar("Counting cycles", None):
+            final = pricing.whole(small, final_graph)
     budget = parse_budget(job.budget)
     summary = {
         "model": job.model,
@@ -134,7 +137,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "seed": job.seed,
         "command": job.command,
     }  # fmt: skip
-    save(job.out, small, plan, summary)
+    save(job.out, small, plan, summary, page=page(summary, dense, final))
     return summary
 
 

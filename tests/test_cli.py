@@ -97,6 +97,9 @@ def test_prune_and_export(run, tmp_path):
     assert {"python", "padless", "torch", "ethos-u-vela"} <= set(summary["versions"])
     assert "accuracy" not in summary["after"]
     assert re.search(r"Asked cycles=80% \(at most [0-9,]+\), achieved [0-9,]+", out)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<svg") == 2 and f"{summary['after']['cycles']:,}" in page and "block.body.0: 16→24, now" in page
+    assert "http" not in page.replace("http://www.w3.org", "") and "<script" not in page
     widths = {n: m.out_channels for n, m in load("run", small()).named_modules() if isinstance(m, torch.nn.Conv2d)}
     assert widths == {n: w["c_out"][1] for n, w in summary["widths"].items() if n != "head"}
     for kind in ("onnx", "pt2"):

@@ -1,4 +1,4 @@
-"""A run's folder: `plan.json`, `model.safetensors`, `summary.json`. Whole or not there at all; nothing is pickled."""
+"""A run's folder: plan, weights, summary and report. Whole or not there at all; nothing is pickled."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from padless.cut import cut, retrace
 from padless.errors import UsageError
 from padless.inputs import load_weights
 
-PLAN, WEIGHTS, SUMMARY = "plan.json", "model.safetensors", "summary.json"
+PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", "summary.json", "report.html"
 
 
 def check_folder(folder: Path) -> None:
@@ -23,8 +23,10 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} exists and is not a padless run; it stays as it is. Give --out another folder.")
 
 
-def save(folder: str | Path, model: nn.Module, plan: Plan, summary: dict[str, Any] | None = None) -> None:
-    """Write a pruned model, its plan and a summary to `folder`, replacing an earlier run there.
+def save(
+    folder: str | Path, model: nn.Module, plan: Plan, summary: dict[str, Any] | None = None, *, page: str | None = None
+) -> None:
+    """Write a pruned model, its plan, a summary and a report (HTML) to `folder`, replacing an earlier run there.
 
     Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
     something else.
@@ -41,6 +43,8 @@ def save(folder: str | Path, model: nn.Module, plan: Plan, summary: dict[str, An
         save_file(tensors, new / WEIGHTS)
         (new / PLAN).write_text(plan.to_json())
         (new / SUMMARY).write_text(json.dumps(summary or {}, indent=1) + "\n")
+        if page is not None:
+            (new / PAGE).write_text(page, encoding="utf-8")
         if folder.exists():
             folder.rename(scratch / "old")
         new.rename(folder)

@@ -136,3 +136,22 @@ def totals(columns: Mapping[str, Mapping[str, Any]]) -> Table:
             cells.append(f"{100 * now / dense:.1f} %" if whole and dense else "")
         table.add_row(label, *cells)
     return table
+
+
+def widths(layers: Mapping[str, Mapping[str, list[int]]]) -> Table:
+    """A row a layer whose output was cut or kept: channels before and after, with a bar of what is left."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("layer", overflow="fold", min_width=18)
+    for name in ("dense", "pruned"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("output channels kept", no_wrap=True)
+    for name, sides in layers.items():
+        (in_dense, in_now), (out_dense, out_now) = sides["c_in"], sides["c_out"]
+        kept = round(20 * out_now / out_dense)
+        bar = (
+            Text("█" * kept, style="green")
+            + Text("·" * (20 - kept), style="dim")
+            + Text(f" {100 * out_now / out_dense:.0f} %")
+        )
+        table.add_row(name, f"{in_dense}→{out_dense}", f"{in_now}→{out_now}", bar)
+    return table

@@ -1,0 +1,113 @@
+"""A run as one HTML page without scripts or outside files: what was wasted, what is left, what it costs."""
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+from padless.cost import LayerCost, NetworkCost
+from padless.report.tables import ROWS
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+USEFUL, AVOIDABLE, FIXED, CYCLES = "#0072B2", "#D55E00", "#BBBBBB", "#009E73"
+ROW, LABEL, WIDTH = 30, 230, 960  # pixels
+
+STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
+td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #ddd}td:first-child{text-align:left}
+svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#222}
+.key span{display:inline-block;width:.9em;height:.9em;margin:0 .3em 0 1em;vertical-align:-.1em}code{overflow-wrap:anywhere}
+"""
+
+Parts = list[tuple[str, float]]  # colour and length of each part of a bar
+
+
+def page(summary: Mapping[str, Any], dense: NetworkCost, pruned: NetworkCost) -> str:
+    """The report of a run: headline, totals, MACs and cycles of every layer before and after."""
+    outcome = summary["outcome"]
+    title = f"{escape(summary['model'])} on {escape(summary['target'])}"
+    sections = [
+        f"<h1>{title}</h1>",
+        f"<p>Asked <b>{escape(outcome['budget'])}</b> (at most {outcome['limit']:,.0f}), achieved "
+        f"<b>{outcome['achieved']:,.0f}</b>. Cycles: {escape(summary['after']['oracle'] or 'no oracle for this target')}. "
+        f"Sliced equals masked to {summary['equivalence_max_error']:.1e}.</p>",
+        _totals(summary),
+        "<h2>What each layer multiplies</h2>",
+        _key(
+            {"useful": USEFUL, "padding that aligned widths remove": AVOIDABLE, "padding that no cut can remove": FIXED}
+        ),
+        _chart(dense, pruned, _macs, "MACs, with padding"),
+    ]
+    if dense.cycles and pruned.cycles:
+        sections += ["<h2>What each layer takes</h2>", _chart(dense, pruned, _cycles, "cycles")]
+    sections.append(f"<p><code>{escape(summary['command'])}</code><br>{escape(_versions(summary['versions']))}, "
+                    f"seed {summary['seed']}</p>")  # fmt: skip
+    body = "\n".join(sections)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {title}</title>'
+        f"<style>{STYLE}</style>\n{body}</html>\n"
+    )
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _totals(summary: Mapping[str, Any]) -> str:
+    rows = []
+    for label, key, style in ROWS:
+        values = [summary[side].get(key) for side in ("before", "after")]
+        if any(value is not None for value in values):
+            cells = "".join(f"<td>{'' if v is None else format(v, style)}</td>" for v in values)
+            rows.append(f"<tr><td>{escape(label.strip())}</td>{cells}</tr>")
+    return "<table><tr><th></th><th>dense</th><th>pruned</th></tr>" + "".join(rows) + "</table>"
+
+
+def _key(colours: Mapping[str, str]) -> str:
+    return '<p class="key">' + "".join(f'<span style="background:{c}"></span>{n}' for n, c in colours.items()) + "</p>"
+
+
+def _macs(row: LayerCost) -> Parts:
+    cost = row.cost
+    return [(USEFUL, cost.macs), (AVOIDABLE, cost.padded_macs - cost.floor_macs), (FIXED, cost.floor_macs - cost.macs)]
+
+
+def _cycles(row: LayerCost) -> Parts:
+    return [(CYCLES, row.cycles or 0)]
+
+
+def _chart(dense: NetworkCost, pruned: NetworkCost, parts: Callable[[LayerCost], Parts], unit: str) -> str:
+    """Two bars a layer, dense above pruned, on one linear scale."""
+    longest = max((sum(n for _, n in parts(row)) for row in (*dense.layers, *pruned.layers)), default=0) or 1
+    scale = (WIDTH - LABEL - 150) / longest
+    bars = []
+    for i, (before, after) in enumerate(zip(dense.layers, pruned.layers, strict=True)):
+        y = 24 + i * ROW
+        widths = f"{before.layer.c_in}→{before.layer.c_out}, now {after.layer.c_in}→{after.layer.c_out}"
+        bars.append(f'<text x="{LABEL - 8}" y="{y + 15}" text-anchor="end">{escape(_short(before.layer.name))}</text>')
+        for row, top, opacity in ((before, y, 0.45), (after, y + 11, 1.0)):
+            x = float(LABEL)
+            for colour, length in parts(row):
+                bars.append(
+                    f'<rect x="{x:.1f}" y="{top}" width="{length * scale:.1f}" height="10" fill="{colour}" '
+                    f'fill-opacity="{opacity}"/>'
+                )
+                x += length * scale
+            total = sum(n for _, n in parts(row))
+            bars.append(f'<text x="{x + 5:.1f}" y="{top + 9}" style="font-size:10px">{_human(total)}</text>')
+        bars.append(f'<rect x="0" y="{y}" width="{WIDTH}" height="{ROW - 8}" fill="transparent">'
+                    f"<title>{escape(before.layer.name)}: {widths}</title></rect>")  # fmt: skip
+    height = 30 + len(dense.layers) * ROW
+    head = f'<text x="{LABEL}" y="14">{unit}: dense above (pale), pruned below</text>'
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{unit} per layer">{head}{"".join(bars)}</svg>'
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 32 else f"…{name[-31:]}"
+
+
+def _human(number: float) -> str:
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {suffix}"
+    return f"{number:.0f}"

@@ -142,7 +142,7 @@ class Ask(nn.Module):
         (lambda m, x: x + torch.ones(8, 1, 1), "aten.add meets a tensor of fixed size"),
         (lambda m, x: torch.cat([x[:, :0], x], 1)[:, :8], "has no rule"),
         (lambda m, x: F.pad(x, (0, 0, 0, 0, 2, 0))[:, 2:], "aten.constant_pad_nd pads the channel axis"),
-        (lambda m, x: F.conv2d(x, torch.ones(8, 8, 1, 1)), "the input of a computed weight is fixed"),
+        (lambda m, x: F.conv2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has a weight that is computed in the forward"),
         (lambda m, x: F.batch_norm(x, torch.zeros(8), torch.ones(8)), "aten.native_batch_norm has statistics of fixed size"),
         (lambda m, x: F.avg_pool2d(x.transpose(1, 3), 1).transpose(1, 3), "aten.avg_pool2d works along a channel axis"),
         (lambda m, x: F.conv_transpose2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has no rule"),

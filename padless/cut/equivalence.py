@@ -17,16 +17,20 @@ from padless.graph.shadow import rebuilt
 TOLERANCE = 1e-10  # relative, in float64; rounding of sums in another order gives about 1e-14
 
 
+def _double(_name: str, tensor: Tensor) -> Tensor:
+    """In float64 on the CPU, which every machine has."""
+    return tensor.to("cpu", torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
+
+
 def masked(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
     """A float64 copy of the original in which every consumer of a removed channel has zeros for it."""
     columns = {axis.parameter: axis.channels for axis in graph.axes if axis.axis == 1}
     weights = {layer.weight for layer in graph.layers}
 
     def zeroed(name: str, tensor: Tensor) -> Tensor:
-        tensor = tensor.double() if tensor.is_floating_point() else tensor.clone()
+        tensor = _double(name, tensor)
         if name in weights and name in columns:
             removed = (columns[name] != FIXED) & ~keep[columns[name]]
-            tensor = tensor.clone()
             tensor[:, torch.from_numpy(removed)] = 0
         return tensor
 
@@ -41,9 +45,8 @@ def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Ma
     when the difference exceeds 1e-10, when an output is not finite, or when the cut model does not run.
     """
     generator = torch.Generator().manual_seed(seed)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    inputs = [torch.randn(s, generator=generator, dtype=torch.float64).to(device) for s in graph.example_shapes]
-    small64 = rebuilt(small, lambda _, t: t.double() if t.is_floating_point() else t).eval()
+    inputs = [torch.randn(s, generator=generator, dtype=torch.float64) for s in graph.example_shapes]
+    small64 = rebuilt(small, _double).eval()
     try:
         found = list(tensors_of(small64(*inputs)))
     except Exception as error:

@@ -87,6 +87,10 @@ def convolution(op: Op, channels: Channels) -> None:
     if transposed:
         unknown(op, channels)
         return
+    if channels.recording.values[weight.value].origin not in ("parameter", "buffer"):
+        for value in (x, weight):
+            channels.pin_value(value, f"{op.name} has a weight that is computed in the forward{_at(op)}")
+        return
     inputs, rows, columns = channels.axis(x, 1), channels.axis(weight, 0), channels.axis(weight, 1)
     fixed = f"the input of {_layer_name(weight, channels)} is fixed"
     if rows is not None:
@@ -134,7 +138,7 @@ def linear(op: Op, channels: Channels) -> None:
 
 def _layer_name(weight: Ref, channels: Channels) -> str:
     value = channels.weights.get(weight.value, weight.value)
-    return channels.recording.values[value].name.removesuffix(".weight") or "a computed weight"
+    return channels.recording.values[value].name.removesuffix(".weight")
 
 
 @rule("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training")

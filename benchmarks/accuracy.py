@@ -42,20 +42,18 @@ def main() -> None:
                 program = Path(sys.executable).with_name("padless")
                 subprocess.run([program, *command[1:]], check=True, cwd=ROOT)
             summary = json.loads((ROOT / folder / "summary.json").read_text())
-            sides = {
-                side: {k: summary[side].get(k) for k in KEYS if k in summary[side]} for side in ("before", "after")
-            }
-            rows.append({"network": network, "align": align, **sides, "outcome": summary["outcome"],
-                         "equivalence_max_error": summary["equivalence_max_error"], "command": summary["command"]})  # fmt: skip
+            kept = {side: {k: summary[side][k] for k in KEYS if k in summary[side]} for side in ("before", "after")}
+            facts = {k: summary[k] for k in ("outcome", "equivalence_max_error", "command")}
+            rows.append({"network": network, "align": align, **kept, **facts})
             write("accuracy", rows, seed=0, epochs=given.epochs, accuracy="last epoch")
-    print(f"\n{'network':10} {'align':6} {'cycles':>8} {'waste %':>8} {'dense':>7} {'cut':>7} {'norm':>7} {'tuned':>7}")
+    columns = ("cycles %", "waste %", "dense", "cut", "norm", "tuned")
+    print(f"\n{'network':10} {'align':6}" + "".join(f"{name:>9}" for name in columns))
     for row in rows:
         before, after = row["before"], row["after"]
-        print(
-            f"{row['network']:10} {row['align']:6} {after['cycles'] / before['cycles']:>8.1%} {after['wasted_macs_percent']:>8.2f} "
-            f"{before['accuracy']:>7.2f} {after['accuracy_before_recovery']:>7.2f} {after['accuracy_after_batchnorm']:>7.2f} "
-            f"{after['accuracy']:>7.2f}"
-        )
+        accuracies = [after[k] for k in ("accuracy_before_recovery", "accuracy_after_batchnorm", "accuracy")]
+        shares = [100 * after["cycles"] / before["cycles"], after["wasted_macs_percent"]]
+        numbers = "".join(f"{number:>9.2f}" for number in [*shares, before["accuracy"], *accuracies])
+        print(f"{row['network']:10} {row['align']:6}{numbers}")
 
 
 if __name__ == "__main__":

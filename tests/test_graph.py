@@ -126,7 +126,7 @@ class Ask(nn.Module):
     def __init__(self, odd):
         super().__init__()
         self.a, self.b, self.odd = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1), odd
-        self.register_buffer("own", torch.randn(1, 8, 1, 1))
+        self.rows = nn.Parameter(torch.ones(1, 1, 4, 1))
 
     def forward(self, x):
         return self.b(self.odd(self, self.a(x)))
@@ -144,6 +144,8 @@ class Ask(nn.Module):
         (lambda m, x: F.pad(x, (0, 0, 0, 0, 2, 0))[:, 2:], "aten.constant_pad_nd pads the channel axis"),
         (lambda m, x: F.conv2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has a weight that is computed in the forward"),
         (lambda m, x: F.batch_norm(x, torch.zeros(8), torch.ones(8)), "aten.native_batch_norm has statistics of fixed size"),
+        (lambda m, x: x.view(0, 8, 4, 4)[:0].sum() + x if x.numel() == 0 else x[:0].view(0, 8, 16).sum() + x, "has no rule"),
+        (lambda m, x: (m.rows * x.mean((2, 3), keepdim=True)).flatten(1).sum() + x, "aten.view merges two channel axes"),
         (lambda m, x: F.avg_pool2d(x.transpose(1, 3), 1).transpose(1, 3), "aten.avg_pool2d works along a channel axis"),
         (lambda m, x: F.conv_transpose2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has no rule"),
         (lambda m, x: torch.cat([x.transpose(1, 2), torch.ones(1, 1, 8, 4)], 1)[:, :4].transpose(1, 2), "joins a part of fixed size"),
@@ -166,6 +168,28 @@ def test_a_parameter_that_scales_channels_is_cut_with_them():
     graph = trace(Scaled(), torch.zeros(1, 3, 4, 4))
     assert graph.group("a").pinned is None
     assert "gamma" in {a.parameter for a in graph.axes}
+
+
+def test_a_parameter_over_rows_and_columns_does_not_confuse_a_flatten():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.place = nn.Conv2d(3, 8, 1), nn.Linear(8 * 16, 2), nn.Parameter(torch.ones(1, 8, 4, 4))
+
+        def forward(self, x):
+            y = self.a(x) + self.place
+            return self.b((y * y.mean((2, 3), keepdim=True).expand_as(y)).flatten(1))
+
+    graph = trace(Net(), torch.zeros(1, 3, 4, 4))
+    assert graph.group("a").pinned is None
+    assert [a.axis for a in graph.axes if a.parameter == "place"] == [1]
+
+
+def test_a_model_that_cannot_be_copied():
+    model = Small()
+    model.kept = model.stem(torch.zeros(1, 3, 16, 16))
+    with pytest.raises(TraceError, match="cannot be copied: .*\n.*keep a computed tensor"):
+        trace(model, torch.zeros(1, 3, 16, 16))
 
 
 def test_outputs_of_any_form_are_pinned():

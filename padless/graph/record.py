@@ -69,7 +69,12 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
 
     Raises TraceError, naming the operation, the module and the source line, when the model's forward fails.
     """
-    shadow = rebuilt(model, lambda _name, tensor: torch.empty_like(tensor, device="meta")).eval()
+    try:
+        shadow = rebuilt(model, lambda _name, tensor: torch.empty_like(tensor, device="meta")).eval()
+    except Exception as error:
+        raise TraceError(
+            f"The model cannot be copied: {error}\nDoes a module keep a computed tensor as an attribute? Detach it."
+        ) from error
     inputs = [torch.empty_like(t, device="meta") for t in example]
     mode = _Recorder(shadow, inputs)
     try:

@@ -67,10 +67,10 @@ def pointwise(op: Op, channels: Channels) -> None:
             if axes in result:
                 channels.tie(result[axes], f, "")
             result.setdefault(axes, f)
-    for axes, f in result.items():
-        for size, fields in operands:
-            if any(size[a] > 1 for a in axes) and axes not in map(varying, fields):
-                channels.pin(f, f"{op.name} meets a tensor of fixed size{_at(op)}")
+    for axes, f in list(result.items()):
+        if any(any(size[a] > 1 for a in axes) and axes not in map(varying, fields) for size, fields in operands):
+            channels.pin(f, f"{op.name} meets a tensor of fixed size{_at(op)}")
+            del result[axes]
     channels.fields[op.outputs[0]] = tuple(result.values())
 
 
@@ -215,14 +215,17 @@ def view(op: Op, channels: Channels) -> None:
     """The same view of the ids. One that splits a channel axis in two is pinned, since its sizes are fixed."""
     x, out = op.args[0], op.outputs[0]
     source, target = channels.recording.shape(x.value), channels.recording.shape(out)
-    fields = []
-    for f in channels.of(x):
-        moved = reshape_field(f, source, target)
-        if len(varying(moved)) > 1:
+    if 0 in source:  # nothing in it, nothing to follow
+        unknown(op, channels)
+        return
+    moved = [(f, reshape_field(f, source, target)) for f in channels.of(x)]
+    axes = [varying(m) for _, m in moved]
+    for f, m in moved:
+        if len(varying(m)) > 1:
             channels.pin(f, f"{op.name} splits the channel axis{_at(op)}")
-        else:
-            fields.append(moved)
-    channels.fields[out] = tuple(fields)
+        elif axes.count(varying(m)) > 1:
+            channels.pin(f, f"{op.name} merges two channel axes{_at(op)}")
+    channels.fields[out] = tuple(m for _, m in moved if len(varying(m)) <= 1 and axes.count(varying(m)) == 1)
 
 
 def _moves(move: Callable[[Field, Op], Field]) -> Rule:
@@ -251,15 +254,17 @@ def squeeze(op: Op, channels: Channels) -> None:
     channels.fields[out] = tuple(reshape_field(f, source, target) for f in channels.of(x))
 
 
-@rule("clone", "detach", "alias", "_to_copy", "native_dropout", "constant_pad_nd")
+@rule("clone", "detach", "alias", "_to_copy", "native_dropout", "constant_pad_nd", "expand")
 def same(op: Op, channels: Channels) -> None:
-    """Channels pass unchanged. Padding may reach rows and columns, not channels."""
+    """Channels pass unchanged. Padding may reach rows and columns, not channels; expanding may add axes in front."""
     x: Any = op.args[0]
-    before, after = channels.recording.shape(x.value), channels.recording.shape(op.outputs[0])
+    after = channels.recording.shape(op.outputs[0])
+    lead = len(after) - len(channels.recording.shape(x.value))
     fields = []
     for f in channels.of(x):
-        if any(before[a] != after[a] for a in varying(f)):
+        placed = f.reshape((1,) * lead + f.shape)
+        if any(placed.shape[a] != after[a] for a in varying(placed)):
             channels.pin(f, f"{op.name} pads the channel axis{_at(op)}")
         else:
-            fields.append(f)
+            fields.append(placed)
     channels.fields[op.outputs[0]] = tuple(fields)

@@ -110,14 +110,29 @@ def test_a_forward_with_a_channel_count_inside_is_refused():
         prune(model, made)
 
 
+def test_a_forward_that_insists_on_float32_is_checked_in_it():
+    class Cast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x):
+            return self.b(self.a(x).float())
+
+    model, x = Cast(), torch.zeros(1, 3, 4, 4)
+    graph = trace(model, x)
+    keep = strongest(graph, importance(graph, model), {"a": 4, "b": 4})
+    assert 0 <= equivalence_error(model, cut(model, graph, keep), graph, keep) < 1e-5
+
+
 def test_outputs_that_cannot_be_compared():
     ones = [torch.ones(2)]
     with pytest.raises(EquivalenceError, match=r"changed an output's shape from \(2,\) to \(3,\)"):
-        compare(ones, [torch.ones(3)])
+        compare(ones, [torch.ones(3)], 1e-10)
     with pytest.raises(EquivalenceError, match="not finite"):
-        compare([torch.tensor([1.0, float("nan")])], ones)
-    assert compare([torch.zeros(0)], [torch.zeros(0)]) == 0
-    assert compare([torch.tensor([2.0]).double()], [torch.tensor([2.0]).double() + 2e-11]) == pytest.approx(
+        compare([torch.tensor([1.0, float("nan")])], ones, 1e-10)
+    assert compare([torch.zeros(0)], [torch.zeros(0)], 1e-10) == 0
+    assert compare([torch.tensor([2.0]).double()], [torch.tensor([2.0]).double() + 2e-11], 1e-10) == pytest.approx(
         1e-11, rel=1e-3
     )
 

@@ -14,21 +14,22 @@ from padless.graph import FIXED, Graph
 from padless.graph.record import tensors_of
 from padless.graph.shadow import rebuilt
 
-TOLERANCE = 1e-10  # relative, in float64; rounding of sums in another order gives about 1e-14
+# Relative; sums in another order round to about 1e-15 and 1e-6.
+TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
-def _double(_name: str, tensor: Tensor) -> Tensor:
-    """In float64 on the CPU, which every machine has."""
-    return tensor.to("cpu", torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
+def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+    """A copy on the CPU, which every machine has."""
+    return tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
-def masked(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
-    """A float64 copy of the original in which every consumer of a removed channel has zeros for it."""
+def masked(model: nn.Module, graph: Graph, keep: Mask, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """A copy of the original in which every consumer of a removed channel has zeros for it."""
     columns = {axis.parameter: axis.channels for axis in graph.axes if axis.axis == 1}
     weights = {layer.weight for layer in graph.layers}
 
     def zeroed(name: str, tensor: Tensor) -> Tensor:
-        tensor = _double(name, tensor)
+        tensor = _as(dtype, tensor)
         if name in weights and name in columns:
             removed = (columns[name] != FIXED) & ~keep[columns[name]]
             tensor[:, torch.from_numpy(removed)] = 0
@@ -41,23 +42,30 @@ def masked(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
 def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Mask, *, seed: int = 0) -> float:
     """The largest difference between the cut model and the masked original, over the outputs' largest magnitude.
 
-    Both run once in float64 and evaluation mode on seeded normal inputs of the traced shapes. Raises EquivalenceError
-    when the difference exceeds 1e-10, when an output is not finite, or when the cut model does not run.
+    Both run once, in evaluation mode, on seeded normal inputs of the traced shapes: in float64, or in float32 where the
+    original's forward converts to that itself. Raises EquivalenceError when the difference exceeds 1e-10 (1e-4 in
+    float32), when an output is not finite, or when the cut model does not run.
     """
     generator = torch.Generator().manual_seed(seed)
-    inputs = [torch.randn(s, generator=generator, dtype=torch.float64) for s in graph.example_shapes]
-    small64 = rebuilt(small, _double).eval()
+    inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in graph.example_shapes]
+    dtype = torch.float64
     try:
-        found = list(tensors_of(small64(*inputs)))
+        expected = list(tensors_of(masked(model, graph, keep)(*inputs)))
+    except RuntimeError:
+        dtype = torch.float32
+        inputs = [x.float() for x in inputs]
+        expected = list(tensors_of(masked(model, graph, keep, dtype)(*inputs)))
+    try:
+        found = list(tensors_of(rebuilt(small, lambda _, t: _as(dtype, t)).eval()(*inputs)))
     except Exception as error:
         raise EquivalenceError(
             f"The cut model does not run: {error}\nIts forward probably holds a channel count as a number; "
             "such a count cannot follow the cut. The original is unchanged."
         ) from error
-    return compare(list(tensors_of(masked(model, graph, keep)(*inputs))), found)
+    return compare(expected, found, TOLERANCES[dtype])
 
 
-def compare(expected: Sequence[Tensor], found: Sequence[Tensor]) -> float:
+def compare(expected: Sequence[Tensor], found: Sequence[Tensor], tolerance: float) -> float:
     """The largest relative difference of two lists of outputs; raises EquivalenceError when they are not the same."""
     worst = 0.0
     for a, b in zip(expected, found, strict=True):
@@ -67,9 +75,9 @@ def compare(expected: Sequence[Tensor], found: Sequence[Tensor]) -> float:
             raise EquivalenceError("An output is not finite, so the cut cannot be checked. Check the weights.")
         scale = float(a.abs().max()) if a.numel() else 0.0
         worst = max(worst, float((a - b).abs().max()) / (scale or 1.0) if a.numel() else 0.0)
-    if worst > TOLERANCE:
+    if worst > tolerance:
         raise EquivalenceError(
-            f"The cut model differs from the masked original by {worst:.1e} of its largest output (at most {TOLERANCE:.0e} "
+            f"The cut model differs from the masked original by {worst:.1e} of its largest output (at most {tolerance:.0e} "
             "is rounding). The cut is refused and the original unchanged; please report the network."
         )
     return worst

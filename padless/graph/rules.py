@@ -79,12 +79,13 @@ def convolution(op: Op, channels: Channels) -> None:
     """Reads its input's channels, makes its filters the output's.
 
     A grouped convolution is cut by whole groups of filters: a group's inputs and outputs are one channel each way. Of a
-    depthwise convolution that leaves the usual tie of each output to its own input. A transposed one is pinned.
+    depthwise convolution that leaves the usual tie of each output to its own input. Transposed and three-dimensional
+    ones are pinned.
     """
     x, weight, bias, *_, transposed, _, groups = op.args
     ndim = len(channels.recording.shape(op.outputs[0]))
     channels.pin_value(x, f"{op.name} mixes an axis that is not its input channels{_at(op)}", except_axis=1)
-    if transposed:
+    if transposed or ndim > 4:  # costs are for maps of rows and columns
         unknown(op, channels)
         return
     if channels.recording.values[weight.value].origin not in ("parameter", "buffer"):

@@ -148,7 +148,7 @@ class Ask(nn.Module):
         (lambda m, x: (m.rows * x.mean((2, 3), keepdim=True)).flatten(1).sum() + x, "aten.view merges two channel axes"),
         (lambda m, x: F.avg_pool2d(x.transpose(1, 3), 1).transpose(1, 3), "aten.avg_pool2d works along a channel axis"),
         (lambda m, x: F.conv_transpose2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has no rule"),
-        (lambda m, x: F.conv3d(x[None], torch.ones(1, 1, 1, 1, 1))[0], "has no rule"),
+        (lambda m, x: F.conv3d(x[:, :, None], torch.ones(8, 8, 1, 1, 1))[:, :, 0], "aten.convolution has no rule"),
         (lambda m, x: torch.cat([x.transpose(1, 2), torch.ones(1, 1, 8, 4)], 1)[:, :4].transpose(1, 2), "joins a part of fixed size"),
         (lambda m, x: F.conv2d(x.transpose(1, 2), torch.ones(4, 4, 1, 1)).transpose(1, 2), "mixes an axis that is not its input"),
     ],

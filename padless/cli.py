@@ -10,7 +10,7 @@ import torch
 import typer
 from rich.console import Console
 
-from padless import report
+from padless import __version__, report
 from padless.api import inspect
 from padless.errors import PadlessError, UsageError
 from padless.hardware import load_target, targets
@@ -20,7 +20,6 @@ from padless.run import Job, run, write_atomically
 
 app = typer.Typer(
     name="padless",
-    help="Prune convolutional networks so that their channels fill the NPU's compute units.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -40,6 +39,21 @@ Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors f
 Shape = Annotated[
     str | None, typer.Option("--input-shape", help="Such as 1,3,32,32; the model's usual shape by default.")
 ]
+
+
+def print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"padless {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Prune convolutional networks so that their channels fill the NPU's compute units."""
 
 
 @app.command("targets")
@@ -205,3 +219,6 @@ def main() -> None:
     except PadlessError as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", markup=False)
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", markup=False)
+        sys.exit(1)

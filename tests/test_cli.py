@@ -51,6 +51,18 @@ def test_public_names():
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
 
 
+def test_version_option(run):
+    assert run("--version")[:2] == (0, "padless 0.1.0\n")
+
+
+def test_a_folder_that_cannot_be_written(run, tmp_path):
+    code, _, err = run("inspect", "networks:Small", "--target", "unit:8", "--json", "/proc/nowhere/cost.json")
+    assert code == 1 and "Error: " in err and "/proc/nowhere" in err
+    (tmp_path / "file").write_text("")
+    code, _, err = run("prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--out", "file/run")
+    assert code == 2 and "file/run cannot be written" in err and "is no folder that you may write to" in err
+
+
 def test_targets(run):
     code, out, _ = run("targets")
     assert code == 0 and all(t.id in out for t in padless.targets())
@@ -159,6 +171,7 @@ BAD = [
     (["export", "empty"], 2, "empty has no readable summary.json"),
     (["export", "empty", "--format", "tflite"], 2, "Unknown format 'tflite'. Known: onnx, pt2"),
     (["prune", "networks:Small"], 2, "Missing option"),
+    (["prnue"], 2, "No such command"),
 ]  # fmt: skip
 
 

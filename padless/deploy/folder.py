@@ -1,6 +1,7 @@
 """A run's folder: plan, weights, summary and report. Whole or not there at all; nothing is pickled."""
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -21,6 +22,9 @@ def check_folder(folder: Path) -> None:
     """Raises UsageError when `folder` holds something that is not a run of ours, before any work is done."""
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PLAN).exists())):
         raise UsageError(f"{folder} exists and is not a padless run; it stays as it is. Give --out another folder.")
+    parent = next(p for p in folder.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageError(f"{folder} cannot be written: {parent} is no folder that you may write to.")
 
 
 def save(

@@ -30,9 +30,9 @@ def importance(graph: Graph, model: nn.Module, criterion: str = "l1") -> Scores:
         if axis.parameter not in parameters:
             continue
         weight = parameters[axis.parameter].detach()
-        size = weight.abs() if power == 1 else weight.square()
         others = [d for d in range(weight.ndim) if d != axis.axis]
-        slices = (size.sum(others, dtype=torch.float64) if others else size.double()).cpu().numpy()
+        norm = torch.linalg.vector_norm(weight, power, others) if others else weight.abs()
+        slices = norm.double().pow(power).cpu().numpy()
         mine = axis.channels != FIXED
         np.add.at(scores, axis.channels[mine], slices[mine])
     return scores if power == 1 else np.sqrt(scores)

@@ -19,12 +19,13 @@ def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
     for axis in graph.axes:
         axes[axis.parameter].append(axis)
 
-    def sliced(name: str, tensor: Tensor) -> Tensor:
+    def sliced(name: str, original: Tensor) -> Tensor:
+        tensor = original
         for axis in axes[name]:
             kept = torch.from_numpy(((axis.channels == FIXED) | keep[axis.channels]).nonzero()[0]).to(tensor.device)
             if len(kept) < tensor.shape[axis.axis]:
                 tensor = tensor.index_select(axis.axis, kept)
-        return tensor.clone()
+        return tensor if tensor is not original else tensor.clone()
 
     small = rebuilt(model, sliced)
     layers = {layer.weight: layer for layer in graph.layers}

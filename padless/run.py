@@ -57,6 +57,8 @@ def run(job: Job) -> dict[str, Any]:
     source = load_model(job.model, input_shape=job.input_shape)
     if job.weights:
         load_weights(source.model, job.weights)
+    elif ":" not in job.model:  # a factory may well bring its own
+        console.print(f"No --weights: {job.model} has random weights, so only its costs mean anything.", style="yellow")
     images = None
     if job.data:
         if len(source.input_shape) != 4:

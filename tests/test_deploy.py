@@ -42,10 +42,13 @@ def test_saving_replaces_a_run_and_nothing_else(pruned, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run"]  # no scratch left
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter").write_text("dear")
-    with pytest.raises(UsageError, match="exists and is not a padless run; it stays as it is"):
+    with pytest.raises(UsageError, match="home holds letter, which no padless run wrote; it stays as it is"):
         save(tmp_path / "home", model, made)
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="run holds notes.txt, which no padless run wrote"):
+        save(tmp_path / "run", model, made)
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="exists and is not a padless run"):
+    with pytest.raises(UsageError, match="file is a file; it stays as it is"):
         check_folder(tmp_path / "file")
 
 

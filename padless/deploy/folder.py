@@ -16,12 +16,19 @@ from padless.errors import UsageError
 from padless.inputs import load_weights
 
 PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", "summary.json", "report.html"
+OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, "model.onnx", "model.pt2"}
 
 
 def check_folder(folder: Path) -> None:
-    """Raises UsageError when `folder` holds something that is not a run of ours, before any work is done."""
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PLAN).exists())):
-        raise UsageError(f"{folder} exists and is not a padless run; it stays as it is. Give --out another folder.")
+    """Raises UsageError when `folder` cannot be written or holds something else than a run, before work is done."""
+    if folder.is_dir():
+        others = sorted(p.name for p in folder.iterdir() if p.name not in OURS)
+        if others:
+            raise UsageError(
+                f"{folder} holds {', '.join(others[:3])}, which no padless run wrote; it stays as it is. Give --out another folder."
+            )
+    elif folder.exists():
+        raise UsageError(f"{folder} is a file; it stays as it is. Give --out a folder.")
     parent = next(p for p in folder.absolute().parents if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"{folder} cannot be written: {parent} is no folder that you may write to.")

@@ -25,7 +25,7 @@ def check_folder(folder: Path) -> None:
         others = sorted(p.name for p in folder.iterdir() if p.name not in OURS)
         if others:
             raise UsageError(
-                f"{folder} holds {', '.join(others[:3])}, which no padless run wrote; it stays as it is. Give --out another folder."
+                f"{folder} holds {', '.join(others[:3])}, which no padless run wrote. Give --out another folder."
             )
     elif folder.exists():
         raise UsageError(f"{folder} is a file; it stays as it is. Give --out a folder.")

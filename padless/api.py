@@ -77,9 +77,9 @@ def make_plan(
 ) -> Plan:
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budget = parse_budget(budget) if isinstance(budget, str) else budget
-    for value, known in ((allocate, list(ALLOCATIONS)), (align, list(ALIGNMENTS))):
+    for what, value, known in (("allocate", allocate, list(ALLOCATIONS)), ("align", align, list(ALIGNMENTS))):
         if value not in known:
-            raise UsageError(f"Unknown choice {value!r}. {suggest(value, known)}")
+            raise UsageError(f"{what} cannot be {value!r}. {suggest(value, known)}")
     graph = pricing.graph
     check_prunable(graph)
     scores = importance(graph, pricing.model, criterion)
@@ -111,7 +111,12 @@ def make_plan(
         align=align,
         ratio=choice.ratio,
         seed=seed,
-        outcome=Outcome(budget=str(budget), limit=budget.limit(dense), achieved=budget.of(after)),
+        outcome=Outcome(
+            budget=str(budget),
+            limit=budget.limit(dense),
+            achieved=budget.of(after),
+            next_milder=budget.of(choice.milder) if choice.milder else None,
+        ),
         before=dense.totals(),
         after=after.totals(),
         keep={g.id: np.flatnonzero(keep[g.channels]).tolist() for g in graph.groups},

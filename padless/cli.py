@@ -98,7 +98,9 @@ def prune_command(
     budget: Annotated[
         str,
         typer.Option(
-            "--budget", help="cycles=50%, macs=50%, padded_macs=…, weight_bytes=300k: share of dense or absolute."
+            "--budget",
+            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k. Quantities: cycles (total), "
+            "npu_cycles (without waiting for outer memory), macs, padded_macs, weight_bytes, padded_weight_bytes.",
         ),
     ],
     weights: Weights = None,
@@ -130,10 +132,11 @@ def prune_command(
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`
     """
+    folder = default_folder(model, target, budget, allocate, align, importance, f"seed{seed}")
     job = Job(
         model=model, target=load_target(target), budget=budget, weights=weights, data=data, importance=importance,
         allocate=allocate, align=align, epochs=epochs, seed=seed, input_shape=parse_shape(input_shape),
-        system_config=system, memory_mode=memory_mode, out=out_dir or default_folder(model, target, budget),
+        system_config=system, memory_mode=memory_mode, out=out_dir or folder,
         command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -150,6 +153,11 @@ def export_command(
     if format not in FORMATS:
         raise UsageError(f"Unknown format {format!r}. Known: {', '.join(FORMATS)}.")
     summary = read_summary(folder)
+    if "model" not in summary:
+        raise UsageError(
+            f"{folder} was saved from Python and does not say which model it is of. There, write "
+            'padless.export(model, example, "model.onnx").'
+        )
     source = load_model(summary["model"], input_shape=tuple(summary["input_shape"]))
     file = folder / f"model.{format}"
     error = export(load(folder, source.model), torch.zeros(source.input_shape), file)
@@ -179,6 +187,8 @@ def finish(summary: dict[str, Any], folder: Path) -> None:
         f"Asked {outcome['budget']} (at most {outcome['limit']:,.0f}), achieved {outcome['achieved']:,.0f}. "
         f"Cycles: {summary['after']['oracle'] or 'no oracle for this target'}."
     )
+    if outcome["next_milder"]:
+        out.print(f"The next milder cut of this allocation costs {outcome['next_milder']:,.0f}.")
     if not outcome["met"]:
         out.print(
             f"The plan met the budget at {outcome['achieved_by_plan']:,.0f}; the trained weights compress worse. "
@@ -202,9 +212,9 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     return shape
 
 
-def default_folder(model: str, target: str, budget: str) -> Path:
-    """runs/MODEL-TARGET-BUDGET with characters that every file system takes."""
-    name = "-".join((model.split("/")[-1], Path(target).stem, budget))
+def default_folder(model: str, target: str, budget: str, *choices: str) -> Path:
+    """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes."""
+    name = "-".join((model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"), *choices))
     return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
 
 

@@ -149,9 +149,9 @@ def test_nothing_to_prune_and_nothing_to_do():
 
 
 def test_unknown_choices():
-    with pytest.raises(UsageError, match="Unknown choice 'globall'. Did you mean global"):
+    with pytest.raises(UsageError, match="allocate cannot be 'globall'. Did you mean global"):
         plan(small(), X, target="unit:8", budget="macs=50%", allocate="globall")
-    with pytest.raises(UsageError, match="Unknown choice 'units'. Did you mean unit"):
+    with pytest.raises(UsageError, match="align cannot be 'units'. Did you mean unit"):
         plan(small(), X, target="unit:8", budget="macs=50%", align="units")
 
 

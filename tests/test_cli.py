@@ -78,6 +78,9 @@ def test_inspect(run, tmp_path):
     assert [row["name"] for row in data["layers"]] == ["stem", "block.body.0", "block.body.3", "down", "head"]
     assert sum(row["macs"] for row in data["layers"]) == data["totals"]["macs"]
     assert data["layers"][0]["padded_c_in"] == 8 and data["layers"][0]["cycles"] > 0
+    assert data["layers"][-1]["output_channels_stay"] == "output of the network"
+    code, out, _ = run("inspect", "networks:stays", "--target", "unit:16", "--input-shape", "1,3,8,8")
+    assert "Stays whole, since aten.native_group_norm has no rule: 0." in out and "No cycles: no source" in out
     code, out, _ = run(
         "inspect", "networks:Small", "--target", "unit:16", "--input-shape", "1,3,32,32", "--json", "cost.json"
     )
@@ -128,7 +131,7 @@ def test_prune_with_data_reports_accuracies(run, tmp_path):
     code, _, err = run(*args, "--epochs", "1", "--allocate", "uniform", "--importance", "l2", "--align", "none")
     assert code == 0, err
     folder = next((tmp_path / "runs").iterdir())
-    assert folder.name == "padless.demo-DigitsResNet-unit-8-macs=50"
+    assert folder.name == "padless.demo-DigitsResNet-unit-8-macs=50percent-uniform-none-l2-seed5"
     summary = json.loads((folder / "summary.json").read_text())
     assert 0 <= summary["before"]["accuracy"] <= 100
     assert {"accuracy", "accuracy_before_recovery", "accuracy_after_batchnorm"} <= set(summary["after"])
@@ -163,10 +166,10 @@ BAD = [
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "cycles=50%"], 2, "no oracle for cycles"),
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--epochs", "1"], 2, "Fine-tuning needs images"),
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--data", "empty"], 2, "empty holds neither"),
-    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--out", "empty/full"], 2, "empty/full holds letter, which no padless run wrote"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--out", "empty/full"], 2, "empty/full holds letter, beside what a run writes"),
     (["prune", "networks:Nothing", "--target", "unit:8", "--budget", "macs=50%"], 2, "nothing to prune"),
     (["prune", "networks:Nothing", "--target", "unit:8", "--budget", "macs=50%", "--data", "digits"], 2, "nothing to prune"),
-    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--allocate", "best"], 2, "Unknown choice 'best'"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--allocate", "best"], 2, "allocate cannot be 'best'"),
     (["prune", "networks:tokens", "--target", "unit:2", "--budget", "macs=50%", "--data", "digits", "--input-shape", "2,5"], 2, "Images need an input shape of N,C,H,W"),
     (["export", "empty"], 2, "empty has no readable summary.json"),
     (["export", "empty", "--format", "tflite"], 2, "Unknown format 'tflite'. Known: onnx, pt2"),

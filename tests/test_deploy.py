@@ -28,6 +28,7 @@ def test_a_saved_network_is_rebuilt_on_a_fresh_one(pruned, tmp_path):
     model, made = pruned
     save(tmp_path / "run", model, made, {"model": "mine"})
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model.safetensors", "plan.json", "summary.json"]
+    assert len({p.stat().st_mode for p in (tmp_path / "run").iterdir()}) == 1
     again = load(tmp_path / "run", Small())
     x = torch.randn(2, 3, 16, 16)
     assert torch.equal(again(x), model.eval()(x))
@@ -42,10 +43,10 @@ def test_saving_replaces_a_run_and_nothing_else(pruned, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["run"]  # no scratch left
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter").write_text("dear")
-    with pytest.raises(UsageError, match="home holds letter, which no padless run wrote; it stays as it is"):
+    with pytest.raises(UsageError, match="home holds letter, beside what a run writes. Move that away"):
         save(tmp_path / "home", model, made)
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="run holds notes.txt, which no padless run wrote"):
+    with pytest.raises(UsageError, match="run holds notes.txt, beside what a run writes"):
         save(tmp_path / "run", model, made)
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="file is a file; it stays as it is"):

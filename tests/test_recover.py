@@ -1,5 +1,7 @@
 """Batch norm re-estimation, fine-tuning, accuracy."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -53,6 +55,12 @@ def test_finetuning_learns_and_repeats_itself(digits):
     assert losses[1] < losses[0] and accuracy > 60 and not model.training
     assert train(seed=1)[:2] == (losses, accuracy)
     assert train(seed=2)[0] != losses
+
+
+@pytest.mark.parametrize("steps", range(1, 11))
+def test_any_number_of_steps(digits, steps):
+    few = dataclasses.replace(digits, train=digits.train[: 8 * steps], train_labels=digits.train_labels[: 8 * steps])
+    assert len(finetune(network(), few, epochs=1, batch=8)) == 1
 
 
 def test_accuracy_is_counted(digits):

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError, UsageError, suggest
@@ -71,11 +71,12 @@ def _number(text: str) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Widths, the ratio that gave them, and what they cost."""
+    """Widths, the ratio that gave them, what they cost, and what the next milder ones would."""
 
     ratio: float
     widths: dict[str, int]
     cost: NetworkCost
+    milder: NetworkCost | None = None
 
 
 def search(
@@ -111,9 +112,10 @@ def search(
         least = budget.of(severe.cost)
         raise InfeasibleError(
             f"The budget {budget} asks for at most {math.floor(limit):,}; the narrowest network that this target and "
-            f"allocation allow costs {least:,} ({100 * least / budget.of(dense):.1f} % of dense). Ask for that or more."
+            f"allocation allow costs {least:,} ({100 * least / budget.of(dense):.1f} % of dense). "
+            "Ask for that or more, or cut outside the units (--align none)."
         )
     while severe.ratio - mild.ratio > 1e-3 and mild.widths != severe.widths:
         middle = attempt((mild.ratio + severe.ratio) / 2)
         mild, severe = (mild, middle) if met(middle) else (middle, severe)
-    return severe
+    return replace(severe, milder=mild.cost)

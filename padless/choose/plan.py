@@ -19,6 +19,7 @@ class Outcome:
     budget: str
     limit: float
     achieved: float
+    next_milder: float | None  # what the next wider network of this allocation costs: why no more was kept
 
 
 @validated(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))

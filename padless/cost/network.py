@@ -21,6 +21,7 @@ class Totals(TypedDict):
 
     macs: int
     padded_macs: int
+    wasted_macs: int
     wasted_macs_percent: float
     avoidable_macs_percent: float
     weight_bytes: int
@@ -42,6 +43,7 @@ class LayerCost:
     layer: Layer
     units: Units
     fixed: frozenset[Side]  # sides that no cut can align
+    pinned: str | None  # why its output channels must stay
     cost: Cost
     cycles: int | None
 
@@ -61,6 +63,7 @@ class NetworkCost:
         return Totals(
             macs=cost.macs,
             padded_macs=cost.padded_macs,
+            wasted_macs=cost.padded_macs - cost.macs,
             wasted_macs_percent=round(cost.wasted_macs_percent, 4),
             avoidable_macs_percent=round(cost.avoidable_macs_percent, 4),
             weight_bytes=cost.weight_bytes,
@@ -77,15 +80,23 @@ class NetworkCost:
 
 
 def network_cost(
-    layers: Sequence[Layer], target: Target, fixed: Mapping[str, frozenset[Side]], cycles: Cycles | None
+    layers: Sequence[Layer],
+    target: Target,
+    fixed: Mapping[str, frozenset[Side]],
+    cycles: Cycles | None,
+    pinned: Mapping[str, str] | None = None,
 ) -> NetworkCost:
-    """Padding of every layer beside the cycles that an oracle gave. `fixed`: per layer, the sides no cut can align."""
+    """Padding of every layer beside the cycles that an oracle gave.
+
+    `fixed` has per layer the sides that no cut can align, `pinned` why its output channels must stay.
+    """
     operators = cycles.operators if cycles else {}
     rows = tuple(
         LayerCost(
             layer=layer,
             units=target.units(layer),
             fixed=fixed.get(layer.name, frozenset()),
+            pinned=(pinned or {}).get(layer.name),
             cost=padding(layer, target, fixed.get(layer.name, frozenset())),
             cycles=operators.get(layer.name),
         )

@@ -81,12 +81,13 @@ class Vela:
             return Cycles(
                 total=sum(c.total for c in alone),
                 npu=sum(c.npu for c in alone),
-                oracle=self.description,
+                oracle=f"{self.description}, a sum over layers",
                 operators={layer.name: c.total for layer, c in zip(graph.layers, alone, strict=True)},
                 peak_sram_bytes=max((c.peak_sram_bytes or 0 for c in alone), default=0),
                 cpu_operators=sum(c.cpu_operators for c in alone),
                 whole=False,
-                note=f"A sum over layers compiled alone, with random weights: {reason}.",
+                note=f"The network could not be compiled as a whole: {reason}. Its layers were, alone, "
+                "with random weights; what lies between them is not counted.",
             )
         return self.compile(lowered.tflite, "the network", lowered.operators)
 

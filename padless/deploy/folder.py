@@ -16,7 +16,7 @@ from padless.errors import UsageError
 from padless.inputs import load_weights
 
 PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", "summary.json", "report.html"
-OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, "model.onnx", "model.pt2"}
+OURS = {PLAN, WEIGHTS, SUMMARY, PAGE}
 
 
 def check_folder(folder: Path) -> None:
@@ -25,7 +25,7 @@ def check_folder(folder: Path) -> None:
         others = sorted(p.name for p in folder.iterdir() if p.name not in OURS)
         if others:
             raise UsageError(
-                f"{folder} holds {', '.join(others[:3])}, which no padless run wrote. Give --out another folder."
+                f"{folder} holds {', '.join(others[:3])}, beside what a run writes. Move that away or give another folder."
             )
     elif folder.exists():
         raise UsageError(f"{folder} is a file; it stays as it is. Give --out a folder.")
@@ -53,6 +53,7 @@ def save(
         tensors = {name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()}
         save_file(tensors, new / WEIGHTS)
         (new / PLAN).write_text(plan.to_json())
+        shutil.copymode(new / PLAN, new / WEIGHTS)  # safetensors makes it the owner's alone
         (new / SUMMARY).write_text(json.dumps(summary or {}, indent=1) + "\n")
         if page is not None:
             (new / PAGE).write_text(page, encoding="utf-8")

@@ -60,14 +60,14 @@ def finetune(
         ],
         lr=peak_lr, momentum=0.9, nesterov=True,
     )  # fmt: skip
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, peak_lr, total_steps=max(1, epochs * steps), pct_start=0.25
-    )
+    total = max(3, epochs * steps + 1)
+    warm_up = max(2.0, 0.25 * total) / total  # the schedule divides by the steps of a phase less one
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak_lr, total_steps=total, pct_start=warm_up)
     model.train()
     losses = []
     with bar("Fine-tuning", epochs * steps) as shown:
         for epoch in range(epochs):
-            total = right = seen = 0.0
+            summed = right = seen = 0.0
             for rows in torch.randperm(len(images.train), generator=generator).split(batch):
                 x = images.normalised(_augmented(images.train[rows], images.flips, generator)).to(device)
                 y = images.train_labels[rows].to(device)
@@ -78,13 +78,13 @@ def finetune(
                 loss.backward()
                 optimiser.step()
                 schedule.step()
-                total += loss.item() * len(x)
+                summed += loss.item() * len(x)
                 right += float((logits.argmax(1) == y).sum())
                 seen += len(x)
                 shown.advance(
-                    1, f"epoch {epoch + 1}/{epochs}  loss {total / seen:.3f}  accuracy {100 * right / seen:.1f} %"
+                    1, f"epoch {epoch + 1}/{epochs}  loss {summed / seen:.3f}  accuracy {100 * right / seen:.1f} %"
                 )
-            losses.append(total / seen)
+            losses.append(summed / seen)
     model.eval()
     return losses
 

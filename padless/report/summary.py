@@ -29,6 +29,7 @@ def inspection(cost: NetworkCost) -> dict[str, Any]:
                 "wasted_macs_percent": round(row.cost.wasted_macs_percent, 4),
                 "avoidable_macs_percent": round(row.cost.avoidable_macs_percent, 4),
                 "sides_no_cut_can_align": sorted(row.fixed),
+                "output_channels_stay": row.pinned,
                 "cycles": row.cycles,
             }
         )

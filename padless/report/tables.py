@@ -57,29 +57,40 @@ def _or_unknown(value: int | None) -> str:
 def layers(cost: NetworkCost, title: str) -> Group:
     """A row a layer: channels, units, padded channels, MACs, the wasted share with a bar, cycles."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("layer", overflow="fold", min_width=18)
-    for name, width in (("channels", 9), ("unit", 5), ("padded", 9), ("MACs", 8), ("waste %", 7)):
+    table.add_column("layer", overflow="fold", min_width=12)
+    for name, width in (("channels", 9), ("unit", 5), ("padded", 9), ("MACs", 8), ("waste %", 7), ("cycles", 9)):
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
-    table.add_column("", min_width=6, no_wrap=True)
-    table.add_column("cycles", justify="right", no_wrap=True, min_width=9)
+    table.add_column("", no_wrap=True, min_width=6)
     for row in cost.layers:
         layer, padded = row.layer, padded_channels(row)
         kind = "" if layer.groups == 1 else " dw" if layer.kind == "depthwise" else f" /{layer.groups}"
         table.add_row(
             layer.name, f"{layer.c_in}→{layer.c_out}{kind}", f"{row.units.input}x{row.units.output}",
             "=" if padded == (layer.c_in, layer.c_out) else "{}→{}".format(*padded), f"{row.cost.macs / 1e6:.3f}M",
-            f"{row.cost.wasted_macs_percent:.2f}", waste_bar(row), "" if row.cycles is None else f"{row.cycles:,}",
+            f"{row.cost.wasted_macs_percent:.2f}", "" if row.cycles is None else f"{row.cycles:,}", waste_bar(row),
         )  # fmt: skip
+    return Group(table, totals({"network": cost.totals()}), *map(Text, _notes(cost)))
+
+
+def _notes(cost: NetworkCost) -> list[str]:
     notes = [
-        "Channels: input→output, dw depthwise, /N in N groups; = where nothing is padded. "
-        "In the bars █ is padding that aligned widths would remove, ░ padding that no cut can (image, class outputs, "
-        "groups narrower than a unit).",
+        "channels input→output, dw depthwise, /N in N groups; unit input x output; = nothing is padded. "
+        "Bars: █ padding that aligned widths would remove, ░ padding that no cut can (image, class outputs, groups "
+        "narrower than a unit)."
     ]
-    if cost.cycles:
-        between = cost.cycles.total - sum(row.cycles or 0 for row in cost.layers)
-        notes.append(f"Cycles: {cost.cycles.oracle}; operators between the layers take {between:,}.")
-        notes += [cost.cycles.note] if cost.cycles.note else []
-    return Group(table, totals({"network": cost.totals()}), *map(Text, notes))
+    staying: dict[str, list[str]] = {}
+    for row in cost.layers:
+        if row.pinned and row.pinned != "output of the network":
+            staying.setdefault(row.pinned.split(" (module")[0], []).append(row.layer.name)
+    notes += [
+        f"Stays whole, since {reason}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}."
+        for reason, names in staying.items()
+    ]
+    if cost.cycles is None:
+        return [*notes, "No cycles: no source states this target's MACs per cycle."]
+    between = cost.cycles.total - sum(row.cycles or 0 for row in cost.layers)
+    notes.append(f"Cycles: {cost.cycles.oracle}; operators between the layers take {between:,}.")
+    return notes + ([cost.cycles.note] if cost.cycles.note else [])
 
 
 def padded_channels(row: LayerCost) -> tuple[int, int]:
@@ -101,6 +112,7 @@ def waste_bar(row: LayerCost, width: int = 6) -> Text:
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("MACs", "macs", ",d"),
     ("padded MACs", "padded_macs", ",d"),
+    ("wasted MACs", "wasted_macs", ",d"),
     ("wasted MACs %", "wasted_macs_percent", ".2f"),
     ("  of which pruning can remove %", "avoidable_macs_percent", ".2f"),
     ("weight bytes", "weight_bytes", ",d"),

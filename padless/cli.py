@@ -119,7 +119,9 @@ def prune_command(
     ] = "unit",
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data.")] = 0,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seeds weights, calibration, augmentation and the check.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")
+    ] = 0,
     input_shape: Shape = None,
     system: System = None,
     memory_mode: Memory = None,
@@ -167,7 +169,7 @@ def export_command(
 @app.command("demo")
 def demo_command(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("padless-demo"),
-    seed: Annotated[int, typer.Option("--seed")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
 ) -> None:
     """The embedded default, in under two minutes: train a small ResNet on scikit-learn's digits, halve its cycles.
 

@@ -8,6 +8,7 @@ from padless.choose import aligned_levels
 from padless.cost import Cycles, Mask, NetworkCost, ceil_cycles, narrowed, network_cost
 from padless.cost.vela import Vela
 from padless.cut import cut
+from padless.errors import UsageError
 from padless.graph import Graph, trace
 from padless.hardware import Target
 from padless.progress import bar
@@ -30,6 +31,11 @@ class Pricing:
     ) -> None:
         self.model, self.example, self.target = model, example, target
         self.graph: Graph = trace(model, *example)
+        batch = self.graph.example_shapes[0][0] if self.graph.example_shapes[0] else 1
+        if target.vela and batch != 1:
+            raise UsageError(
+                f"Cycles are counted for one input at a time; the example has a batch of {batch}. Give a batch of 1."
+            )
         self.levels = aligned_levels(self.graph, target)
         self._pinned = {m.layer: g.pinned for g in self.graph.groups if g.pinned for m in g.members if m.side == "out"}
         self._vela = Vela(target, system_config=system_config, memory_mode=memory_mode) if target.vela else None

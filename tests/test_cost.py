@@ -11,6 +11,7 @@ from networks import small
 
 from padless import Cost, Layer, inspect, load_target, trace
 from padless.cost import ceil_cycles, narrowed, padding
+from padless.errors import UsageError
 
 
 def layer(c_in: int, c_out: int, kind: str = "conv", groups: int = 1, kernel: int = 3, hw: int = 10) -> Layer:
@@ -88,6 +89,24 @@ def test_narrowed_layers_match_a_mask():
         "down": (5, 32),
         "head": (32, 4),
     }
+
+
+def test_shared_weights_are_stored_once():
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Conv2d(4, 4, 1), torch.nn.Conv2d(4, 2, 1)
+
+        def forward(self, x):
+            return self.b(self.a(self.a(x)))
+
+    cost = inspect(Twice(), torch.zeros(1, 4, 2, 2), target="unit:2").cost
+    assert (cost.weight_bytes, cost.macs) == (16 + 8, 4 * (16 + 16 + 8))
+
+
+def test_cycles_are_for_a_batch_of_one():
+    with pytest.raises(UsageError, match="the example has a batch of 4. Give a batch of 1"):
+        inspect(small(), torch.zeros(4, 3, 16, 16), target="ethos-u55-256")
 
 
 def test_totals_are_the_sums_of_the_rows():

@@ -125,6 +125,75 @@ def test_a_forward_that_insists_on_float32_is_checked_in_it():
     assert 0 <= equivalence_error(model, cut(model, graph, keep), graph, keep) < 1e-5
 
 
+class Two(nn.Module):
+    """Two convolutions around something."""
+
+    def __init__(self, between=lambda x: x, after=lambda x: x, norm=None):
+        super().__init__()
+        self.a, self.b, self.norm = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1), norm or nn.Identity()
+        self.between, self.after = between, after
+
+    def forward(self, x):
+        return self.after(self.b(self.norm(self.between(self.a(x)))))
+
+
+def halved(model: nn.Module, x: torch.Tensor) -> nn.Module:
+    return prune(model, plan(model, x, target="unit:2", budget="macs=60%"))
+
+
+def test_odd_outputs_and_types_are_checked_too():
+    x = torch.zeros(1, 3, 4, 4)
+    assert halved(Two(after=lambda y: (y, y > 0)), x).a.out_channels == 4
+    assert halved(Two().double(), x.double()).a.out_channels == 4
+    assert halved(Two().bfloat16(), x.bfloat16()).a.weight.dtype == torch.bfloat16
+    with pytest.raises(EquivalenceError, match="runs neither in float64 nor in float32"):
+        halved(Two(between=lambda y: y.bfloat16()).bfloat16(), x.bfloat16())
+
+
+def test_norms_without_parameters_learn_their_width():
+    small = halved(Two(norm=nn.BatchNorm2d(8, affine=False)), torch.zeros(1, 3, 4, 4))
+    assert small.norm.num_features == len(small.norm.running_mean) == 4
+
+
+def test_tied_depthwise_convolutions_are_both_cut():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+            self.first, self.second = (nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False) for _ in range(2))
+            self.second.weight = self.first.weight
+
+        def forward(self, x):
+            return self.b(self.second(self.first(self.a(x))))
+
+    small = halved(Tied(), torch.zeros(1, 3, 4, 4))
+    assert small.second.weight is small.first.weight
+    assert small.second.groups == small.second.out_channels == small.first.groups == small.a.out_channels < 8
+
+
+def test_a_branch_that_ends_in_zeros_hides_nothing():
+    """With its last norm at zero a wrong cut inside the branch would not show."""
+
+    class Branch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.inner, self.out = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+            self.norm, self.head = nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)
+            nn.init.zeros_(self.norm.weight)
+
+        def forward(self, x):
+            y = self.a(x)
+            hidden = self.inner(y)
+            return self.head(y + self.norm(self.out(hidden / hidden.shape[1])))
+
+    model = Branch()
+    graph = trace(model, torch.zeros(1, 3, 4, 4))
+    keep = strongest(graph, importance(graph, model), {"a": 8, "inner": 4, "head": 2})
+    assert equivalence_error(model, cut(model, graph, keep), graph, keep) < 1e-10
+    with pytest.raises(EquivalenceError, match="differs from the masked original"):
+        halved(model, torch.zeros(1, 3, 4, 4))
+
+
 def test_outputs_that_cannot_be_compared():
     ones = [torch.ones(2)]
     with pytest.raises(EquivalenceError, match=r"changed an output's shape from \(2,\) to \(3,\)"):

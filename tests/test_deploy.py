@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -60,6 +61,34 @@ def test_a_failed_save_leaves_the_old_run(pruned, tmp_path):
         save(tmp_path / "run", model, made, {"not json": object()})
     assert read_summary(tmp_path / "run") == {"first": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_move_that_fails_brings_the_old_run_back(pruned, tmp_path, monkeypatch):
+    model, made = pruned
+    save(tmp_path / "run", model, made, {"first": 1})
+    rename = Path.rename
+
+    def fail(self, target):
+        if self.name == "new":
+            raise PermissionError("in use")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(PermissionError):
+        save(tmp_path / "run", model, made, {"second": 2})
+    assert read_summary(tmp_path / "run") == {"first": 1}
+
+
+def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="cannot be replaced as a whole. Give a folder inside it"):
+        check_folder(Path("."))
+
+
+def test_exporting_leaves_the_model_as_it_was(pruned, tmp_path):
+    model = pruned[0].train()
+    export(model, X, tmp_path / "m.pt2")
+    assert model.training
 
 
 def test_loading_what_is_not_there_or_does_not_fit(pruned, tmp_path):

@@ -1,5 +1,8 @@
 """Recording and grouping, on networks whose groups are known by hand."""
 
+import dataclasses
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +129,7 @@ class Ask(nn.Module):
     def __init__(self, odd):
         super().__init__()
         self.a, self.b, self.odd = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1), odd
+        self.square = nn.Parameter(torch.ones(8, 8))
         self.rows = nn.Parameter(torch.ones(1, 1, 4, 1))
 
     def forward(self, x):
@@ -148,6 +152,9 @@ class Ask(nn.Module):
         (lambda m, x: (m.rows * x.mean((2, 3), keepdim=True)).flatten(1).sum() + x, "aten.view merges two channel axes"),
         (lambda m, x: F.avg_pool2d(x.transpose(1, 3), 1).transpose(1, 3), "aten.avg_pool2d works along a channel axis"),
         (lambda m, x: F.conv_transpose2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has no rule"),
+        (lambda m, x: F.pad(x, (0, 0, 0, 0, 1, -1)), "aten.constant_pad_nd pads the channel axis"),
+        (lambda m, x: F.max_pool2d(x.flatten(2), 1).view(1, 8, 4, 4), "aten.max_pool2d_with_indices works along a channel axis"),
+        (lambda m, x: x + torch.addmm(x.mean((2, 3)), x.mean((2, 3)), m.square.t()).sum(), "reduces over the channels"),
         (lambda m, x: F.conv3d(x[:, :, None], torch.ones(8, 8, 1, 1, 1))[:, :, 0], "aten.convolution has no rule"),
         (lambda m, x: torch.cat([x.transpose(1, 2), torch.ones(1, 1, 8, 4)], 1)[:, :4].transpose(1, 2), "joins a part of fixed size"),
         (lambda m, x: F.conv2d(x.transpose(1, 2), torch.ones(4, 4, 1, 1)).transpose(1, 2), "mixes an axis that is not its input"),
@@ -191,6 +198,55 @@ def test_a_model_that_cannot_be_copied():
     model.kept = model.stem(torch.zeros(1, 3, 16, 16))
     with pytest.raises(TraceError, match="cannot be copied: .*\n.*keep a computed tensor"):
         trace(model, torch.zeros(1, 3, 16, 16))
+
+
+def test_tensors_in_objects():
+    @dataclasses.dataclass
+    class Out:
+        feature: torch.Tensor
+
+    class Net(nn.Module):
+        def __init__(self, wrap):
+            super().__init__()
+            self.a, self.b, self.wrap = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1), wrap
+
+        def forward(self, x):
+            y = self.a(x)
+            return self.b(y), self.wrap(y)
+
+    assert pins(Net(Out), 1, 3, 4, 4)["a"] == "output of the network"
+    with pytest.raises(TraceError, match="returned a SimpleNamespace, in which tensors may hide"):
+        pins(Net(lambda y: types.SimpleNamespace(y=y)), 1, 3, 4, 4)
+
+
+def test_an_addend_of_a_product_is_cut_with_its_columns():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 8), nn.Linear(4, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.c(torch.addmm(self.a(x), x, self.b.weight.t()))
+
+    graph = trace(Net(), torch.zeros(3, 4))
+    assert {g.id: (g.width, g.pinned) for g in graph.groups} == {"a": (8, None), "c": (2, "output of the network")}
+
+
+def test_a_list_that_starts_with_an_empty_tensor():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x):
+            return self.b(torch.cat([torch.tensor([]), self.a(x)], 1))
+
+    assert pins(Net(), 1, 3, 4, 4)["a"] is None
+
+
+def test_layers_with_computed_weights_are_counted():
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 1)), nn.Conv2d(8, 4, 1))
+    assert [(ly.c_in, ly.c_out) for ly in trace(model, torch.zeros(1, 3, 4, 4)).layers] == [(3, 8), (8, 4)]
 
 
 def test_outputs_of_any_form_are_pinned():

@@ -51,6 +51,8 @@ def test_torchvision_timm_and_factories():
         ("torchvision/mobilenetv2", UsageError, r"torchvision has no model 'mobilenetv2'. Did you mean mobilenet_v2"),
         ("timm/resnet10x", UsageError, r"timm has no model 'resnet10x'. Did you mean resnet10t"),
         ("nowhere:make", UsageError, r"Cannot load the model 'nowhere:make': No module named 'nowhere'"),
+        (":f", UsageError, r"Cannot load the model ':f'"),
+        ("torchvision/fcn_resnet50", UsageError, r"torchvision has no model 'fcn_resnet50'"),
         ("networks:nothing_like_it", UsageError, r"Expected package.module:factory"),
         ("networks:broken", PadlessError, r"networks:broken\(\) failed: RuntimeError: no such checkpoint"),
         ("networks:no_module", UsageError, r"networks:no_module\(\) returned int; expected a torch.nn.Module"),
@@ -167,7 +169,17 @@ def test_bad_places(tmp_path):
     fails("Image 0 of train cannot be read")
 
 
+def test_images_have_one_or_three_channels():
+    with pytest.raises(UsageError, match="The network takes 4 channels; images have 1"):
+        load_images("digits", shape=(4, 8, 8))
+
+
 def test_bad_parquet(tmp_path):
+    write_parquet(tmp_path)
+    (tmp_path / "train-00000.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UsageError, match="Cannot read train-00000.parquet in"):
+        load_images(str(tmp_path), shape=(3, 8, 8))
+    (tmp_path / "test-00000.parquet").unlink()
     write_parquet(tmp_path, splits=("train",))
     with pytest.raises(UsageError, match=r"not both train\*.parquet and test\*.parquet"):
         load_images(str(tmp_path), shape=(3, 8, 8))

@@ -44,6 +44,21 @@ def test_recovery_changes_statistics_only(digits):
     assert model.training and model[1].training and model[1].momentum == 0.1
 
 
+def test_no_images_leave_the_statistics_alone(digits):
+    model = network()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+
+    def breaks():
+        yield from digits.calibration(128, seed=0)
+        raise KeyboardInterrupt
+
+    with pytest.raises(UsageError, match="No images to re-estimate batch norm on"):
+        recover(model, iter([]))
+    with pytest.raises(KeyboardInterrupt):
+        recover(model, breaks())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
 def test_finetuning_learns_and_repeats_itself(digits):
     def train(seed):
         torch.manual_seed(0)

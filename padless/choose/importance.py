@@ -32,7 +32,7 @@ def importance(graph: Graph, model: nn.Module, criterion: str = "l1") -> Scores:
         weight = parameters[axis.parameter].detach()
         others = [d for d in range(weight.ndim) if d != axis.axis]
         norm = torch.linalg.vector_norm(weight, power, others) if others else weight.abs()
-        slices = norm.double().pow(power).cpu().numpy()
+        slices = norm.cpu().double().pow(power).numpy()
         mine = axis.channels != FIXED
         np.add.at(scores, axis.channels[mine], slices[mine])
     return scores if power == 1 else np.sqrt(scores)

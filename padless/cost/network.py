@@ -91,13 +91,22 @@ def network_cost(
     `fixed` has per layer the sides that no cut can align, `pinned` why its output channels must stay.
     """
     operators = cycles.operators if cycles else {}
+    stored: set[str] = set()
+
+    def cost(layer: Layer) -> Cost:
+        whole = padding(layer, target, fixed.get(layer.name, frozenset()))
+        if layer.weight in stored:  # a second call shares the first one's weights
+            return replace(whole, weight_bytes=0, padded_weight_bytes=0)
+        stored.add(layer.weight)
+        return whole
+
     rows = tuple(
         LayerCost(
             layer=layer,
             units=target.units(layer),
             fixed=fixed.get(layer.name, frozenset()),
             pinned=(pinned or {}).get(layer.name),
-            cost=padding(layer, target, fixed.get(layer.name, frozenset())),
+            cost=cost(layer),
             cycles=operators.get(layer.name),
         )
         for layer in layers

@@ -12,7 +12,7 @@ from padless.cost import Mask
 from padless.errors import EquivalenceError
 from padless.graph import FIXED, Graph
 from padless.graph.record import tensors_of
-from padless.graph.shadow import rebuilt
+from padless.graph.shadow import rebuilt, tensor_names
 
 # Relative; sums in another order round to about 1e-15 and 1e-6.
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -54,7 +54,12 @@ def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Ma
     except RuntimeError:
         dtype = torch.float32
         inputs = [x.float() for x in inputs]
-        expected = list(tensors_of(masked(model, graph, keep, dtype)(*inputs)))
+        try:
+            expected = list(tensors_of(masked(model, graph, keep, dtype)(*inputs)))
+        except RuntimeError as error:
+            raise EquivalenceError(
+                f"The original runs neither in float64 nor in float32, so no cut of it can be checked: {error}"
+            ) from error
     try:
         found = list(tensors_of(rebuilt(small, lambda _, t: _as(dtype, t)).eval()(*inputs)))
     except Exception as error:
@@ -65,6 +70,21 @@ def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Ma
     return compare(expected, found, TOLERANCES[dtype])
 
 
+def awakened(model: nn.Module, seed: int = 0) -> nn.Module | None:
+    """A copy in which tensors of nothing but zeros are random, or None where there are none.
+
+    A branch that ends in zeros (a residual branch as it is initialised, a fresh layer scale) hides every mistake in it.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    asleep = {n for n, t in tensor_names(model).items() if t.is_floating_point() and t.numel() and not t.any()}
+
+    def wake(name: str, tensor: Tensor) -> Tensor:
+        tensor = tensor.to("cpu", copy=True)
+        return tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5) if name in asleep else tensor
+
+    return rebuilt(model, wake) if asleep else None
+
+
 def compare(expected: Sequence[Tensor], found: Sequence[Tensor], tolerance: float) -> float:
     """The largest relative difference of two lists of outputs; raises EquivalenceError when they are not the same."""
     worst = 0.0
@@ -73,6 +93,7 @@ def compare(expected: Sequence[Tensor], found: Sequence[Tensor], tolerance: floa
             raise EquivalenceError(f"The cut changed an output's shape from {tuple(a.shape)} to {tuple(b.shape)}.")
         if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
             raise EquivalenceError("An output is not finite, so the cut cannot be checked. Check the weights.")
+        a, b = a.double(), b.double()
         scale = float(a.abs().max()) if a.numel() else 0.0
         worst = max(worst, float((a - b).abs().max()) / (scale or 1.0) if a.numel() else 0.0)
     if worst > tolerance:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from padless.cost import Mask
 from padless.graph import FIXED, Graph, Layer, ParameterAxis
-from padless.graph.shadow import rebuilt
+from padless.graph.shadow import rebuilt, tensor_names
 
 
 def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
@@ -29,21 +29,23 @@ def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
 
     small = rebuilt(model, sliced)
     layers = {layer.weight: layer for layer in graph.layers}
-    for path, module in small.named_modules():
-        _resize(module, layers.get(f"{path}.weight" if path else "weight"))
+    names = {id(tensor): name for name, tensor in tensor_names(model).items()}  # tied weights have their first name
+    for original, module in zip(model.modules(), small.modules(), strict=True):
+        _resize(module, layers.get(names.get(id(getattr(original, "weight", None)), "")))
     return small
 
 
 def _resize(module: nn.Module, layer: Layer | None) -> None:
     """Bring the sizes that a module stores for itself up to date with its parameters."""
     weight = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor):
-        return
-    if isinstance(module, nn.modules.conv._ConvNd) and layer is not None:
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        sized = weight if weight is not None else module.running_mean
+        module.num_features = module.num_features if sized is None else len(sized)
+    elif isinstance(module, nn.modules.conv._ConvNd) and layer is not None and isinstance(weight, Tensor):
         if layer.groups > 1:  # whole groups of filters were cut
             module.groups = weight.shape[0] // (layer.c_out // layer.groups)
         module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
-    elif isinstance(module, nn.Linear):
+    elif isinstance(module, nn.Linear) and isinstance(weight, Tensor):
         module.out_features, module.in_features = weight.shape
-    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-        module.num_features = weight.shape[0]
+    elif isinstance(module, nn.PReLU) and isinstance(weight, Tensor):
+        module.num_parameters = len(weight)

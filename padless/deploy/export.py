@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from padless.errors import PadlessError, UsageError, missing_extra
 from padless.graph import trace
 from padless.graph.record import tensors_of
+from padless.graph.shadow import rebuilt, tensor_names
 
 FORMATS = ("onnx", "pt2")
 TOLERANCE = 1e-3  # of the largest output, in float32: kernels sum in other orders
@@ -27,7 +28,7 @@ def export(model: nn.Module, example: Tensor, file: str | Path, *, seed: int = 0
     kind = file.suffix.removeprefix(".")
     if kind not in FORMATS:
         raise UsageError(f"Cannot export to {file.name}. Known formats: {', '.join(FORMATS)}.")
-    model = model.eval()
+    model = rebuilt(model, lambda _, tensor: tensor.cpu()).eval()  # the caller's stays in its mode
     x = torch.randn(example.shape, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         expected = list(tensors_of(model(x)))
@@ -41,7 +42,7 @@ def export(model: nn.Module, example: Tensor, file: str | Path, *, seed: int = 0
             raise PadlessError(
                 f"The exported file differs from the model by {error:.1e} of its largest output; not written."
             )
-        scratch.rename(file)
+        scratch.replace(file)
     finally:
         scratch.unlink(missing_ok=True)
     return error
@@ -60,7 +61,7 @@ def _onnx(model: nn.Module, x: Tensor, file: Path) -> list[Tensor]:
     exported = onnx.load(file)
     shapes = {t.name: tuple(t.dims) for t in exported.graph.initializer}
     written = sorted(shapes[n.input[1]] for n in exported.graph.node if n.op_type == "Conv")
-    weights = dict(model.named_parameters())
+    weights = tensor_names(model)
     wanted = sorted(tuple(weights[ly.weight].shape) for ly in trace(model, x).layers if ly.kind != "linear")
     if written != wanted:
         raise PadlessError(f"The exported file has convolutions {written}, the model {wanted}; not written.")

@@ -29,6 +29,8 @@ def check_folder(folder: Path) -> None:
             )
     elif folder.exists():
         raise UsageError(f"{folder} is a file; it stays as it is. Give --out a folder.")
+    if folder.resolve() == Path.cwd() or folder.is_mount():
+        raise UsageError(f"{folder} cannot be replaced as a whole. Give a folder inside it.")
     parent = next(p for p in folder.absolute().parents if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"{folder} cannot be written: {parent} is no folder that you may write to.")
@@ -59,7 +61,12 @@ def save(
             (new / PAGE).write_text(page, encoding="utf-8")
         if folder.exists():
             folder.rename(scratch / "old")
-        new.rename(folder)
+        try:
+            new.rename(folder)
+        except OSError:
+            if (scratch / "old").exists():
+                (scratch / "old").rename(folder)
+            raise
     finally:
         shutil.rmtree(scratch)
 

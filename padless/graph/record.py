@@ -9,7 +9,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -82,6 +82,12 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
             result = shadow(*inputs)
     except Exception as error:
         raise TraceError(_explain(error, mode, [tuple(t.shape) for t in example])) from error
+    for leaf in _leaves(result):
+        if not isinstance(leaf, Tensor | bool | int | float | str | None):
+            raise TraceError(
+                f"The model returned a {type(leaf).__name__}, in which tensors may hide. Return tensors in tuples, lists, "
+                "dictionaries or dataclasses."
+            )
     outputs = [mode.known[id(t)] for t in tensors_of(result) if id(t) in mode.known]
     if not outputs:
         raise TraceError(f"The model returned {type(result).__name__} without any tensor; a channel pruner needs one.")
@@ -158,7 +164,9 @@ def tensors_of(tree: Any) -> Iterator[Tensor]:
 
 
 def _leaves(tree: Any) -> Iterator[Any]:
-    if isinstance(tree, dict):
+    if is_dataclass(tree) and not isinstance(tree, type):
+        yield from _leaves(vars(tree))
+    elif isinstance(tree, dict):
         for x in tree.values():
             yield from _leaves(x)
     elif isinstance(tree, (list, tuple)) and not isinstance(tree, Ref):

@@ -91,6 +91,7 @@ def convolution(op: Op, channels: Channels) -> None:
     if channels.recording.values[weight.value].origin not in ("parameter", "buffer"):
         for value in (x, weight):
             channels.pin_value(value, f"{op.name} has a weight that is computed in the forward{_at(op)}")
+        channels.calls.append(Call(op, weight.value, groups, None, None))  # it costs what it costs
         return
     inputs, rows, columns = channels.axis(x, 1), channels.axis(weight, 0), channels.axis(weight, 1)
     fixed = f"the input of {_layer_name(weight, channels)} is fixed"
@@ -131,7 +132,9 @@ def linear(op: Op, channels: Channels) -> None:
     fields = [f for f in channels.of(x) if varying(f) == (0,)]
     if rows is not None:
         for b in bias:
-            channels.tie(rows, channels.axis(b, 0), f"{op.name} has a bias of fixed size{_at(op)}")
+            last = len(channels.recording.shape(b.value)) - 1
+            channels.pin_value(b, f"{op.name} adds a tensor that varies over its rows{_at(op)}", except_axis=last)
+            channels.tie(rows, channels.axis(b, last), f"{op.name} has a bias of fixed size{_at(op)}")
         fields.append(along(rows, 1, 2))
     channels.fields[op.outputs[0]] = tuple(fields)
     channels.calls.append(Call(op, channels.weights[weight.value], 1, inputs, rows))
@@ -161,7 +164,8 @@ def batch_norm(op: Op, channels: Channels) -> None:
 def pool(op: Op, channels: Channels) -> None:
     """Works on rows and columns of each channel apart; channels pass through."""
     x = op.args[0]
-    spatial = range(2, len(channels.recording.shape(x.value)))
+    ndim = len(channels.recording.shape(x.value))
+    spatial = range(ndim - (1 if "1d" in op.name else 2), ndim)
     for f in channels.of(x):
         if set(varying(f)) & set(spatial):
             channels.pin(f, f"{op.name} works along a channel axis{_at(op)}")
@@ -189,7 +193,9 @@ def reduce(op: Op, channels: Channels) -> None:
 @rule("cat")
 def concatenate(op: Op, channels: Channels) -> None:
     """Joins the channels of its parts, in order; along another axis the parts' channels meet."""
-    parts: list[Ref] = list(op.args[0])
+    parts: list[Ref] = [
+        p for p in op.args[0] if channels.recording.shape(p.value) != (0,)
+    ]  # an old way to start a list
     ndim = len(channels.recording.shape(op.outputs[0]))
     axis = (op.args[1] if len(op.args) > 1 else op.kwargs.get("dim", 0)) % ndim
     result: dict[tuple[int, ...], Field] = {}
@@ -261,10 +267,12 @@ def same(op: Op, channels: Channels) -> None:
     x: Any = op.args[0]
     after = channels.recording.shape(op.outputs[0])
     lead = len(after) - len(channels.recording.shape(x.value))
+    pads = op.args[1] if op.name == "aten.constant_pad_nd" else []  # two an axis, the last axis first
+    moved = {len(after) - 1 - i // 2 for i, n in enumerate(pads) if n}
     fields = []
     for f in channels.of(x):
         placed = f.reshape((1,) * lead + f.shape)
-        if any(placed.shape[a] != after[a] for a in varying(placed)):
+        if any(placed.shape[a] != after[a] or a in moved for a in varying(placed)):
             channels.pin(f, f"{op.name} pads the channel axis{_at(op)}")
         else:
             fields.append(placed)

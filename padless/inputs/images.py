@@ -110,9 +110,12 @@ def _parquet(folder: Path) -> tuple[Part, Part] | None:
         raise missing_extra("pyarrow", "data", "Reading parquet") from error
 
     def part(name: str, files: list[Path]) -> Part:
-        names = parquet.read_schema(files[0]).names
-        image, label = _column(IMAGE_COLUMNS, names, folder), _column(LABEL_COLUMNS, names, folder)
-        tables = [parquet.read_table(f, columns=[image, label]) for f in files]
+        try:
+            names = parquet.read_schema(files[0]).names
+            image, label = _column(IMAGE_COLUMNS, names, folder), _column(LABEL_COLUMNS, names, folder)
+            tables = [parquet.read_table(f, columns=[image, label]) for f in files]
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise UsageError(f"Cannot read {files[0].name} in {folder}: {error}") from error
         rows = ((r[image]["bytes"], r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
         return name, rows, sum(t.num_rows for t in tables)
 
@@ -178,6 +181,8 @@ def _stack(
     except ImportError as error:
         raise missing_extra("pillow", "data", "Reading images") from error
     colours, rows, columns = shape
+    if colours not in (1, 3):
+        raise UsageError(f"The network takes {colours} channels; images have 1 (grey) or 3 (red, green, blue).")
     images, labels = np.empty((count, colours, rows, columns), np.uint8), np.empty(count, np.int64)
     for i, (raw, label) in enumerate(track(pairs, f"Reading {name} images", total=count)):
         try:

@@ -45,7 +45,7 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Sour
         return Source(name=name, model=_cifar10(rest), input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
     if family == "torchvision" and rest:
         models = import_torchvision().models
-        known = [n for n in models.list_models() if "/" not in n and not n.startswith("quantized")]
+        known = models.list_models(module=models)  # classification: the others fetch weights for their backbones
         model = _build(rest, known, lambda: models.get_model(rest, weights=None), "torchvision")
         return Source(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
     if family == "timm" and rest:
@@ -117,7 +117,7 @@ def _factory(name: str, input_shape: tuple[int, ...] | None) -> Source:
         sys.path.insert(0, "")  # a module beside the user, as `python -m` would find it
     try:
         factory = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # the user's module may fail in any way
         raise UsageError(f"Cannot load the model {name!r}: {error}. Expected package.module:factory.") from error
     try:
         model = factory()

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from padless.errors import UsageError
+
 
 @torch.no_grad()
 def recover(model: nn.Module, images: Iterable[Tensor]) -> int:
@@ -12,12 +14,14 @@ def recover(model: nn.Module, images: Iterable[Tensor]) -> int:
 
     `images` are batches [N, C, H, W] as the network takes them: shuffled, from the training data, some hundreds or more.
     They need no labels. A batch of one class alone ruins the statistics. Everything else of the model stays, its
-    training mode included. Returns the number of images seen.
+    training mode included. Returns the number of images seen; raises UsageError, with the old statistics back, when there
+    are none.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     modes = {m: m.training for m in model.modules()}
     momenta = [m.momentum for m in norms]
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    before = [{name: buffer.clone() for name, buffer in m.named_buffers()} for m in norms]
     seen = 0
     model.eval()
     for norm in norms:
@@ -28,6 +32,13 @@ def recover(model: nn.Module, images: Iterable[Tensor]) -> int:
         for batch in images:
             model(batch.to(device))
             seen += len(batch)
+        if not seen:
+            raise UsageError("No images to re-estimate batch norm on. Was the iterator used up before?")
+    except BaseException:
+        for norm, buffers in zip(norms, before, strict=True):
+            for name, buffer in norm.named_buffers():
+                buffer.copy_(buffers[name])
+        raise
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

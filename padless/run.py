@@ -71,14 +71,14 @@ def run(job: Job) -> dict[str, Any]:
 def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str, Any]:
     """The part of `run` after loading."""
     say = console.print
-    example = torch.zeros(source.input_shape)
+    example, budget = torch.zeros(source.input_shape), parse_budget(job.budget)
     with Pricing(
         source.model, (example,), job.target, system_config=job.system_config, memory_mode=job.memory_mode
     ) as pricing:
         dense = pricing.dense()
         plan = make_plan(
             pricing,
-            job.budget,
+            budget,
             criterion=job.importance,
             allocate=job.allocate,
             align=job.align,
@@ -109,7 +109,6 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         # Trained weights compress otherwise than the cut ones, so the compiler is asked again.
         with bar("Counting cycles", None):
             final = pricing.whole(small, final_graph)
-    budget = parse_budget(job.budget)
     summary = {
         "model": job.model,
         "target": job.target.id,

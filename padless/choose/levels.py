@@ -7,10 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from padless.graph import ChannelGroup, Graph, Layer
-from padless.graph.structure import Side
+from padless.graph.structure import SIDES, Side
 from padless.hardware import Target
-
-SIDES: tuple[Side, Side] = ("in", "out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

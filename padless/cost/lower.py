@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from padless.cost import lower_rules  # noqa: F401  (registers the rules)
-from padless.cost.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered, convolve
+from padless.cost.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered, convolve, pad
 from padless.cost.tflite import Tensor, TFLiteBuilder
 from padless.graph import Graph, Layer
 
@@ -60,22 +60,11 @@ def lower_layer(layer: Layer) -> bytes:
     if layer.kind == "linear":
         builder.operator("FULLY_CONNECTED", [x, weight, bias], [out])
     else:
-        source = _padded(builder, layer, x)
+        reach = [
+            max(0, (o - 1) * s + d * (k - 1) + 1 - n)
+            for o, s, d, k, n in zip(layer.out_hw, layer.stride, layer.dilation, layer.kernel, layer.in_hw, strict=True)
+        ]
+        rows, columns = ((r // 2, r - r // 2) for r in reach)  # as evenly as they go on both sides
+        source = pad(builder, x, rows, columns, "padded")
         convolve(builder, [source, weight, bias], out, layer.stride, layer.dilation, NO_ACTIVATION, depthwise)
     return builder.build([x], [out], "main")
-
-
-def _padded(builder: TFLiteBuilder, layer: Layer, x: int) -> int:
-    """The input with the zeros that the layer's windows reach beyond it, as evenly as they go on both sides."""
-    reach = [
-        max(0, (o - 1) * s + d * (k - 1) + 1 - n)
-        for o, s, d, k, n in zip(layer.out_hw, layer.stride, layer.dilation, layer.kernel, layer.in_hw, strict=True)
-    ]
-    if not any(reach):
-        return x
-    rows, columns = (n + r for n, r in zip(layer.in_hw, reach, strict=True))
-    padded = builder.tensor(Tensor(name="padded", shape=(1, rows, columns, layer.c_in), scale=(SCALE,)))
-    around = np.array([[0, 0], *([r // 2, r - r // 2] for r in reach), [0, 0]], np.int32)
-    padding = builder.tensor(Tensor(name="padding", shape=(4, 2), dtype="INT32", data=around))
-    builder.operator("PAD", [x, padding], [padded])
-    return padded

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from padless.cost.lowering import BOTTOM, NO_ACTIVATION, Floats, Lowering, Unlowered, clamp, convolve, lowers, nhwc
-from padless.cost.tflite import Tensor
+from padless.cost.lowering import BOTTOM, NO_ACTIVATION, Floats, Lowering, Unlowered, clamp, convolve, lowers, nhwc, pad
 from padless.graph import Layer
 from padless.graph.record import Op, Ref
 
@@ -29,7 +28,10 @@ def convolution(net: Lowering, op: Op) -> None:
     act, value = net.activation_behind(last)
     depthwise = layer.kind == "depthwise"
     stored = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)  # 1HWO or OHWI
-    source = net.padded(op, net.tensor(op, x), *padding)
+    rows, columns = padding
+    source = pad(
+        net.builder, net.tensor(op, x), (rows, rows), (columns, columns), net.name(f"{op.module or 'network'} pad")
+    )
     scale = net.builder.tensors[source].scale[0]
     filters = net.filters(layer.name, stored, bias, 3 if depthwise else 0, scale)
     out = net.activation(layer.name, nhwc(net.shape(value)), zero_point=0)
@@ -232,25 +234,14 @@ def pool(net: Lowering, op: Op) -> None:
     stride = _pair(rest[0]) if rest and rest[0] else kernel
     padding = _pair(rest[1]) if len(rest) > 1 else (0, 0)
     source = net.tensor(op, x)
-    given = net.builder.tensors[source]
     before, after = net.shape(x.value)[2:], net.shape(op.outputs[0])[2:]
     reach = [(o - 1) * s + k - n - p for o, s, k, n, p in zip(after, stride, kernel, before, padding, strict=True)]
-    around = [[0, 0], *([p, max(0, r)] for p, r in zip(padding, reach, strict=True)), [0, 0]]
+    rows, columns = ((p, max(0, r)) for p, r in zip(padding, reach, strict=True))
     zeros_count = not maximum and any(padding) and (len(rest) < 4 or rest[3])
     as_many = all(o == -(-n // s) for o, n, s in zip(after, before, stride, strict=True))
-    mode = "SAME" if as_many and not zeros_count and any(map(any, around)) else "VALID"
-    if mode == "VALID" and any(map(any, around)):
-        n, h, w, c = given.shape
-        shape = (n, h + sum(around[1]), w + sum(around[2]), c)
-        padded = net.activation(f"{op.module} pad", shape, zero_point=given.zero_point, scale=given.scale[0])
-        sides = [source, net.integers("padding", around)]
-        if maximum:  # padded with the least value
-            least = Tensor(name=net.name("least"), shape=(1,), scale=given.scale, zero_point=given.zero_point,
-                           data=np.array([BOTTOM], np.int8))  # fmt: skip
-            net.builder.operator("PADV2", [*sides, net.builder.tensor(least)], [padded])
-        else:
-            net.builder.operator("PAD", sides, [padded])
-        source = padded
+    mode = "SAME" if as_many and not zeros_count and any((*rows, *columns)) else "VALID"
+    if mode == "VALID":
+        source = pad(net.builder, source, rows, columns, net.name(f"{op.module} pad"), lowest=maximum)
     _pool(net, op, "MAX_POOL_2D" if maximum else "AVERAGE_POOL_2D", source, kernel, stride, mode)
 
 

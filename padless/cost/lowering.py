@@ -164,18 +164,6 @@ class Lowering:
             name=self.name(f"{name}.bias"), shape=bias.shape, dtype="INT32", scale=tuple(scale), data=data,
         ))  # fmt: skip
 
-    def padded(self, op: Op, x: int, rows: int, columns: int) -> int:
-        """The map with explicit zeros around it."""
-        if rows == columns == 0:
-            return x
-        given = self.builder.tensors[x]
-        n, h, w, c = given.shape
-        out = self.activation(f"{op.module} pad", (n, h + 2 * rows, w + 2 * columns, c), zero_point=given.zero_point)
-        self.builder.operator(
-            "PAD", [x, self.integers("padding", [[0, 0], [rows, rows], [columns, columns], [0, 0]])], [out]
-        )
-        return out
-
 
 Rule = Callable[["Lowering", Op], None]
 RULES: dict[str, Rule] = {}
@@ -203,6 +191,26 @@ def convolve(
     if depthwise:
         options["DepthMultiplier"] = builder.tensors[out].shape[3] // builder.tensors[inputs[0]].shape[3]
     builder.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [out], **options)
+
+
+def pad(
+    builder: TFLiteBuilder, x: int, rows: tuple[int, int], columns: tuple[int, int], name: str, *, lowest: bool = False
+) -> int:
+    """A map with zeros, or the lowest value there is, around it: above and below, left and right. None: the map itself."""
+    if not any((*rows, *columns)):
+        return x
+    given = builder.tensors[x]
+    n, h, w, c = given.shape
+    shape = (n, h + sum(rows), w + sum(columns), c)
+    out = builder.tensor(Tensor(name=name, shape=shape, scale=given.scale, zero_point=given.zero_point))
+    around = np.array([(0, 0), rows, columns, (0, 0)], np.int32)
+    inputs = [x, builder.tensor(Tensor(name=f"{name} widths", shape=around.shape, dtype="INT32", data=around))]
+    if lowest:
+        least = np.array([BOTTOM], np.int8)
+        value = Tensor(name=f"{name} value", shape=(1,), scale=given.scale, zero_point=given.zero_point, data=least)
+        inputs.append(builder.tensor(value))
+    builder.operator("PADV2" if lowest else "PAD", inputs, [out])
+    return out
 
 
 def nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -28,7 +28,6 @@ OPTIONS: Final[Mapping[str, str | None]] = {
     "HARD_SWISH": "HardSwishOptions",
     "LOGISTIC": None,
     "MAX_POOL_2D": "Pool2DOptions",
-    "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
     "PAD": "PadOptions",
     "PADV2": "PadV2Options",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from padless.graph.channels import Call, Channels, Ids
 from padless.graph.record import Recording, record
 from padless.graph.rules import apply_rule
-from padless.graph.structure import FIXED, ChannelGroup, Graph, Kind, Layer, Member, ParameterAxis, Side
+from padless.graph.structure import FIXED, SIDES, ChannelGroup, Graph, Kind, Layer, Member, ParameterAxis, Side
 
 
 def trace(model: nn.Module, *example: Tensor) -> Graph:
@@ -128,9 +128,8 @@ def _pair(sizes: tuple[int, ...] | list[int]) -> tuple[int, int]:
 def _groups(cut: list[Ids], reasons: list[str | None], layers: tuple[Layer, ...]) -> tuple[ChannelGroup, ...]:
     starts = np.cumsum([0] + [len(c) for c in cut])
     members: list[list[Member]] = [[] for _ in cut]
-    sides: tuple[Side, Side] = ("in", "out")
     for layer in layers:
-        for side in sides:
+        for side in SIDES:
             places = layer.inputs if side == "in" else layer.outputs
             found, counts = np.unique(places[places != FIXED], return_counts=True)
             owner, first = np.unique(np.searchsorted(starts, found, side="right") - 1, return_index=True)

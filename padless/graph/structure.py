@@ -20,6 +20,7 @@ FIXED = -1
 
 Channels = npt.NDArray[np.int64]
 Side = Literal["in", "out"]
+SIDES: tuple[Side, Side] = ("in", "out")
 Kind = Literal["conv", "depthwise", "grouped", "linear"]
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.errors import UsageError
+from padless.recover.modes import device_of, evaluating
 
 
 @torch.no_grad()
@@ -18,30 +19,26 @@ def recover(model: nn.Module, images: Iterable[Tensor]) -> int:
     are none.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
-    modes = {m: m.training for m in model.modules()}
     momenta = [m.momentum for m in norms]
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     before = [{name: buffer.clone() for name, buffer in m.named_buffers()} for m in norms]
-    seen = 0
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average over batches
-        norm.train()
-    try:
-        for batch in images:
-            model(batch.to(device))
-            seen += len(batch)
-        if not seen:
-            raise UsageError("No images to re-estimate batch norm on. Was the iterator used up before?")
-    except BaseException:
-        for norm, buffers in zip(norms, before, strict=True):
-            for name, buffer in norm.named_buffers():
-                buffer.copy_(buffers[name])
-        raise
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        for module, training in modes.items():
-            module.training = training
+    device, seen = device_of(model), 0
+    with evaluating(model):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain average over batches
+            norm.train()
+        try:
+            for batch in images:
+                model(batch.to(device))
+                seen += len(batch)
+            if not seen:
+                raise UsageError("No images to re-estimate batch norm on. Was the iterator used up before?")
+        except BaseException:
+            for norm, buffers in zip(norms, before, strict=True):
+                for name, buffer in norm.named_buffers():
+                    buffer.copy_(buffers[name])
+            raise
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
     return seen

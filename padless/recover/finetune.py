@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from padless.errors import UsageError
 from padless.inputs import Images
 from padless.progress import bar
+from padless.recover.modes import device_of, evaluating
 
 
 def bf16_pays(device: torch.device) -> bool:
@@ -20,15 +21,11 @@ def bf16_pays(device: torch.device) -> bool:
 def evaluate(model: nn.Module, images: Images, *, batch: int = 500) -> float:
     """Top-1 accuracy on the test set in percent, float32, evaluation mode."""
     device = _check(model, images)
-    modes = {m: m.training for m in model.modules()}
-    model.eval()
     right = 0
-    with bar("Testing", len(images.test)) as shown:
+    with evaluating(model), bar("Testing", len(images.test)) as shown:
         for x, y in zip(images.test.split(batch), images.test_labels.split(batch), strict=True):
             right += int((model(images.normalised(x).to(device)).argmax(1).cpu() == y).sum())
             shown.advance(len(x))
-    for module, training in modes.items():
-        module.training = training
     return 100.0 * right / len(images.test)
 
 
@@ -102,12 +99,9 @@ def _augmented(images: Tensor, flips: bool, generator: torch.Generator) -> Tenso
 
 
 def _check(model: nn.Module, images: Images) -> torch.device:
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    modes = {m: m.training for m in model.modules()}
-    with torch.no_grad():
-        outputs = model.eval()(images.normalised(images.test[:1]).to(device)).shape[1]
-    for module, training in modes.items():
-        module.training = training
+    device = device_of(model)
+    with evaluating(model), torch.no_grad():
+        outputs = model(images.normalised(images.test[:1]).to(device)).shape[1]
     if images.classes > outputs:
         raise UsageError(f"{images.name} has labels up to {images.classes - 1}, the network {outputs} outputs.")
     return device

@@ -124,7 +124,7 @@ def narrowed(graph: Graph, keep: Mask) -> tuple[Layer, ...]:
     layers = []
     for layer in graph.layers:
         inputs, outputs = kept(layer.inputs), kept(layer.outputs)
-        groups = layer.groups * len(inputs) // layer.c_in if layer.groups > 1 else 1
+        groups = layer.groups * len(inputs) // layer.c_in if layer.drops_groups else layer.groups
         layers.append(
             replace(layer, c_in=len(inputs), c_out=len(outputs), groups=groups, inputs=inputs, outputs=outputs)
         )

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from padless.cost import Mask
+from padless.cut.reference import Reference
 from padless.errors import EquivalenceError
-from padless.graph import FIXED, Graph
+from padless.graph import Graph
 from padless.graph.record import tensors_of
 from padless.graph.shadow import rebuilt, tensor_names
 
@@ -18,24 +19,11 @@ from padless.graph.shadow import rebuilt, tensor_names
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
-def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
-    """A copy on the CPU, which every machine has."""
-    return tensor.to("cpu", dtype if tensor.is_floating_point() else tensor.dtype, copy=True)
-
-
-def masked(model: nn.Module, graph: Graph, keep: Mask, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """A copy of the original in which every consumer of a removed channel has zeros for it."""
-    columns = {axis.parameter: axis.channels for axis in graph.axes if axis.axis == 1}
-    weights = {layer.weight for layer in graph.layers}
-
-    def zeroed(name: str, tensor: Tensor) -> Tensor:
-        tensor = _as(dtype, tensor)
-        if name in weights and name in columns:
-            removed = (columns[name] != FIXED) & ~keep[columns[name]]
-            tensor[:, torch.from_numpy(removed)] = 0
-        return tensor
-
-    return rebuilt(model, zeroed).eval()
+def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy in evaluation mode with floating point tensors of `dtype`, on the CPU, which every machine has."""
+    return rebuilt(
+        model, lambda _, t: t.to("cpu", dtype if t.is_floating_point() else t.dtype, copy=True)
+    ).eval()
 
 
 @torch.no_grad()
@@ -48,20 +36,20 @@ def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Ma
     """
     generator = torch.Generator().manual_seed(seed)
     inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in graph.example_shapes]
-    dtype = torch.float64
+    dtype, reference = torch.float64, Reference(graph, keep)
     try:
-        expected = list(tensors_of(masked(model, graph, keep)(*inputs)))
+        expected = reference.run(converted(model, dtype), inputs)
     except RuntimeError:
         dtype = torch.float32
         inputs = [x.float() for x in inputs]
         try:
-            expected = list(tensors_of(masked(model, graph, keep, dtype)(*inputs)))
+            expected = reference.run(converted(model, dtype), inputs)
         except RuntimeError as error:
             raise EquivalenceError(
                 f"The original runs neither in float64 nor in float32, so no cut of it can be checked: {error}"
             ) from error
     try:
-        found = list(tensors_of(rebuilt(small, lambda _, t: _as(dtype, t)).eval()(*inputs)))
+        found = list(tensors_of(converted(small, dtype)(*inputs)))
     except Exception as error:
         raise EquivalenceError(
             f"The cut model does not run: {error}\nIts forward probably holds a channel count as a number; "

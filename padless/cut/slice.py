@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from padless.cost import Mask
-from padless.graph import FIXED, Graph, Layer, ParameterAxis
-from padless.graph.shadow import rebuilt, tensor_names
+from padless.graph import FIXED, Channels, Graph, ParameterAxis
+from padless.graph.shadow import modules_of, rebuilt
+from padless.graph.structure import StoredSize
 
 
 def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
@@ -22,30 +24,58 @@ def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
     def sliced(name: str, original: Tensor) -> Tensor:
         tensor = original
         for axis in axes[name]:
-            kept = torch.from_numpy(((axis.channels == FIXED) | keep[axis.channels]).nonzero()[0]).to(tensor.device)
+            kept = torch.from_numpy(_left(axis.channels, keep).nonzero()[0]).to(tensor.device)
             if len(kept) < tensor.shape[axis.axis]:
                 tensor = tensor.index_select(axis.axis, kept)
         return tensor if tensor is not original else tensor.clone()
 
-    small = rebuilt(model, sliced)
-    layers = {layer.weight: layer for layer in graph.layers}
-    names = {id(tensor): name for name, tensor in tensor_names(model).items()}  # tied weights have their first name
-    for original, module in zip(model.modules(), small.modules(), strict=True):
-        _resize(module, layers.get(names.get(id(getattr(original, "weight", None)), "")))
+    positions = {p.buffer: p.channels for p in graph.positions}
+    small = rebuilt(model, lambda name, tensor: _repointed(sliced(name, tensor), positions.get(name), keep))
+    for original, module in zip(modules_of(model), modules_of(small), strict=True):
+        _resize(original[1], module[1])
+    modules = dict(modules_of(small))
+    for size in graph.stored:
+        _store(modules[size.module], size, size.parts * int(_left(size.channels, keep).sum()))
     return small
 
 
-def _resize(module: nn.Module, layer: Layer | None) -> None:
-    """Bring the sizes that a module stores for itself up to date with its parameters."""
-    weight = getattr(module, "weight", None)
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+def _left(channels: Channels, keep: Mask) -> Mask:
+    """Which positions of an axis stay."""
+    left: Mask = (channels == FIXED) | keep[channels]
+    return left
+
+
+def _repointed(tensor: Tensor, channels: Channels | None, keep: Mask) -> Tensor:
+    """Positions along an axis, as they are once some of them are gone."""
+    if channels is None:
+        return tensor
+    rank = np.cumsum(_left(channels, keep)) - 1
+    return torch.from_numpy(rank)[tensor.cpu()].to(tensor)
+
+
+def _store(module: nn.Module, size: StoredSize, new: int) -> None:
+    if size.index is None:
+        setattr(module, size.name, new)
+    else:
+        old = getattr(module, size.name)
+        setattr(module, size.name, type(old)(new if i == size.index else n for i, n in enumerate(old)))
+
+
+def _resize(original: nn.Module, module: nn.Module) -> None:
+    """Bring the sizes that torch's modules keep for people to read up to date with their parameters."""
+    before, weight = getattr(original, "weight", None), getattr(module, "weight", None)
+    if isinstance(module, nn.modules.batchnorm._NormBase):
         sized = weight if weight is not None else module.running_mean
         module.num_features = module.num_features if sized is None else len(sized)
-    elif isinstance(module, nn.modules.conv._ConvNd) and layer is not None and isinstance(weight, Tensor):
-        if layer.groups > 1:  # whole groups of filters were cut
-            module.groups = weight.shape[0] // (layer.c_out // layer.groups)
-        module.out_channels, module.in_channels = weight.shape[0], weight.shape[1] * module.groups
+    elif isinstance(module, nn.modules.conv._ConvNd) and isinstance(weight, Tensor) and isinstance(before, Tensor):
+        # Rows and columns of the weight; whichever side is grouped counts each group.
+        for side, axis in (("out_channels", 0), ("in_channels", 1)):
+            axis = 1 - axis if module.transposed else axis
+            per_row = getattr(original, side) // before.shape[axis]
+            setattr(module, side, weight.shape[axis] * per_row)
     elif isinstance(module, nn.Linear) and isinstance(weight, Tensor):
         module.out_features, module.in_features = weight.shape
     elif isinstance(module, nn.PReLU) and isinstance(weight, Tensor):
         module.num_parameters = len(weight)
+    elif isinstance(module, nn.GroupNorm) and isinstance(weight, Tensor):
+        module.num_channels = len(weight)

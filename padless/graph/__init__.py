@@ -1,6 +1,7 @@
 """Record one run, give every channel an id, find the groups that must be cut together."""
 
 from padless.graph.groups import trace
+from padless.graph.rules import rule
 from padless.graph.structure import FIXED, ChannelGroup, Channels, Graph, Layer, Member, ParameterAxis
 
-__all__ = ["FIXED", "ChannelGroup", "Channels", "Graph", "Layer", "Member", "ParameterAxis", "trace"]
+__all__ = ["FIXED", "ChannelGroup", "Channels", "Graph", "Layer", "Member", "ParameterAxis", "rule", "trace"]

@@ -1,58 +1,88 @@
-"""Channel ids on every tensor of a recording, and what must be the same channel.
+"""Channel ids on the axes of every tensor of a recording, and what must be the same channel.
 
-A *field* is an integer array that broadcasts to a tensor's shape: entry [n, c, h, w] is the id of the channel that this
-element belongs to, and an axis on which the id does not depend has size 1. A convolution's output carries one field of
-shape [1, C, 1, 1]. A parameter carries one field an axis, since its rows and its columns are cut apart. Pure data
-movement is the same operation run on the fields.
+The *axes* of a value map an axis to its ids: entry c is the id of the channel that everything at position c of that
+axis belongs to. A convolution's output carries ids on axis 1, its weight on axes 0 and 1, since rows and columns are
+cut apart. An axis without ids keeps its size whatever is cut. Pure data movement is the same movement of the ids.
 """
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from padless.graph.numbers import Attribute, Root, Size, origin
 from padless.graph.record import Op, Recording, Ref
 
-Field = npt.NDArray[np.int64]
 Ids = npt.NDArray[np.int64]
+Axes = dict[int, Ids]
+MODEL = ("parameter", "buffer")
 
 
-def varying(f: Field) -> tuple[int, ...]:
-    """The axes on which the channel changes."""
-    return tuple(i for i, n in enumerate(f.shape) if n > 1)
-
-
-def along(ids: Ids, axis: int, ndim: int) -> Field:
-    """The field of a tensor with `ndim` axes whose `axis` carries `ids`."""
-    return ids.reshape([-1 if i == axis else 1 for i in range(ndim)])
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One convolution or linear operation, with the ids on its two sides (None: no channels of the network's own)."""
 
     op: Op
     weight: int
-    groups: int
     inputs: Ids | None
     outputs: Ids | None
+    c_in: int
+    c_out: int
+    groups: int = 1
+    drops_groups: bool = False  # it is cut by whole groups of filters
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One axis of one tensor among an operation's inputs or outputs, and the ids there."""
+
+    tensor: int
+    axis: int
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """An operation that sums or reduces over channels, so that what is removed must not take part in it.
+
+    `zero`: zeros for the removed channels are enough (a sum of products). `gather`: what it computes depends on how many
+    channels there are (a mean), so that it must run on those that are left.
+    """
+
+    op: int
+    how: Literal["zero", "gather"]
+    inputs: tuple[Place, ...]
+    outputs: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A module's stored number that is the size of an axis; `ids` is None where nothing is known of the use."""
+
+    attribute: Attribute
+    ids: Ids | None
 
 
 @dataclass(slots=True)
 class Channels:
-    """The ids while the rules run: fields per value, ties between ids, and ids that must stay."""
+    """The ids while the rules run: axes per value, ties between ids, and ids that must stay."""
 
     recording: Recording
-    fields: dict[int, tuple[Field, ...]] = field(default_factory=dict)
-    leaves: dict[int, tuple[Field, ...]] = field(default_factory=dict)  # parameters and buffers that were used
-    weights: dict[int, int] = field(default_factory=dict)  # a transposed weight -> the weight
+    axes: dict[int, Axes] = field(default_factory=dict)
+    leaves: dict[int, Axes] = field(default_factory=dict)  # parameters and buffers that were used
+    weights: dict[int, int] = field(default_factory=dict)  # what is computed from parameters alone -> the parameter
     ties: list[tuple[Ids, Ids]] = field(default_factory=list)
     pins: list[tuple[Ids, str]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    contractions: list[Contraction] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    sizes: list[tuple[Ids, Size, str]] = field(default_factory=list)  # an axis whose size is computed from another's
+    indices: dict[int, Ids] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
+    readers: set[int] = field(default_factory=set)
+    current: int = 0  # the operation whose rule runs
     size: int = 0
 
     def fresh(self, n: int) -> Ids:
@@ -60,25 +90,41 @@ class Channels:
         self.size += n
         return ids
 
-    def of(self, value: int | Ref) -> tuple[Field, ...]:
-        """The fields of a value; a parameter gets its own on first sight."""
+    def fresh_pinned(self, n: int, reason: str) -> Ids:
+        """Ids for places that no cut may take, among channels that may be cut."""
+        ids = self.fresh(n)
+        self.pin(ids, reason)
+        return ids
+
+    def is_read(self, value: int) -> bool:
+        """Whether a value is used at all."""
+        if not self.readers:
+            self.readers.update(v for op in self.recording.ops for v in op.inputs())
+            self.readers.update(self.recording.outputs)
+        return value in self.readers
+
+    def shape(self, value: int | Ref) -> tuple[int, ...]:
+        return self.recording.values[value.value if isinstance(value, Ref) else value].shape
+
+    def of(self, value: int | Ref) -> Axes:
+        """The axes of a value; a parameter gets ids of its own on first sight."""
         value = value.value if isinstance(value, Ref) else value
-        known = self.fields.get(value)
+        known = self.axes.get(value)
         if known is None:
-            known = ()
-            if self.recording.values[value].origin in ("parameter", "buffer"):
-                shape = self.recording.shape(value)
-                known = tuple(along(self.fresh(n), i, len(shape)) for i, n in enumerate(shape) if n > 1)
+            known = {}
+            if self.recording.values[value].origin in MODEL:
+                known = {i: self.fresh(n) for i, n in enumerate(self.shape(value)) if n > 1}
                 self.leaves[value] = known
-            self.fields[value] = known
+                self.weights[value] = value
+            self.axes[value] = known
         return known
 
-    def axis(self, value: int | Ref, axis: int) -> Ids | None:
-        """The ids along one axis, or None where the axis carries no channels. Fields on other axes are left alone."""
-        for f in self.of(value):
-            if varying(f) == (axis,):
-                return f.reshape(-1)
-        return None
+    def put(self, op: Op, axes: Axes) -> None:
+        """The axes of the operation's output; of each of them, where it has several of one shape."""
+        shape = self.shape(op.outputs[0])
+        for out in op.outputs:
+            if self.shape(out) == shape:
+                self.axes[out] = dict(axes)
 
     def tie(self, a: Ids | None, b: Ids | None, reason: str) -> None:
         """The same position is the same channel. Where one side carries none, the other must stay whole."""
@@ -90,13 +136,88 @@ class Channels:
             self.ties.append((a.reshape(-1), b.reshape(-1)))
 
     def pin(self, ids: Ids, reason: str) -> None:
-        self.pins.append((ids.reshape(-1), reason))
+        self.pins.append((ids.reshape(-1), self._at(reason)))
 
-    def pin_value(self, value: int | Ref, reason: str, *, except_axis: int | None = None) -> None:
-        """Pin what lies on any axis of a value but one."""
-        for f in self.of(value):
-            if varying(f) != (except_axis,):
-                self.pin(f, reason)
+    def _at(self, reason: str) -> str:
+        module = self.recording.ops[self.current].module if self.current >= 0 else ""
+        return f"{reason} (module {module})" if module else reason
+
+    def pin_value(self, value: int | Ref, reason: str) -> None:
+        """Pin what lies on any axis of a value."""
+        for ids in self.of(value).values():
+            self.pin(ids, reason)
+
+    def keep_equal(self, ids: Ids, blocks: int, reason: str) -> Ids:
+        """Tie the `blocks` equal parts of `ids` to one another, position by position; returns the first part.
+
+        What a split makes of an axis must stay rectangular.
+        """
+        if blocks == 1:
+            return ids
+        parts = ids.reshape(blocks, -1)
+        self.tie(parts[1:], np.tile(parts[0], blocks - 1), reason)
+        return parts[0]
+
+    def whole_blocks(self, ids: Ids, blocks: int) -> Ids:
+        """Tie what is within each of the `blocks` equal parts of `ids`; returns one id a block."""
+        parts = ids.reshape(blocks, -1)
+        if parts.shape[1] > 1:
+            self.tie(parts[:, 1:], np.repeat(parts[:, 0], parts.shape[1] - 1), "")
+        return parts[:, 0]
+
+    def gather(self, op: Op) -> None:
+        """Say that an operation must run on the channels that are left, once its inputs and outputs have their axes."""
+
+        def places(values: list[int]) -> tuple[Place, ...]:
+            return tuple(Place(i, axis, ids) for i, v in enumerate(values) for axis, ids in self.of(v).items())
+
+        self.contractions.append(Contraction(self.current, "gather", places(op.inputs()), places(list(op.outputs))))
+
+    def zero(self, tensor: int, axis: int, ids: Ids) -> None:
+        """Say that an operation sums products over an axis of its input number `tensor`."""
+        self.contractions.append(Contraction(self.current, "zero", (Place(tensor, axis, ids),)))
+
+    # --- numbers ---------------------------------------------------------------------------------------------------
+
+    def origins(self, op: Op, numbers: list[int]) -> list[Root | int | None]:
+        """Where the sizes that an operation was given come from (see `numbers.origin`)."""
+        return origin(op.given, numbers)
+
+    def follows(self, ids: Ids, root: Root | int | None, what: str) -> None:
+        """The size of an axis with these ids is given by `root`, and must still fit it behind a cut."""
+        if isinstance(root, Attribute):
+            self.uses.append(Use(root, ids))
+            if root.scale.numerator != 1:  # the stored number would have to be a fraction of what is left
+                self.uses.append(Use(root, None))
+        elif isinstance(root, Size):
+            self.sizes.append((ids, root, self._at(what)))
+        elif root is not None:
+            self.pin(ids, f"{what} is a fixed number")
+
+    def freeze(self, root: Root | int | None, what: str) -> None:
+        """A number whose use has no rule must not change."""
+        if isinstance(root, Attribute):
+            self.uses.append(Use(root, None))
+        elif isinstance(root, Size):
+            ids = self.of(root.value).get(root.axis)
+            if ids is not None:
+                self.pin(ids, what)
+
+    def split_by(self, parts: list[Ids], roots: list[Root | int | None], what: str) -> None:
+        """Parts of one axis with a size each. Those with one origin are cut alike."""
+        equal = len({len(p) for p in parts}) == 1
+        if any(r is None or isinstance(r, Size) for r in roots):
+            if equal and not any(isinstance(r, int) for r in roots):
+                self.keep_equal(np.concatenate(parts), len(parts), "")
+                return
+            roots = [0 for _ in parts]  # sizes that were computed to fit this one sum
+        first: dict[Root, Ids] = {}
+        for part, root in zip(parts, roots, strict=True):
+            if isinstance(root, Attribute):
+                self.tie(first.setdefault(root, part), part, "")
+            self.follows(part, root, what)
+
+    # --- the end ---------------------------------------------------------------------------------------------------
 
     def classes(self) -> tuple[Ids, list[str | None]]:
         """The class of every id once the ties are drawn, and each class's first reason to stay."""
@@ -104,41 +225,38 @@ class Channels:
         right = np.concatenate([b for _, b in self.ties] or [np.empty(0, np.int64)])
         links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(self.size, self.size))
         count, label = connected_components(links, directed=False)
+        label = label.astype(np.int64)
+        self._check_numbers(label)
         reasons: list[str | None] = [None] * count
         for ids, reason in self.pins:
-            for c in np.unique(label[ids]):
+            for c in np.unique(label[ids]).tolist():
                 reasons[c] = reasons[c] or reason
-        return label.astype(np.int64), reasons
+        return label, reasons
+
+    def _check_numbers(self, label: Ids) -> None:
+        """Pin where a size that the forward computes or stores would not be that of the axis it is used for."""
+        self.current = -1
+        for ids, root, what in self.sizes:
+            source = self.of(root.value).get(root.axis)
+            scale = root.scale
+            if source is None:
+                self.pin(ids, f"{what} is that of an axis of fixed size")
+            elif not np.array_equal(
+                np.sort(np.repeat(label[ids], scale.denominator)), np.sort(np.repeat(label[source], scale.numerator))
+            ):
+                for side in (ids, source):
+                    self.pin(side, f"{what} is taken from an axis with other channels")
+        first: dict[Attribute, Use] = {}
+        for use in self.uses:
+            key = replace(use.attribute, scale=type(use.attribute.scale)(1))
+            other = first.setdefault(key, use)
+            if other is not use and not _same_count(use, other, label):
+                for u in (use, other):
+                    if u.ids is not None:
+                        self.pin(u.ids, f"{key.module}.{key.name} is stored once for different channels")
 
 
-def reshape_field(f: Field, source: Sequence[int], target: Sequence[int]) -> Field:
-    """The field after a view from shape `source` to shape `target`.
-
-    The shapes are cut into the smallest runs of axes with equal products; only a run on which the id changes is spelled
-    out in full, so a [1, C, 1, 1] field stays small however large the map is.
-    """
-    expanded: list[int] = []
-    shape: list[int] = []
-    for old, new in _runs(source, target):
-        constant = math.prod(f.shape[old]) == 1
-        expanded += [1] * len(source[old]) if constant else source[old]
-        shape += [1] * len(target[new]) if constant else target[new]
-    out = np.broadcast_to(f, expanded).reshape(shape)
-    for axis in varying(out):
-        if np.array_equal(out, np.broadcast_to(out.take([0], axis), out.shape)):
-            out = out.take([0], axis)
-    return out
-
-
-def _runs(source: Sequence[int], target: Sequence[int]) -> Iterator[tuple[slice, slice]]:
-    i = j = 0
-    while i < len(source) and j < len(target):
-        old, new, p, q = i, j, source[i], target[j]
-        i, j = i + 1, j + 1
-        while p != q:
-            if p < q:
-                p, i = p * source[i], i + 1
-            else:
-                q, j = q * target[j], j + 1
-        yield slice(old, i), slice(new, j)
-    yield slice(i, len(source)), slice(j, len(target))  # what is left are ones
+def _same_count(a: Use, b: Use, label: Ids) -> bool:
+    if a.ids is None or b.ids is None or a.attribute.scale != b.attribute.scale:
+        return a.ids is b.ids
+    return np.array_equal(np.sort(label[a.ids]), np.sort(label[b.ids]))

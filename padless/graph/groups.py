@@ -1,5 +1,6 @@
 """From a recording to a graph: run the rules, number the channels, gather those that are cut together."""
 
+import math
 from collections import Counter
 from typing import cast
 
@@ -9,7 +10,18 @@ from torch import Tensor, nn
 from padless.graph.channels import Call, Channels, Ids
 from padless.graph.record import Recording, record
 from padless.graph.rules import apply_rule
-from padless.graph.structure import FIXED, SIDES, ChannelGroup, Graph, Kind, Layer, Member, ParameterAxis, Side
+from padless.graph.structure import (
+    FIXED,
+    SIDES,
+    ChannelGroup,
+    Graph,
+    Kind,
+    Layer,
+    Member,
+    ParameterAxis,
+    Positions,
+    StoredSize,
+)
 
 
 def trace(model: nn.Module, *example: Tensor) -> Graph:
@@ -22,8 +34,13 @@ def trace(model: nn.Module, *example: Tensor) -> Graph:
     """
     recording = record(model, *example)
     channels = Channels(recording)
-    for op in recording.ops:
+    for i, op in enumerate(recording.ops):
+        channels.current = i
         apply_rule(op, channels)
+    channels.current = -1
+    for value, axis in recording.scaled_by_width:
+        if axis in channels.of(value):
+            channels.pin(channels.of(value)[axis], "attention is scaled by their number")
     for value in recording.outputs:
         channels.pin_value(value, "output of the network")
     return _assemble(channels, tuple(tuple(t.shape) for t in example))
@@ -42,14 +59,11 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
 
     position = np.full(label.max(initial=-1) + 1, FIXED)
     position[classes] = np.arange(len(classes))
-    sides = [
-        (places(c.inputs, _width(c, channels.recording, "in")), places(c.outputs, _width(c, channels.recording, "out")))
-        for c in channels.calls
-    ]
+    sides = [(places(c.inputs, c.c_in), places(c.outputs, c.c_out)) for c in channels.calls]
     leaves = [
-        (channels.recording.values[v].name, f.shape.index(f.size), position[label[f.reshape(-1)]])
-        for v, fields in channels.leaves.items()
-        for f in fields
+        (channels.recording.values[v].name, axis, position[label[ids]])
+        for v, axes in channels.leaves.items()
+        for axis, ids in axes.items()
     ]
     cut = _partition([reasons[c] for c in classes], [p for pair in sides for p in pair] + [p for _, _, p in leaves])
     # Number the channels group by group: `number` maps a position in `classes` (and FIXED, the last entry) to a channel.
@@ -60,7 +74,37 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
         ParameterAxis(parameter=name, axis=axis, channels=number[p]) for name, axis, p in leaves if (p != FIXED).any()
     )
     groups = _groups(cut, [reasons[classes[members[0]]] for members in cut], layers)
-    return Graph(layers=layers, groups=groups, axes=axes, example_shapes=example_shapes, recording=channels.recording)
+    numbered = number[position[label]]
+    return Graph(
+        layers=layers,
+        groups=groups,
+        axes=axes,
+        stored=_stored(channels, numbered),
+        positions=tuple(
+            Positions(buffer=channels.recording.values[v].name, channels=numbered[ids])
+            for v, ids in channels.indices.items()
+            if channels.recording.values[v].origin == "buffer"
+        ),
+        contractions=tuple(channels.contractions),
+        numbered=numbered,
+        example_shapes=example_shapes,
+        recording=channels.recording,
+    )
+
+
+def _stored(channels: Channels, numbered: Ids) -> tuple[StoredSize, ...]:
+    """The numbers that modules store, each once, that are the sizes of axes which a cut may change."""
+    found: dict[tuple[str, str, int | None], StoredSize] = {}
+    for use in channels.uses:
+        if use.ids is not None:
+            a = use.attribute
+            found.setdefault(
+                (a.module, a.name, a.index),
+                StoredSize(
+                    module=a.module, name=a.name, index=a.index, parts=a.scale.denominator, channels=numbered[use.ids]
+                ),
+            )
+    return tuple(found.values())
 
 
 def _partition(reasons: list[str | None], axes: list[Ids]) -> list[Ids]:
@@ -77,14 +121,6 @@ def _partition(reasons: list[str | None], axes: list[Ids]) -> list[Ids]:
             fresh += int(refined.max()) + 1
     parts = [np.flatnonzero(labels == value) for value in dict.fromkeys(labels.tolist())]
     return sorted(parts, key=lambda p: int(p[0]))
-
-
-def _width(call: Call, recording: Recording, side: Side) -> int:
-    """Channels on one side of a call."""
-    if side == "out":
-        return recording.shape(call.op.outputs[0])[1]
-    x = call.op.args[0] if call.op.name == "aten.convolution" else call.op.args[-2]
-    return recording.shape(x.value)[1]
 
 
 def _layers(
@@ -107,14 +143,16 @@ def _layers(
 def _layer(name: str, weight: str, call: Call, recording: Recording, inputs: Ids, outputs: Ids, batch: int) -> Layer:
     args, out = call.op.args, recording.shape(call.op.outputs[0])
     if call.op.name == "aten.convolution":
-        kind: Kind = "conv" if call.groups == 1 else "depthwise" if call.groups == len(inputs) else "grouped"
+        kind: Kind = "conv" if call.groups == 1 else "depthwise" if call.groups == call.c_in else "grouped"
         kernel, in_hw, out_hw = recording.shape(args[1].value)[2:], recording.shape(args[0].value)[2:], out[2:]
-        stride, dilation = args[3], args[5]
+        stride, dilation, transposed = args[3], args[5], args[6]
     else:
-        rows = max(1, out[0] // batch)
+        rows = max(1, math.prod(out) // call.c_out // batch)
         kind, kernel, in_hw, out_hw, stride, dilation = "linear", (1, 1), (rows, 1), (rows, 1), (1, 1), (1, 1)
+        transposed = False
     return Layer(
-        name=name, weight=weight, kind=kind, c_in=len(inputs), c_out=len(outputs), groups=call.groups,
+        name=name, weight=weight, kind=kind, c_in=call.c_in, c_out=call.c_out, groups=call.groups,
+        drops_groups=call.drops_groups, transposed=transposed,
         kernel=_pair(kernel), stride=_pair(stride), dilation=_pair(dilation), in_hw=_pair(in_hw), out_hw=_pair(out_hw),
         inputs=inputs, outputs=outputs,
     )  # fmt: skip

@@ -8,17 +8,21 @@ holds meta tensors in place of the parameters.
 import os
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from padless.errors import TraceError
-from padless.graph.shadow import rebuilt, tensor_names
+from padless.graph.numbers import Origins, mark_attributes
+from padless.graph.shadow import modules_of, rebuilt, tensor_names
+from padless.graph.shapes import SHAPES
 
 
 class Ref(NamedTuple):
@@ -27,8 +31,7 @@ class Ref(NamedTuple):
     value: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+class Value(NamedTuple):
     """A tensor of the recorded run. Parameters and buffers carry their path; constants appear in the forward itself."""
 
     id: int
@@ -47,6 +50,7 @@ class Op:
     kwargs: dict[str, Any]
     outputs: tuple[int, ...]
     module: str  # path of the innermost module that was running
+    given: tuple[int, ...]  # whole numbers of the Python call behind it, those with a known origin as `Number`s
 
     def inputs(self) -> list[int]:
         """The values it reads, in the order of its arguments."""
@@ -59,6 +63,8 @@ class Recording:
     ops: tuple[Op, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    contents: dict[int, npt.NDArray[np.int64]]  # of whole-number buffers and constants, which may be positions
+    scaled_by_width: tuple[tuple[int, int], ...]  # (value, axis) whose size torch turns into a factor
 
     def shape(self, value: int) -> tuple[int, ...]:
         return self.values[value].shape
@@ -76,9 +82,16 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
             f"The model cannot be copied: {error}\nDoes a module keep a computed tensor as an attribute? Detach it."
         ) from error
     inputs = [torch.empty_like(t, device="meta") for t in example]
-    mode = _Recorder(shadow, inputs)
+    positions = {
+        n: t.cpu().numpy().astype(np.int64)
+        for n, t in tensor_names(model).items()
+        if t.dtype in (torch.int32, torch.int64) and t.ndim == 1 and not t.is_meta
+    }
+    mode = _Recorder(shadow, inputs, positions)
     try:
-        with torch.no_grad(), _module_paths(shadow, mode), mode:
+        mark_attributes(shadow)
+        follow_paths(shadow, mode.path)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
             result = shadow(*inputs)
     except Exception as error:
         raise TraceError(_explain(error, mode, [tuple(t.shape) for t in example])) from error
@@ -92,56 +105,74 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
     if not outputs:
         raise TraceError(f"The model returned {type(result).__name__} without any tensor; a channel pruner needs one.")
     return Recording(
-        values=tuple(mode.values), ops=tuple(mode.ops), inputs=tuple(range(len(inputs))), outputs=tuple(outputs)
+        values=tuple(mode.values),
+        ops=tuple(mode.ops),
+        inputs=tuple(range(len(inputs))),
+        outputs=tuple(outputs),
+        contents=mode.contents,
+        scaled_by_width=tuple(mode.origins.scaled_by_width),
     )
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(self, shadow: nn.Module, inputs: list[Tensor]) -> None:
+    def __init__(
+        self, shadow: nn.Module, inputs: list[Tensor], positions: dict[str, npt.NDArray[np.int64]]
+    ) -> None:
         super().__init__()
         self.values: list[Value] = []
         self.ops: list[Op] = []
         self.known: dict[int, int] = {}  # id(tensor) -> value
+        self.contents: dict[int, npt.NDArray[np.int64]] = {}
         self.alive: list[Tensor] = []  # so that no id() is reused
         self.path: list[str] = [""]
-        self.last = ""  # the operation in flight, for error messages
+        self.last: Any = None  # the operation in flight, for error messages
         self.deepest = ""  # where the forward failed: paths are popped while the error rises
+        self.origins = Origins(lambda tensor: self.known.get(id(tensor)))
         for i, tensor in enumerate(inputs):
             self._new(tensor, "input", f"input{i}")
-        parameters = {id(p) for p in shadow.parameters()}
         for name, tensor in tensor_names(shadow).items():
-            self._new(tensor, "parameter" if id(tensor) in parameters else "buffer", name)
+            value = self._new(tensor, "parameter" if isinstance(tensor, nn.Parameter) else "buffer", name)
+            if name in positions:
+                self.contents[value] = positions[name]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        self.last, self.deepest = str(func), self.path[-1]
-        # Tensors that the forward makes for itself (torch.arange, torch.tensor) live on the CPU: only their shape counts.
-        args, kwargs = _replace((args, kwargs), self._to_meta)
-        result = _batch_norm(*args) if func is torch.ops.aten.native_batch_norm.default else func(*args, **kwargs)
-        packed = func.overloadpacket
-        refs_args, refs_kwargs = _replace((args, kwargs), self._to_ref)
-        outputs = tuple(self._new(t, "op") for t in tensors_of(result))
+        self.last, self.deepest = func, self.path[-1]
+        refs_kwargs = kwargs = kwargs or {}
+        if kwargs:
+            refs_kwargs = _replace(kwargs, self._to_ref)
+            kwargs = _replace(kwargs, _to_meta)
+        given = args
+        if not _all_real(args):  # what the forward makes for itself alone is really computed
+            given = _replace(args, _to_meta)
+        refs_args = _replace(args, self._to_ref)
+        shortcut = SHAPES.get(func)
+        result = shortcut(*given, **kwargs) if shortcut else func(*given, **kwargs)
+        kind = type(result)
+        outputs = tuple(
+            self._new(t, "op") for t in ([result] if kind is Tensor else result if kind is tuple else tensors_of(result))
+        )
         if outputs:
-            name = f"{func.namespace}.{packed.__name__}"
             self.ops.append(
-                Op(name=name, function=func, args=refs_args, kwargs=refs_kwargs, outputs=outputs, module=self.path[-1])
-            )
-        self.last = ""
+                Op(
+                    name=_name(func), function=func, args=refs_args, kwargs=refs_kwargs, outputs=outputs,
+                    module=self.path[-1], given=self.origins.given,
+                )
+            )  # fmt: skip
+        self.last = None
         return result
 
     def _new(
         self, tensor: Tensor, origin: Literal["input", "parameter", "buffer", "constant", "op"], name: str = ""
     ) -> int:
-        value = Value(id=len(self.values), shape=tuple(tensor.shape), origin=origin, name=name)
-        self.values.append(value)
-        self.known[id(tensor)] = value.id
+        value = len(self.values)
+        self.values.append(Value(value, tuple(tensor.shape), origin, name))
+        self.known[id(tensor)] = value
         self.alive.append(tensor)
-        return value.id
-
-    def _to_meta(self, x: Any) -> Any:
-        return x.to("meta") if isinstance(x, Tensor) and x.device.type != "meta" else x
+        if not tensor.is_meta and not tensor.is_floating_point() and tensor.dtype is not torch.bool:
+            self.contents[value] = tensor.numpy().astype(np.int64)
+        return value
 
     def _to_ref(self, x: Any) -> Any:
         if not isinstance(x, Tensor):
@@ -150,12 +181,17 @@ class _Recorder(TorchDispatchMode):
         return Ref(self._new(x, "constant") if value is None else value)
 
 
-def _batch_norm(x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """Shapes of an evaluation-mode batch norm. Its meta kernel is a long decomposition: half of all tracing time."""
-    for statistic in args[:4]:
-        if statistic is not None and statistic.shape != x.shape[1:2]:
-            raise RuntimeError(f"batch norm over {x.shape[1]} channels has parameters for {statistic.shape[0]}")
-    return torch.empty_like(x), x.new_empty(0), x.new_empty(0)
+def _all_real(args: tuple[Any, ...]) -> bool:
+    return all(not t.is_meta for t in _leaves(args) if isinstance(t, Tensor))
+
+
+def _to_meta(x: Any) -> Any:
+    return x.to("meta") if isinstance(x, Tensor) and not x.is_meta else x
+
+
+@cache
+def _name(func: Any) -> str:
+    return f"{func.namespace}.{func.overloadpacket.__name__}"
 
 
 def tensors_of(tree: Any) -> Iterator[Tensor]:
@@ -184,32 +220,30 @@ def _replace(tree: Any, function: Callable[[Any], Any]) -> Any:
     return function(tree)
 
 
-@contextmanager
-def _module_paths(shadow: nn.Module, mode: _Recorder) -> Iterator[None]:
-    names = {id(m): n for n, m in shadow.named_modules()}
+def follow_paths(model: nn.Module, path: list[str]) -> None:
+    """Make each module of `model` keep its path on top of the stack `path` while its forward runs."""
+    for name, module in modules_of(model):
+        if not isinstance(module, torch.jit.ScriptModule):
+            module.__dict__["forward"] = _followed(name, module.forward, path)
 
-    def enter(module: nn.Module, _args: Any) -> None:
-        mode.path.append(names.get(id(module), mode.path[-1]))
-        mode.deepest = mode.path[-1]
 
-    def leave(_module: nn.Module, _args: Any, _result: Any) -> None:
-        mode.path.pop()
+def _followed(name: str, forward: Callable[..., Any], path: list[str]) -> Callable[..., Any]:
+    def run(*args: Any, **kwargs: Any) -> Any:
+        path.append(name)
+        result = forward(*args, **kwargs)
+        path.pop()
+        return result
 
-    handles = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return run
 
 
 def _explain(error: Exception, mode: _Recorder, shapes: list[tuple[int, ...]]) -> str:
     where = mode.deepest or "the model itself"
     torch_files = os.path.dirname(torch.__file__)
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if f.filename != __file__ and not f.filename.startswith(torch_files)]
+    own = [f for f in frames if not f.filename.startswith((os.path.dirname(__file__), torch_files))]
     line = f"{own[-1].filename}:{own[-1].lineno}" if own else "unknown"
-    operation = f" in {mode.last}" if mode.last else ""
+    operation = f" in {mode.last}" if mode.last is not None else ""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     given = ", ".join("x".join(map(str, s)) for s in shapes)
     return (

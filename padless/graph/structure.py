@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from padless.graph.channels import Contraction
 from padless.graph.record import Recording
 
 FIXED = -1
@@ -34,6 +35,8 @@ class Layer:
     c_in: int
     c_out: int
     groups: int
+    drops_groups: bool  # a cut takes whole groups of filters, else it narrows every group alike
+    transposed: bool
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
@@ -77,12 +80,35 @@ class ParameterAxis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredSize:
+    """A number in a module's attribute (or at `index` of a sequence there) that is `parts` times an axis' size."""
+
+    module: str
+    name: str
+    index: int | None
+    parts: int
+    channels: Channels  # along that axis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Positions:
+    """A buffer of positions along an axis of channels."""
+
+    buffer: str
+    channels: Channels  # along that axis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Graph:
     """A recorded network. Immutable; knows no target and no weights."""
 
     layers: tuple[Layer, ...]
     groups: tuple[ChannelGroup, ...]
     axes: tuple[ParameterAxis, ...]
+    stored: tuple[StoredSize, ...]
+    positions: tuple[Positions, ...]
+    contractions: tuple[Contraction, ...]  # what sums or reduces over channels, for the check
+    numbered: Channels  # the channel of each id of the contractions
     example_shapes: tuple[tuple[int, ...], ...]
     recording: Recording
 

@@ -1,0 +1,117 @@
+"""The masked original: what the network computes when the removed channels do not count.
+
+It is the original, run as it is, but for the operations that sum or reduce over channels. A sum of products sees zeros
+for the removed ones. What depends on how many channels there are (a mean over channels, a layer norm, the standardisation
+of a weight over its inputs) runs on those that are left, and the removed places of its result are zeros.
+"""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from padless.cost import Mask
+from padless.graph import FIXED, Graph
+from padless.graph.channels import Contraction, Place
+from padless.graph.record import follow_paths, tensors_of
+from padless.graph.shadow import rebuilt
+
+Key = tuple[str, str, int]  # the operation, the module's path, and which of those in that module it is
+
+
+class Reference:
+    """Runs the original under a mask. Contractions are found again by their place in their module."""
+
+    def __init__(self, graph: Graph, keep: Mask) -> None:
+        self.graph = graph
+        self.left = (graph.numbered == FIXED) | keep[graph.numbered]
+        counts: Counter[tuple[str, str]] = Counter()
+        wanted = {c.op: c for c in graph.contractions if self._is_cut(c)}
+        self.names = {graph.recording.ops[i].name for i in wanted}
+        self.at: dict[Key, Contraction] = {}
+        for i, op in enumerate(graph.recording.ops):
+            if op.name in self.names:
+                counts[op.name, op.module] += 1
+                if i in wanted:
+                    self.at[op.name, op.module, counts[op.name, op.module]] = wanted[i]
+
+    def _is_cut(self, contraction: Contraction) -> bool:
+        return not all(self.left[p.ids].all() for p in (*contraction.inputs, *contraction.outputs))
+
+    def run(self, model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
+        """The outputs of a copy of `model`, which is only read, on `inputs`."""
+        copied = rebuilt(model, lambda _, tensor: tensor)
+        path = [""]
+        follow_paths(copied, path)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Masked(self, path):
+            return list(tensors_of(copied(*inputs)))
+
+    def kept(self, place: Place) -> Tensor:
+        return torch.from_numpy(self.left[place.ids])
+
+    def call(self, contraction: Contraction, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        tensors = list(tensors_of((args, kwargs)))
+        for place in contraction.inputs:
+            x, kept = tensors[place.tensor], self.kept(place)
+            if contraction.how == "gather":
+                tensors[place.tensor] = x.index_select(place.axis, kept.nonzero()[:, 0])
+            else:
+                shape = [-1 if a == place.axis else 1 for a in range(x.ndim)]
+                tensors[place.tensor] = torch.where(kept.reshape(shape), x, torch.zeros_like(x))
+        supply = iter(tensors)
+        args, kwargs = _refilled((args, kwargs), supply)
+        if contraction.how == "zero":
+            return func(*args, **kwargs)
+        result = func(*_fitted(func, args), **kwargs)
+        several = isinstance(result, tuple | list)
+        parts = list(result) if several else [result]
+        for place in contraction.outputs:
+            part, kept = parts[place.tensor], self.kept(place)
+            size = list(part.shape)
+            size[place.axis] = len(kept)
+            parts[place.tensor] = part.new_zeros(size).index_copy(place.axis, kept.nonzero()[:, 0], part)
+        return type(result)(parts) if several else parts[0]
+
+
+def _fitted(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments that name sizes, brought to those of the gathered input."""
+    name = func.overloadpacket.__name__
+    if name == "native_layer_norm":
+        x, sizes, *more = args
+        return (x, list(x.shape[x.ndim - len(sizes) :]), *more)
+    if name == "native_group_norm":
+        x, weight, bias, _, _, _, *more = args
+        return (x.contiguous(), weight, bias, x.shape[0], x.shape[1], x[0, 0].numel(), *more)
+    return args
+
+
+def _refilled(tree: Any, supply: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return next(supply)
+    if isinstance(tree, dict):
+        return {k: _refilled(v, supply) for k, v in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(_refilled(x, supply) for x in tree)
+    return tree
+
+
+class _Masked(TorchDispatchMode):
+    def __init__(self, reference: Reference, path: list[str]) -> None:
+        super().__init__()
+        self.reference, self.path = reference, path
+        self.counts: defaultdict[tuple[str, str], int] = defaultdict(int)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = f"{func.namespace}.{func.overloadpacket.__name__}"
+        if name in self.reference.names:
+            place = (name, self.path[-1])
+            self.counts[place] += 1
+            found = self.reference.at.get((*place, self.counts[place]))
+            if found is not None:
+                return self.reference.call(found, func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,174 @@
+"""Where a number in the forward comes from: the size of a tensor, an attribute of a module, or the source text.
+
+A cut changes sizes. `x.view(b, g, c // g, h, w)` still runs behind it when c was read from a tensor; with a c that a
+module stores, the stored number must be cut too; with a literal, the channels must stay. So while a model is recorded,
+the sizes of tensors and the whole numbers that modules store are `Number`s, which remember their origin through products
+and exact quotients, and a `TorchFunctionMode` writes down which of them each call was given.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """`scale` times the size of one axis of a value of the recording."""
+
+    value: int
+    axis: int
+    scale: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """`scale` times a whole number that a module stores, at `index` where it stores a sequence of them."""
+
+    module: str
+    name: str
+    index: int | None = None
+    scale: Fraction = Fraction(1)
+
+
+Root = Size | Attribute
+
+
+class Number(int):
+    """A whole number that knows its root. Arithmetic but products and exact quotients forgets it."""
+
+    root: Root
+
+    def __new__(cls, value: int, root: Root) -> "Number":
+        number = super().__new__(cls, value)
+        number.root = root
+        return number
+
+    def __mul__(self, other: Any) -> Any:
+        if not isinstance(other, int):
+            return int(self) * other
+        a, b = self.root, other.root if isinstance(other, Number) else None
+        product = int(self) * int(other)
+        if isinstance(b, Size) and isinstance(a, Attribute):
+            return Number(product, replace(b, scale=b.scale * int(self)))
+        if b is None or (isinstance(a, Size) and isinstance(b, Attribute)):
+            return Number(product, replace(a, scale=a.scale * int(other)))
+        return product
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        if not isinstance(other, int) or not other or int(self) % int(other):
+            return int(self) // other
+        if isinstance(other, Number) and isinstance(other.root, type(self.root)):
+            return int(self) // int(other)
+        if isinstance(other, Number) and isinstance(self.root, Attribute):
+            return int(self) // int(other)
+        return Number(int(self) // int(other), replace(self.root, scale=self.root.scale / int(other)))
+
+    def __reduce__(self) -> Any:
+        return (int, (int(self),))
+
+
+class Shape(tuple[int, ...]):
+    """What `tensor.shape` gives while recording: `torch.Size` itself drops the origin of its entries."""
+
+    def numel(self) -> int:
+        return torch.Size(self).numel()
+
+
+def mark_attributes(model: nn.Module) -> None:
+    """Give every whole number that a module of `model` stores its origin, in place.
+
+    Of torch's own modules only the numbers that take part in their forward.
+    """
+    for path, module in model.named_modules():
+        own = not type(module).__module__.startswith("torch.nn")
+        for name, value in vars(module).items():
+            if own or name in ("groups", "num_groups", "normalized_shape"):
+                if type(value) is int and value > 1:
+                    module.__dict__[name] = Number(value, Attribute(path, name))
+                elif type(value) in (tuple, list) and value and all(type(v) is int for v in value):
+                    marked = [Number(v, Attribute(path, name, i)) for i, v in enumerate(value)]
+                    module.__dict__[name] = type(value)(marked)
+
+
+_SHAPE = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
+_COUNTED = {torch.chunk, torch.Tensor.chunk, torch.tensor_split, torch.Tensor.tensor_split}  # in how many parts
+_LIKE = {torch.Tensor.expand_as, torch.Tensor.view_as, torch.Tensor.reshape_as}
+
+
+class Origins(TorchFunctionMode):
+    """Hands out `Number`s for sizes, and keeps the whole numbers that the running call was given."""
+
+    def __init__(self, value_of: Callable[[Tensor], int | None]) -> None:
+        super().__init__()
+        self.value_of = value_of
+        self.given: tuple[int, ...] = ()
+        self.scaled_by_width: list[tuple[int, int]] = []  # (value, axis): queries of attention without a given scale
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func == _SHAPE:
+            return self.sizes(args[0])
+        if func is torch.Tensor.size:
+            sizes = self.sizes(args[0])
+            axis = args[1] if len(args) > 1 else (kwargs or {}).get("dim")
+            return sizes if axis is None else sizes[axis]
+        kwargs = kwargs or {}
+        outer = self.given
+        if func in _LIKE:
+            self.given = self.sizes(args[1])
+        elif func in _COUNTED and isinstance(args[1], int):
+            self.given = ()
+        else:
+            self.given = tuple(_numbers((args, kwargs)))
+        if func is torch.nn.functional.scaled_dot_product_attention and kwargs.get("scale") is None:
+            query = self.value_of(args[0] if args else kwargs["query"])
+            self.scaled_by_width += [] if query is None else [(query, (args[0] if args else kwargs["query"]).ndim - 1)]
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.given = outer
+
+    def sizes(self, tensor: Tensor) -> Shape:
+        value = self.value_of(tensor)
+        if value is None:
+            return Shape(tensor.shape)
+        return Shape(Number(n, Size(value, i)) for i, n in enumerate(tensor.shape))
+
+
+def _numbers(tree: Any) -> Iterator[int]:
+    for x in tree:
+        kind = type(x)
+        if kind is int or kind is Number:
+            yield x
+        elif kind in (tuple, list, Shape, torch.Size):
+            yield from _numbers(x)
+        elif kind is slice:
+            yield from _numbers((x.start, x.stop, x.step))
+        elif kind is dict:
+            yield from _numbers(x.values())
+
+
+def origin(given: tuple[int, ...], numbers: list[int]) -> list[Root | int | None]:
+    """For each number of an operation, its root, the number itself where the source text has it, or None.
+
+    None: torch made it up (an end that was left out, a -1, the part size of a chunk), so that it follows its tensor.
+    """
+    n = len(numbers)
+    for start in range(len(given) - n + 1):
+        window = given[start : start + n]
+        if all(a in (b, -1) for a, b in zip(window, numbers, strict=True)):
+            return [g.root if isinstance(g, Number) else None if g == -1 else int(g) for g in window]
+    out: list[Root | int | None] = []
+    for number in numbers:
+        same = [g for g in given if g == number]
+        literal = any(not isinstance(g, Number) for g in same)
+        out.append(number if literal else same[0].root if same and isinstance(same[0], Number) else None)
+    return out

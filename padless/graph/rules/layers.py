@@ -1,0 +1,132 @@
+"""Convolutions and matrix products: what reads channels and makes new ones."""
+
+import numpy as np
+
+from padless.graph.channels import Call, Channels, Ids
+from padless.graph.numbers import Root
+from padless.graph.record import Op, Ref
+from padless.graph.rules.registry import rule, unknown
+
+# Groups of filters this narrow cannot be narrowed without leaving units empty: where there are several, whole ones go.
+NARROW, SEVERAL = 16, 4
+
+
+@rule("convolution", reads_numbers=True)
+def convolution(op: Op, channels: Channels) -> None:
+    """Reads its input's channels, makes its filters the output's; transposed ones too.
+
+    A depthwise convolution ties each output to its own input. Of a grouped one whole groups go where there are at least 4
+    of at most 16 inputs, else every group is narrowed alike. Three-dimensional ones are pinned.
+    """
+    x, weight, bias, *_, transposed, _, groups = op.args
+    shape = channels.shape(op.outputs[0])
+    inputs = channels.of(x).get(1)
+    for axis, ids in channels.of(x).items():
+        if axis != 1:
+            channels.pin(ids, f"{op.name} mixes an axis that is not its input channels")
+    columns, rows = (channels.of(weight).get(axis) for axis in ((0, 1) if transposed else (1, 0)))
+    if len(shape) > 4:  # costs are for maps of rows and columns
+        unknown(op, channels)
+        return
+    c_in, c_out = channels.shape(x)[1], shape[1]
+    drops = False
+    if weight.value not in channels.weights:
+        for value in (x, weight):
+            channels.pin_value(value, f"{op.name} has a weight that is computed from the input")
+        inputs = rows = None  # it costs what it costs
+    elif groups == 1:
+        channels.tie(inputs, columns, f"the input of {_layer_name(weight, channels)} is fixed")
+    else:
+        root = channels.origins(op, [groups])[0]
+        inner = c_in // groups
+        drops = not isinstance(root, int) and (inner == 1 or (inner <= NARROW and groups >= SEVERAL))
+        cut = _by_groups if drops else _within_groups
+        rows = cut(op, channels, inputs, columns, rows, root)
+    if inputs is not None and not drops:
+        channels.zero(0, 1, inputs)
+    if bias is not None and (rows is not None or channels.of(bias)):
+        channels.tie(rows, channels.of(bias).get(0), f"{op.name} has a bias of fixed size")
+    channels.put(op, {} if rows is None else {1: rows})
+    source = channels.weights.get(weight.value, weight.value)
+    channels.calls.append(
+        Call(
+            op=op, weight=source, inputs=inputs, outputs=rows, c_in=c_in, c_out=c_out, groups=groups, drops_groups=drops
+        )
+    )
+
+
+def _by_groups(
+    op: Op, channels: Channels, inputs: Ids | None, columns: Ids | None, rows: Ids | None, root: Root | int | None
+) -> Ids | None:
+    """Whole groups go: all inputs and outputs of one are one channel. Returns the output's ids."""
+    groups, fixed = op.args[-1], f"the input of {_layer_name(op.args[1], channels)} is fixed"
+    outer, within = (columns, rows) if op.args[6] else (rows, columns)  # what the weight spells out a group, and once
+    if within is not None:
+        channels.pin(within, "what is within a group of filters stays")
+    if outer is None:  # one input, one output
+        channels.tie(inputs, None, fixed)
+        return None
+    leaders = channels.whole_blocks(outer, groups)
+    channels.tie(None if inputs is None else channels.whole_blocks(inputs, groups), leaders, fixed)
+    channels.follows(leaders, root, f"the number of groups of {op.name}")
+    return np.repeat(leaders, channels.shape(op.outputs[0])[1] // groups) if op.args[6] else rows
+
+
+def _within_groups(
+    op: Op, channels: Channels, inputs: Ids | None, columns: Ids | None, rows: Ids | None, root: Root | int | None
+) -> Ids | None:
+    """Every group keeps the same positions. Returns the output's ids."""
+    groups, transposed = op.args[-1], op.args[6]
+    fixed = f"the input of {_layer_name(op.args[1], channels)} is fixed"
+    channels.freeze(root, f"{op.name} is given their number")
+    if inputs is not None:
+        inputs = channels.keep_equal(inputs, groups, "")
+    outer = columns if transposed else rows
+    if outer is not None:
+        channels.keep_equal(outer, groups, "")
+    if transposed and columns is not None:
+        columns = columns[: len(columns) // groups]
+    channels.tie(inputs, columns, fixed)
+    if not transposed:
+        return rows
+    return np.tile(channels.fresh_pinned(1, "one filter a group") if rows is None else rows, groups)
+
+
+@rule("mm", "bmm", "addmm", "baddbmm")
+def product(op: Op, channels: Channels) -> None:
+    """A product of matrices contracts an axis of each: linear layers, einsum, attention.
+
+    The contracted channels are tied, the others are the output's. With a weight among the two it is a layer.
+    """
+    *addend, a, b = op.args
+    shape = channels.shape(op.outputs[0])
+    last = len(shape) - 1
+    left, right = channels.of(a), channels.of(b)
+    inner = left.get(last), right.get(last - 1)
+    source = next((v for v in (b, a) if v.value in channels.weights), None)
+    name = "" if source is None else _layer_name(source, channels)
+    channels.tie(*inner, f"the input of {name} is fixed" if name else f"{op.name} contracts with a tensor of fixed size")
+    if inner[0] is not None:
+        channels.zero(len(addend), last, inner[0])
+    out = {last - 1: left.get(last - 1), last: right.get(last)}
+    if last == 2 and (0 in left or 0 in right):
+        channels.tie(left.get(0), right.get(0), f"{op.name} has a batch of fixed size")
+        out[0] = left.get(0) if 0 in right else None
+    for value in addend:
+        size = channels.shape(value)
+        for axis in range(len(size)):
+            at = axis + len(shape) - len(size)
+            ids = channels.of(value).get(axis)
+            if size[axis] > 1 and (ids is not None or out.get(at) is not None):
+                channels.tie(out.get(at), ids, f"{op.name} has an addend of fixed size")
+    channels.put(op, {axis: ids for axis, ids in out.items() if ids is not None})
+    if source is not None and not (a.value in channels.weights and b.value in channels.weights):
+        columns, rows = (inner[0], out[last]) if source is b else (inner[1], out[last - 1])
+        c_in, c_out = channels.shape(a)[-1], shape[last] if source is b else shape[last - 1]
+        weight = channels.weights[source.value]
+        channels.calls.append(Call(op=op, weight=weight, inputs=columns, outputs=rows, c_in=c_in, c_out=c_out))
+
+
+def _layer_name(weight: Ref, channels: Channels) -> str:
+    value = channels.weights.get(weight.value, weight.value)
+    return channels.recording.values[value].name.removesuffix(".weight")

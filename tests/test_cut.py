@@ -14,7 +14,7 @@ from padless import load_target, plan, prune, trace
 from padless.choose import aligned_levels, free_levels, importance, strongest
 from padless.cost import narrowed, network_cost
 from padless.cut import cut, equivalence_error
-from padless.cut.equivalence import compare, masked
+from padless.cut.equivalence import compare
 from padless.errors import EquivalenceError, UsageError
 from padless.hardware import Target
 from padless.inputs import load_model

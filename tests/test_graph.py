@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from padless import trace
 from padless.errors import TraceError
 from padless.graph import FIXED
-from padless.graph.channels import reshape_field
 
 
 def pins(model: nn.Module, *shape: int) -> dict[str, str | None]:

@@ -1,15 +1,18 @@
 """How much a channel matters, from the weights alone."""
 
+from collections import defaultdict
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from padless.errors import UsageError, suggest
-from padless.graph import FIXED, Graph
+from padless.graph import Graph, ParameterAxis
 
 Scores = npt.NDArray[np.float64]  # [channels of the graph]
 CRITERIA: tuple[str, ...] = ("l1", "l2")
+BLOCK = 1 << 18  # elements: 1 MB of float32
 
 
 def importance(graph: Graph, model: nn.Module, criterion: str = "l1") -> Scores:
@@ -23,19 +26,41 @@ def importance(graph: Graph, model: nn.Module, criterion: str = "l1") -> Scores:
     """
     if criterion not in CRITERIA:
         raise UsageError(f"Unknown importance {criterion!r}. {suggest(criterion, CRITERIA)}")
-    power = 1 if criterion == "l1" else 2
     parameters = dict(model.named_parameters())
-    scores = np.zeros(graph.channels)
+    by_parameter: dict[str, list[ParameterAxis]] = defaultdict(list)
     for axis in graph.axes:
-        if axis.parameter not in parameters:
-            continue
-        weight = parameters[axis.parameter].detach()
-        others = [d for d in range(weight.ndim) if d != axis.axis]
-        norm = torch.linalg.vector_norm(weight, power, others) if others else weight.abs()
-        slices = norm.cpu().double().pow(power).numpy()
-        mine = axis.channels != FIXED
-        np.add.at(scores, axis.channels[mine], slices[mine])
-    return scores if power == 1 else np.sqrt(scores)
+        if axis.parameter in parameters:
+            by_parameter[axis.parameter].append(axis)
+    places, sums = [np.empty(0, np.int64)], [np.empty(0)]
+    for name, axes in by_parameter.items():
+        for axis, total in zip(axes, _sums(parameters[name].detach(), [a.axis for a in axes], criterion), strict=True):
+            places.append(axis.channels)
+            sums.append(total)
+    found = np.concatenate(places)
+    scores = np.bincount(found + 1, np.concatenate(sums), minlength=graph.channels + 1)[1:]  # FIXED comes first
+    return scores if criterion == "l1" else np.sqrt(scores)
+
+
+def _sums(weight: Tensor, axes: list[int], criterion: str) -> list[npt.NDArray[np.float64]]:
+    """The sum of absolute values (of squares for l2) along each of some axes.
+
+    In blocks of rows that stay in the cache, since large weights are read no faster than memory gives them.
+    """
+    size = weight.shape
+    totals = [torch.zeros(size[axis], dtype=torch.float64) for axis in axes]
+    rows = max(1, BLOCK // max(1, weight[0].numel())) if weight.ndim else 1
+    for start in range(0, size[0], rows):
+        block = weight[start : start + rows]
+        block = (block.abs() if criterion == "l1" else block.square()).reshape(len(block), -1)
+        others: Tensor | None = None
+        for axis, total in zip(axes, totals, strict=True):
+            if axis == 0:
+                total[start : start + rows] = block.sum(1)
+            else:
+                others = block.sum(0).reshape(size[1:]) if others is None else others
+                rest = [d for d in range(others.ndim) if d != axis - 1]
+                total += (others.sum(rest) if rest else others).cpu()
+    return [total.numpy() for total in totals]
 
 
 def relative(graph: Graph, scores: Scores) -> Scores:

@@ -82,6 +82,7 @@ class Channels:
     sizes: list[tuple[Ids, Size, str]] = field(default_factory=list)  # an axis whose size is computed from another's
     indices: dict[int, Ids] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
     readers: set[int] = field(default_factory=set)
+    adopted: tuple[int, Ids] | None = None  # the ids that the parameter seen next gets on one axis
     current: int = 0  # the operation whose rule runs
     size: int = 0
 
@@ -113,7 +114,10 @@ class Channels:
         if known is None:
             known = {}
             if self.recording.values[value].origin in MODEL:
-                known = {i: self.fresh(n) for i, n in enumerate(self.shape(value)) if n > 1}
+                shape = self.shape(value)[: 2 if value in self.recording.filters else None]
+                axis, ids = self.adopted or (-1, None)
+                self.adopted = None
+                known = {i: ids if i == axis and ids is not None else self.fresh(n) for i, n in enumerate(shape) if n > 1}
                 self.leaves[value] = known
                 self.weights[value] = value
             self.axes[value] = known
@@ -124,7 +128,14 @@ class Channels:
         shape = self.shape(op.outputs[0])
         for out in op.outputs:
             if self.shape(out) == shape:
-                self.axes[out] = dict(axes)
+                self.place(out, axes)
+
+    def place(self, value: int, axes: Axes) -> None:
+        """The axes of a value. One with a single place has nothing to cut."""
+        for ids in axes.values():
+            if len(ids) == 1:
+                self.pin(ids, "a single channel")
+        self.axes[value] = {axis: ids for axis, ids in axes.items() if len(ids) > 1}
 
     def tie(self, a: Ids | None, b: Ids | None, reason: str) -> None:
         """The same position is the same channel. Where one side carries none, the other must stay whole."""
@@ -157,6 +168,16 @@ class Channels:
         parts = ids.reshape(blocks, -1)
         self.tie(parts[1:], np.tile(parts[0], blocks - 1), reason)
         return parts[0]
+
+    def belong(self, value: Ref, axis: int, ids: Ids | None, reason: str) -> None:
+        """The axis of a parameter holds a place for each of these channels."""
+        shape = self.recording.values[value.value].shape
+        unseen = value.value not in self.axes and self.recording.values[value.value].origin in MODEL
+        if ids is not None and unseen and shape[axis] == len(ids) > 1:
+            self.adopted = (axis, ids)
+            self.of(value)
+        elif ids is not None or self.of(value):
+            self.tie(ids, self.of(value).get(axis), reason)
 
     def whole_blocks(self, ids: Ids, blocks: int) -> Ids:
         """Tie what is within each of the `blocks` equal parts of `ids`; returns one id a block."""

@@ -108,19 +108,19 @@ def _stored(channels: Channels, numbered: Ids) -> tuple[StoredSize, ...]:
 
 
 def _partition(reasons: list[str | None], axes: list[Ids]) -> list[Ids]:
-    """Sets of channels that fill the same number of positions on every axis and stay for the same reason."""
-    order = {reason: -1 - i for i, reason in enumerate(dict.fromkeys(reasons))}
-    labels = np.array([order[reason] for reason in reasons], dtype=np.int64)
-    fresh = 0
-    for places in axes:
-        touched, counts = np.unique(places[places != FIXED], return_counts=True)
-        if len(touched):
-            key = (labels[touched] + len(reasons)) * (counts.max() + 1) + counts  # labels go down to -len(reasons)
-            _, refined = np.unique(key, return_inverse=True)
-            labels[touched] = fresh + refined
-            fresh += int(refined.max()) + 1
-    parts = [np.flatnonzero(labels == value) for value in dict.fromkeys(labels.tolist())]
-    return sorted(parts, key=lambda p: int(p[0]))
+    """Sets of channels that fill the same number of positions on every axis and stay for the same reason.
+
+    Told apart by a hash: the sum of a random 64-bit number for each position, the same for all positions of an axis.
+    """
+    order = {reason: i for i, reason in enumerate(dict.fromkeys(reasons))}
+    places = np.concatenate(axes or [np.empty(0, np.int64)])
+    salts = np.random.default_rng(0).integers(2**63, size=len(axes), dtype=np.uint64)
+    hashes = np.append(np.array([order[reason] for reason in reasons], dtype=np.uint64), np.uint64(0))
+    np.add.at(hashes, places, np.repeat(salts, [len(a) for a in axes]))  # what is FIXED falls on the last one
+    _, first, label = np.unique(hashes[:-1], return_index=True, return_inverse=True)
+    by_label = np.argsort(label, kind="stable")
+    parts = np.split(by_label, np.cumsum(np.bincount(label))[:-1]) if len(reasons) else []
+    return [parts[i] for i in np.argsort(first)]
 
 
 def _layers(
@@ -165,14 +165,14 @@ def _pair(sizes: tuple[int, ...] | list[int]) -> tuple[int, int]:
 
 def _groups(cut: list[Ids], reasons: list[str | None], layers: tuple[Layer, ...]) -> tuple[ChannelGroup, ...]:
     starts = np.cumsum([0] + [len(c) for c in cut])
+    owner = np.append(np.repeat(np.arange(len(cut)), np.diff(starts)), len(cut))  # FIXED belongs to none
     members: list[list[Member]] = [[] for _ in cut]
     for layer in layers:
         for side in SIDES:
             places = layer.inputs if side == "in" else layer.outputs
-            found, counts = np.unique(places[places != FIXED], return_counts=True)
-            owner, first = np.unique(np.searchsorted(starts, found, side="right") - 1, return_index=True)
-            for g, i in zip(owner.tolist(), first.tolist(), strict=True):
-                members[g].append(Member(layer=layer.name, side=side, repeats=int(counts[i])))
+            counts = np.bincount(owner[places], minlength=len(cut) + 1)[:-1]
+            for g in np.flatnonzero(counts).tolist():
+                members[g].append(Member(layer=layer.name, side=side, repeats=int(counts[g]) // len(cut[g])))
     names: Counter[str] = Counter()
     groups = []
     for channels, start, mine, pinned in zip(cut, starts.tolist(), members, reasons, strict=False):

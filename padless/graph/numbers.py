@@ -64,9 +64,7 @@ class Number(int):
     def __floordiv__(self, other: Any) -> Any:
         if not isinstance(other, int) or not other or int(self) % int(other):
             return int(self) // other
-        if isinstance(other, Number) and isinstance(other.root, type(self.root)):
-            return int(self) // int(other)
-        if isinstance(other, Number) and isinstance(self.root, Attribute):
+        if isinstance(other, Number) and isinstance(other.root, Size):
             return int(self) // int(other)
         return Number(int(self) // int(other), replace(self.root, scale=self.root.scale / int(other)))
 

@@ -7,7 +7,7 @@ holds meta tensors in place of the parameters.
 
 import os
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
@@ -63,6 +63,7 @@ class Recording:
     ops: tuple[Op, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    filters: frozenset[int]  # weights of convolutions, whose axes from the third on are kernels
     contents: dict[int, npt.NDArray[np.int64]]  # of whole-number buffers and constants, which may be positions
     scaled_by_width: tuple[tuple[int, int], ...]  # (value, axis) whose size torch turns into a factor
 
@@ -109,9 +110,14 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
         ops=tuple(mode.ops),
         inputs=tuple(range(len(inputs))),
         outputs=tuple(outputs),
+        filters=frozenset(mode.known[id(m.weight)] for _, m in modules_of(shadow) if _has_filters(m)),
         contents=mode.contents,
         scaled_by_width=tuple(mode.origins.scaled_by_width),
     )
+
+
+def _has_filters(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.conv._ConvNd) and isinstance(module._parameters.get("weight"), Tensor)
 
 
 class _Recorder(TorchDispatchMode):
@@ -124,6 +130,7 @@ class _Recorder(TorchDispatchMode):
         self.known: dict[int, int] = {}  # id(tensor) -> value
         self.contents: dict[int, npt.NDArray[np.int64]] = {}
         self.alive: list[Tensor] = []  # so that no id() is reused
+        self.kinds: set[bool] = set()  # of the tensors of the running operation: on the meta device or not
         self.path: list[str] = [""]
         self.last: Any = None  # the operation in flight, for error messages
         self.deepest = ""  # where the forward failed: paths are popped while the error rises
@@ -139,16 +146,15 @@ class _Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         self.last, self.deepest = func, self.path[-1]
+        self.kinds.clear()
+        refs_args = self._refs(args)
         refs_kwargs = kwargs = kwargs or {}
         if kwargs:
-            refs_kwargs = _replace(kwargs, self._to_ref)
-            kwargs = _replace(kwargs, _to_meta)
-        given = args
-        if not _all_real(args):  # what the forward makes for itself alone is really computed
-            given = _replace(args, _to_meta)
-        refs_args = _replace(args, self._to_ref)
+            refs_kwargs = {k: self._refs((v,))[0] for k, v in kwargs.items()}
+        if len(self.kinds) == 2:  # what the forward makes for itself is really computed, until it meets the inputs
+            args, kwargs = _replace(args, _to_meta), _replace(kwargs, _to_meta)
         shortcut = SHAPES.get(func)
-        result = shortcut(*given, **kwargs) if shortcut else func(*given, **kwargs)
+        result = shortcut(*args, **kwargs) if shortcut else func(*args, **kwargs)
         kind = type(result)
         outputs = tuple(
             self._new(t, "op") for t in ([result] if kind is Tensor else result if kind is tuple else tensors_of(result))
@@ -174,15 +180,19 @@ class _Recorder(TorchDispatchMode):
             self.contents[value] = tensor.numpy().astype(np.int64)
         return value
 
-    def _to_ref(self, x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            return x
-        value = self.known.get(id(x))
-        return Ref(self._new(x, "constant") if value is None else value)
-
-
-def _all_real(args: tuple[Any, ...]) -> bool:
-    return all(not t.is_meta for t in _leaves(args) if isinstance(t, Tensor))
+    def _refs(self, args: Iterable[Any]) -> tuple[Any, ...]:
+        """Arguments with `Ref`s in place of tensors; notes whether those are real, on the meta device, or both."""
+        refs: list[Any] = []
+        for x in args:
+            if isinstance(x, Tensor):
+                self.kinds.add(x.is_meta)
+                value = self.known.get(id(x))
+                refs.append(Ref(self._new(x, "constant") if value is None else value))
+            elif (type(x) is list or type(x) is tuple) and x and type(x[0]) is not int:
+                refs.append(type(x)(self._refs(x)))
+            else:
+                refs.append(x)
+        return tuple(refs)
 
 
 def _to_meta(x: Any) -> Any:

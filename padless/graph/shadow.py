@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-_ATOMS = (int, float, str, bool, bytes, type(None), type, types.FunctionType, types.BuiltinFunctionType)
+_ATOMS = frozenset({int, float, str, bool, bytes, type(None), type, types.FunctionType, types.BuiltinFunctionType})
 
 
 def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -65,24 +65,30 @@ def _copy(x: Any, memo: dict[int, Any]) -> Any:
         new: Any = kind()
         memo[id(x)] = new
         for key, value in x.items():
-            new[key if type(key) in _ATOMS else _copy(key, memo)] = _copy(value, memo)
+            new[key if type(key) in _ATOMS else _copy(key, memo)] = value if type(value) in _ATOMS else _copy(value, memo)
     elif kind is list:
         new = []
         memo[id(x)] = new
         new.extend(_copy(value, memo) for value in x)
     elif kind is tuple and all(type(value) in _ATOMS for value in x):
         new = x
+    elif kind is set and not x:
+        new = set()
     elif isinstance(x, nn.Module) and _copies_plainly(kind):
         new = kind.__new__(kind)
         memo[id(x)] = new
-        new.__dict__.update((key, _copy(value, memo)) for key, value in x.__dict__.items())
+        state = new.__dict__
+        for key, value in x.__dict__.items():
+            state[key] = value if type(value) in _ATOMS else _copy(value, memo)
+        state.pop("_compiled_call_impl", None)
     else:
         new = copy.deepcopy(x, memo)
     return new
 
 
 @cache
-def _copies_plainly(kind: type) -> bool:
-    """Whether copying an instance is copying its dictionary."""
-    ways = (kind.__reduce_ex__ is object.__reduce_ex__, kind.__reduce__ is object.__reduce__)
-    return all(ways) and not hasattr(kind, "__deepcopy__") and kind.__getstate__ is object.__getstate__  # type: ignore[attr-defined]
+def _copies_plainly(kind: type[nn.Module]) -> bool:
+    """Whether copying an instance is copying its dictionary. (What torch's modules do on unpickling is for old files.)"""
+    if hasattr(kind, "__deepcopy__") or not kind.__setstate__.__module__.startswith("torch.nn.modules"):
+        return False
+    return all(getattr(kind, n) is getattr(nn.Module, n) for n in ("__reduce_ex__", "__reduce__", "__getstate__"))

@@ -41,6 +41,18 @@ def _batch_norm(x: Tensor, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
     return torch.empty_like(x), _NOTHING, _NOTHING
 
 
+def _layer_norm(
+    x: Tensor, sizes: list[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, ...]:
+    if list(x.shape[x.ndim - len(sizes) :]) != list(sizes):
+        return aten.native_layer_norm.default(x, sizes, weight, bias, eps)  # type: ignore[no-any-return]
+    return torch.empty_like(x), _NOTHING, _NOTHING
+
+
+def _group_norm(x: Tensor, *args: Any) -> tuple[Tensor, ...]:
+    return torch.empty_like(x), _NOTHING, _NOTHING
+
+
 def _same(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return torch.empty_like(x)
 
@@ -78,6 +90,8 @@ def _pooled(x: Tensor, dims: list[int] | None, keepdim: bool = False, **kwargs: 
 
 SHAPES[aten.convolution.default] = _convolution
 SHAPES[aten.native_batch_norm.default] = _batch_norm
+SHAPES[aten.native_layer_norm.default] = _layer_norm
+SHAPES[aten.native_group_norm.default] = _group_norm
 SHAPES[aten.cat.default] = _concatenate
 SHAPES[aten.mean.dim] = _pooled
 for _name in ("relu", "sigmoid", "silu", "gelu", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "elu", "mish", "tanh"):

@@ -24,6 +24,8 @@ def convolution(op: Op, channels: Channels) -> None:
     for axis, ids in channels.of(x).items():
         if axis != 1:
             channels.pin(ids, f"{op.name} mixes an axis that is not its input channels")
+    if groups == 1 and len(shape) <= 4:
+        channels.belong(weight, 0 if transposed else 1, inputs, f"the input of {_layer_name(weight, channels)} is fixed")
     columns, rows = (channels.of(weight).get(axis) for axis in ((0, 1) if transposed else (1, 0)))
     if len(shape) > 4:  # costs are for maps of rows and columns
         unknown(op, channels)
@@ -34,9 +36,7 @@ def convolution(op: Op, channels: Channels) -> None:
         for value in (x, weight):
             channels.pin_value(value, f"{op.name} has a weight that is computed from the input")
         inputs = rows = None  # it costs what it costs
-    elif groups == 1:
-        channels.tie(inputs, columns, f"the input of {_layer_name(weight, channels)} is fixed")
-    else:
+    elif groups > 1:
         root = channels.origins(op, [groups])[0]
         inner = c_in // groups
         drops = not isinstance(root, int) and (inner == 1 or (inner <= NARROW and groups >= SEVERAL))
@@ -44,8 +44,8 @@ def convolution(op: Op, channels: Channels) -> None:
         rows = cut(op, channels, inputs, columns, rows, root)
     if inputs is not None and not drops:
         channels.zero(0, 1, inputs)
-    if bias is not None and (rows is not None or channels.of(bias)):
-        channels.tie(rows, channels.of(bias).get(0), f"{op.name} has a bias of fixed size")
+    if bias is not None:
+        channels.belong(bias, 0, rows, f"{op.name} has a bias of fixed size")
     channels.put(op, {} if rows is None else {1: rows})
     source = channels.weights.get(weight.value, weight.value)
     channels.calls.append(

@@ -111,9 +111,13 @@ def permute(op: Op, channels: Channels) -> None:
 
 
 @rule("clone", "detach", "alias", "_to_copy", "native_dropout", "lift_fresh", "lift_fresh_copy", "contiguous",
-      "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "bernoulli")  # fmt: skip
+      "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "bernoulli",
+      reads_numbers=True)  # fmt: skip
 def same(op: Op, channels: Channels) -> None:
-    """A copy, or a tensor of the same shape: channels pass unchanged."""
+    """A copy, or a tensor of the same shape: channels pass unchanged.
+
+    A size that is given here is that of the view behind it (`reshape` may copy first).
+    """
     channels.put(op, channels.of(op.args[0]))
 
 
@@ -139,6 +143,18 @@ def expand(op: Op, channels: Channels) -> None:
         else:
             channels.freeze(root, f"{op.name} is given their number")
     channels.put(op, result)
+
+
+@rule("as_strided", "as_strided_")
+def as_strided(op: Op, channels: Channels) -> None:
+    """Channels pass where only one axis has a length and its elements stay next to each other, as behind a global pool."""
+    x = op.args[0]
+    shape = channels.shape(op.outputs[0])
+    long = [axis for axis, n in enumerate(shape) if n > 1]
+    plain = shape == channels.shape(x) and len(long) == 1 and op.args[2][long[0]] == 1
+    if not plain:
+        unknown(op, channels)
+    channels.put(op, channels.of(x) if plain else {})
 
 
 @rule("flip")

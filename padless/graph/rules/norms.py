@@ -15,8 +15,8 @@ def batch_norm(op: Op, channels: Channels) -> None:
     axes = channels.of(op.args[0])
     ids = axes.get(1)
     for value in op.args[1:5]:
-        if isinstance(value, Ref) and (ids is not None or channels.of(value)):
-            channels.tie(ids, channels.of(value).get(0), f"{op.name} has statistics of fixed size")
+        if isinstance(value, Ref):
+            channels.belong(value, 0, ids, f"{op.name} has statistics of fixed size")
     channels.put(op, axes)
     if "no_training" not in op.name and argument(op, "training") and set(axes) - {1}:
         channels.gather(op)
@@ -34,9 +34,8 @@ def layer_norm(op: Op, channels: Channels) -> None:
         else:
             channels.freeze(root, f"{op.name} is given their number")
         for value in parameters:
-            if isinstance(value, Ref) and (axis in over or axis - lead in channels.of(value)):
-                ids = channels.of(value).get(axis - lead)
-                channels.tie(over.get(axis), ids, f"{op.name} has parameters of fixed size")
+            if isinstance(value, Ref):
+                channels.belong(value, axis - lead, over.get(axis), f"{op.name} has parameters of fixed size")
     channels.put(op, axes)
     if over:
         channels.gather(op)
@@ -49,8 +48,8 @@ def group_norm(op: Op, channels: Channels) -> None:
     axes = dict(channels.of(x))
     ids = axes.get(1)
     for value in parameters:
-        if isinstance(value, Ref) and (ids is not None or channels.of(value)):
-            channels.tie(ids, channels.of(value).get(0), f"{op.name} has parameters of fixed size")
+        if isinstance(value, Ref):
+            channels.belong(value, 0, ids, f"{op.name} has parameters of fixed size")
     root = channels.origins(op, [groups])[0]
     whole = groups >= SEVERAL and not isinstance(root, int)
     if ids is not None and whole:
@@ -71,8 +70,8 @@ def weight_norm(op: Op, channels: Channels) -> None:
     dim = argument(op, "dim")
     axes = channels.of(v)
     channels.tie(axes.get(dim), channels.of(g).get(dim), f"{op.name} has lengths of fixed size")
-    channels.axes[op.outputs[0]] = dict(axes)
+    channels.place(op.outputs[0], dict(axes))
     for out in op.outputs[1:]:
-        channels.axes[out] = {dim: axes[dim]} if dim in axes else {}
+        channels.place(out, {dim: axes[dim]} if dim in axes else {})
     if set(axes) - {dim}:
         channels.gather(op)

@@ -67,7 +67,7 @@ def split(op: Op, channels: Channels) -> None:
     elif parts:
         channels.split_by(parts, roots, f"the size given to {op.name}")
     for i, out in enumerate(op.outputs):
-        channels.axes[out] = dict(axes) if ids is None else {**axes, dim: parts[i]}
+        channels.place(out, dict(axes) if ids is None else {**axes, dim: parts[i]})
 
 
 @rule("slice", reads_numbers=True)
@@ -125,7 +125,7 @@ def select(op: Op, channels: Channels) -> None:
         index = argument(op, "index") if op.name == "aten.select" else len(ids) - 1
         channels.pin(ids[: index + 1] if index >= 0 else ids[index:], f"{op.name} takes channels by their number")
     for out in op.outputs:
-        channels.axes[out] = {a - (a > dim): i for a, i in axes.items()}
+        channels.place(out, {a - (a > dim): i for a, i in axes.items()})
 
 
 @rule("glu")

@@ -59,7 +59,7 @@ def pool(op: Op, channels: Channels) -> None:
         if axis in axes:
             channels.pin(axes.pop(axis), f"{op.name} works along a channel axis")
     for out in op.outputs:
-        channels.axes[out] = dict(axes)
+        channels.place(out, dict(axes))
 
 
 @rule("grid_sampler_2d")

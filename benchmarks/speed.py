@@ -32,7 +32,7 @@ def ours(model: torch.nn.Module, x: torch.Tensor) -> dict[str, float]:
     clock.append(time.perf_counter())
     levels = aligned_levels(graph, load_target("unit:16"))
     scores = importance(graph, model)
-    keep = strongest(graph, scores, ALLOCATIONS["uniform"](graph, scores, levels.widths, 0.5))
+    keep = strongest(graph, scores, ALLOCATIONS["uniform"](graph, scores, levels, 0.5))
     clock.append(time.perf_counter())
     small = cut(model, graph, keep)
     clock.append(time.perf_counter())

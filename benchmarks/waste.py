@@ -40,9 +40,9 @@ def main() -> None:
             aligned = aligned_levels(graph, target)
             for ratio in (0.3, 0.5, 0.7):
                 row = {"network": name, "trained": weights.exists(), "unit": unit, "ratio": ratio}
-                for kind, levels in (("general", free_levels(graph)), ("aware", aligned.widths)):
+                for kind, levels in (("general", free_levels(graph)), ("aware", aligned)):
                     keep = strongest(graph, scores, ALLOCATIONS["global"](graph, scores, levels, ratio))
-                    row[kind] = network_cost(narrowed(graph, keep), target, aligned.fixed, None).totals()
+                    row[kind] = network_cost(graph, narrowed(graph, keep), target, aligned.fixed, None).totals()
                 assert row["aware"]["avoidable_macs_percent"] == 0
                 row["reduction_points"] = {
                     m: round(row["general"][k] - row["aware"][k], 2) for m, k in MEASURES.items()

@@ -83,7 +83,7 @@ def make_plan(
     graph = pricing.graph
     check_prunable(graph)
     scores = importance(graph, pricing.model, criterion)
-    levels = pricing.levels.widths if align == "unit" else free_levels(graph)
+    levels = pricing.levels if align == "unit" else free_levels(graph)
     dense = dense or pricing.dense()
     asks_cycles = budget.quantity in ("cycles", "npu_cycles")
     with bar(f"Searching {budget}", None) as shown:
@@ -125,9 +125,9 @@ def make_plan(
 
 def check_prunable(graph: Graph) -> None:
     """Raises UsageError, with the reasons, when no channel of the network may be cut."""
-    if any(g.pinned is None and g.width > 1 for g in graph.groups):
+    if any(g.pinned is None for g in graph.groups):
         return
-    reasons = dict.fromkeys(f"{g.id}: {g.pinned or 'one channel only'}" for g in graph.groups)
+    reasons = dict.fromkeys(f"{g.id}: {g.pinned}" for g in graph.groups)
     raise UsageError(
         "There is nothing to prune: no layer of this network has output channels that may be cut."
         + "".join(f"\n  {reason}" for reason in list(reasons)[:5])

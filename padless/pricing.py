@@ -37,7 +37,6 @@ class Pricing:
                 f"Cycles are counted for one input at a time; the example has a batch of {batch}. Give a batch of 1."
             )
         self.levels = aligned_levels(self.graph, target)
-        self._pinned = {m.layer: g.pinned for g in self.graph.groups if g.pinned for m in g.members if m.side == "out"}
         self._vela = Vela(target, system_config=system_config, memory_mode=memory_mode) if target.vela else None
 
     def __enter__(self) -> "Pricing":
@@ -52,7 +51,7 @@ class Pricing:
     def whole(self, model: nn.Module, graph: Graph) -> NetworkCost:
         """The cost of a model as it is, with its own weights: this one or a cut of it."""
         cycles = self._vela.network(graph, model) if self._vela else ceil_cycles(graph.layers, self.target)
-        return network_cost(graph.layers, self.target, self.levels.fixed, cycles, self._pinned)
+        return network_cost(self.graph, graph.layers, self.target, self.levels.fixed, cycles)
 
     def dense(self) -> NetworkCost:
         """The cost of the model that was given."""
@@ -66,4 +65,4 @@ class Pricing:
             return self.whole(small, trace(small, *self.example))
         layers = narrowed(self.graph, keep)
         answer: Cycles | None = ceil_cycles(layers, self.target) if cycles else None
-        return network_cost(layers, self.target, self.levels.fixed, answer, self._pinned)
+        return network_cost(self.graph, layers, self.target, self.levels.fixed, answer)

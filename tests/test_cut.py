@@ -24,22 +24,22 @@ X = torch.zeros(1, 3, 16, 16)
 
 def random_keep(graph, levels, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return strongest(graph, rng.random(graph.channels), {g: int(rng.choice(w)) for g, w in levels.items()})
+    return strongest(graph, rng.random(graph.channels), levels.settle({g: float(rng.choice(w)) for g, w in levels.widths.items()}))
 
 
 def check(model: nn.Module, x: torch.Tensor, target: Target, seed: int) -> None:
     """Cut at random widths, aligned and not: equal to the masked original, the widths as foretold, no avoidable waste."""
     graph = trace(model, x)
     aligned = aligned_levels(graph, target)
-    for levels in (aligned.widths, free_levels(graph)):
+    for levels in (aligned, free_levels(graph)):
         keep = random_keep(graph, levels, seed)
         small = cut(model, graph, keep)
         assert equivalence_error(model, small, graph, keep) < 1e-10
         foretold = narrowed(graph, keep)
         shapes = [(ly.c_in, ly.c_out, ly.groups) for ly in trace(small, x).layers]
         assert shapes == [(ly.c_in, ly.c_out, ly.groups) for ly in foretold]
-        if levels is aligned.widths:
-            assert network_cost(foretold, target, aligned.fixed, None).cost.avoidable_macs_percent == 0
+        if levels is aligned:
+            assert network_cost(graph, foretold, target, aligned.fixed, None).cost.avoidable_macs_percent == 0
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -130,6 +130,7 @@ class Ask(nn.Module):
         self.a, self.b, self.odd = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 2, 1), odd
         self.square = nn.Parameter(torch.ones(8, 8))
         self.rows = nn.Parameter(torch.ones(1, 1, 4, 1))
+        self.filters = nn.Parameter(torch.ones(8, 1, 1, 1))
 
     def forward(self, x):
         return self.b(self.odd(self, self.a(x)))
@@ -138,29 +139,59 @@ class Ask(nn.Module):
 @pytest.mark.parametrize(
     ("odd", "reason"),
     [
-        (lambda m, x: F.group_norm(x, 2), "aten.native_group_norm has no rule"),
-        (lambda m, x: x.softmax(1), "aten._softmax has no rule"),
-        (lambda m, x: x.mean(1, keepdim=True) + x, "aten.mean reduces over the channels"),
-        (lambda m, x: x.view(1, 2, 4, 4, 4).flatten(1, 2), "aten.view splits the channel axis"),
+        (lambda m, x: x.softmax(1), "aten._softmax works along the channels"),
+        (lambda m, x: x.cumsum(1), "aten.cumsum works along the channels"),
+        (lambda m, x: x.flatten(1).cumsum(1).view(1, 8, 4, 4), "aten.cumsum works along the channels"),
+        (lambda m, x: x.argmax(1, keepdim=True).float() + x, "aten.argmax works along the channels"),
+        (lambda m, x: x + x.argmax(2).float().mean(), "aten.argmax drops an axis"),
+        (lambda m, x: x.max(1, keepdim=True)[1].float() + x, "aten.max gives positions of channels"),
+        (lambda m, x: x.sort(1)[0], "aten.sort works along the channels"),
+        (lambda m, x: x.view(1, 2, 4, 4, 4).flatten(1, 2), "aten.view splits the channel axis by sizes in the source text"),
+        (lambda m, x: x.view(1, 8, 16).view(x.shape), "the size given to aten.view is a fixed number"),
         (lambda m, x: x + torch.ones(8, 1, 1), "aten.add meets a tensor of fixed size"),
-        (lambda m, x: torch.cat([x[:, :0], x], 1)[:, :8], "has no rule"),
-        (lambda m, x: F.pad(x, (0, 0, 0, 0, 2, 0))[:, 2:], "aten.constant_pad_nd pads the channel axis"),
-        (lambda m, x: F.conv2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has a weight that is computed in the forward"),
+        (lambda m, x: x / x.shape[1], "aten.div is given their number"),
+        (lambda m, x: F.conv2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has a weight that is no parameter"),
+        (lambda m, x: F.conv2d(x, m.filters, groups=8), "the input of filters is fixed"),
         (lambda m, x: F.batch_norm(x, torch.zeros(8), torch.ones(8)), "aten.native_batch_norm has statistics of fixed size"),
+        (lambda m, x: F.layer_norm(x.transpose(1, 3), (8,)).transpose(1, 3), "the size given to aten.native_layer_norm is a fixed number"),
         (lambda m, x: x.view(0, 8, 4, 4)[:0].sum() + x if x.numel() == 0 else x[:0].view(0, 8, 16).sum() + x, "has no rule"),
         (lambda m, x: (m.rows * x.mean((2, 3), keepdim=True)).flatten(1).sum() + x, "aten.view merges two channel axes"),
         (lambda m, x: F.avg_pool2d(x.transpose(1, 3), 1).transpose(1, 3), "aten.avg_pool2d works along a channel axis"),
-        (lambda m, x: F.conv_transpose2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has no rule"),
-        (lambda m, x: F.pad(x, (0, 0, 0, 0, 1, -1)), "aten.constant_pad_nd pads the channel axis"),
+        (lambda m, x: F.conv_transpose2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has a weight that is no parameter"),
+        (lambda m, x: F.pad(x, (0, 0, 0, 0, 1, -1)), "aten.constant_pad_nd"),
         (lambda m, x: F.max_pool2d(x.flatten(2), 1).view(1, 8, 4, 4), "aten.max_pool2d_with_indices works along a channel axis"),
-        (lambda m, x: x + torch.addmm(x.mean((2, 3)), x.mean((2, 3)), m.square.t()).sum(), "reduces over the channels"),
         (lambda m, x: F.conv3d(x[:, :, None], torch.ones(8, 8, 1, 1, 1))[:, :, 0], "aten.convolution has no rule"),
         (lambda m, x: torch.cat([x.transpose(1, 2), torch.ones(1, 1, 8, 4)], 1)[:, :4].transpose(1, 2), "joins a part of fixed size"),
         (lambda m, x: F.conv2d(x.transpose(1, 2), torch.ones(4, 4, 1, 1)).transpose(1, 2), "mixes an axis that is not its input"),
+        (lambda m, x: torch.cat(x.split([3, 5], 1)[::-1], 1), "the size given to aten.split_with_sizes is a fixed number"),
+        (lambda m, x: torch.cat(x.chunk(3, 1)[::-1], 1), "makes unequal parts"),
+        (lambda m, x: torch.cat([x[:, -3:], x[:, :-3]], 1), "a bound of aten.slice is a fixed number"),
+        (lambda m, x: torch.cat([x[:, ::3]] * 3, 1)[:, :8], "takes every 3th of a number of channels"),
+        (lambda m, x: x + x[:, 7:8], "a bound of aten.slice is a fixed number"),
+        (lambda m, x: x + x.select(1, 7)[:, None], "aten.select takes channels by their number"),
+        (lambda m, x: sum(x.unbind(1))[:, None] + x, "aten.unbind takes channels by their number"),
+        (lambda m, x: x.roll(7, 1), "aten.roll moves a fixed number of channels"),
+        (lambda m, x: x.roll(1), "aten.roll has no rule"),
+        (lambda m, x: x[:, [7, 6, 5, 4, 3, 2, 1, 0]], "aten.index reads channels by fixed positions"),
+        (lambda m, x: x[:, x.flatten()[:8].long()], "aten.index reads channels by positions that are computed"),
+        (lambda m, x: x + x.flatten()[m.square.flatten()[:1].long()], "reads"),
+        (lambda m, x: x.gather(1, torch.zeros(1, 8, 4, 4).long()), "aten.gather has no rule"),
+        (lambda m, x: x.as_strided((1, 8, 4, 4), (128, 1, 8, 32)), "aten.as_strided has no rule"),
+        (lambda m, x: x + F.grid_sample(torch.ones(1, 1, 4, 4), x.permute(0, 2, 3, 1)[..., ::4], align_corners=True), "aten.grid_sampler_2d reads positions"),
+        (lambda m, x: F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)] * 3).transpose(1, 2).view(x.shape), "attention is scaled by their number"),
+        (lambda m, x: torch.baddbmm(torch.ones(1, 8, 8), x.flatten(2), x.flatten(2).transpose(1, 2)).sum() + x, "has an addend of fixed size"),
+        (lambda m, x: torch.bmm(x.flatten(0, 1), torch.ones(8, 4, 4)).view(x.shape), "aten.bmm has a batch of fixed size"),
+        (lambda m, x: x.mean((1, 2, 3)).view(1, 1, 1, 1).expand(1, x.shape[1] - 2, 4, 4).sum() + x, None),
+        (lambda m, x: x.repeat(1, x.shape[1] // 8, 1, 1), "aten.repeat is given their number"),
+        (lambda m, x: torch.ones(1, 2, 4, 4).view(1, 2, 16).repeat(1, x.shape[1], 1).sum() + x, "aten.repeat is given their number"),
+        (lambda m, x: x.view(1, m.square.shape[0], 4, 4), "the size given to aten.view is taken from an axis with other channels"),
+        (lambda m, x: x.view(1, x.shape[2] * 2, 4, 4), "the size given to aten.view is that of an axis of fixed size"),
     ],
 )  # fmt: skip
 def test_what_has_no_exact_cut_stays_and_says_why(odd, reason):
-    assert reason in pins(Ask(odd), 1, 3, 4, 4)["a"]
+    found = pins(Ask(odd), 1, 3, 4, 4)
+    reasons = {v for k, v in found.items() if k.split("/")[0] == "a"}
+    assert reasons == {None} if reason is None else any(reason in (r or "") for r in reasons), found
 
 
 def test_a_parameter_that_scales_channels_is_cut_with_them():
@@ -295,13 +326,3 @@ def test_digest_follows_structure_not_weights():
         trace(Residual(4, 6), torch.zeros(1, 4, 8, 8)).digest()
         != trace(Residual(4, 7), torch.zeros(1, 4, 8, 8)).digest()
     )
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "axis"),
-    [((1, 6, 2, 2), (1, 24), 1), ((1, 24), (1, 6, 2, 2), 1), ((1, 6, 1, 1), (1, 6), 1), ((2, 3, 6), (6, 6), 2), ((6, 1), (1, 6, 1, 1), 0)],
-)  # fmt: skip
-def test_a_view_moves_the_ids_as_it_moves_elements(source, target, axis):
-    field = np.arange(source[axis]).reshape([-1 if i == axis else 1 for i in range(len(source))])
-    full = np.broadcast_to(field, source)
-    assert np.array_equal(np.broadcast_to(reshape_field(field, source, target), target), full.reshape(target))

@@ -7,13 +7,12 @@ general pruning, the baseline of Lee et al. (ICEIC 2023).
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from padless.choose.importance import Scores, relative
+from padless.choose.levels import Levels
 from padless.cost import Mask
 from padless.graph import Graph
 
-Levels = Mapping[str, npt.NDArray[np.int64]]  # per group its allowed widths, ascending
 Allocation = Callable[[Graph, Scores, Levels, float], dict[str, int]]
 
 # A threshold over all layers can starve one of them, and no recovery brings back a layer without channels.
@@ -22,7 +21,7 @@ FLOOR = 0.1
 
 def uniform(graph: Graph, scores: Scores, levels: Levels, ratio: float) -> dict[str, int]:
     """Every group keeps the same share, 1 - ratio, of its channels (to the nearest allowed width)."""
-    return {g.id: _nearest(levels[g.id], (1 - ratio) * g.width) for g in graph.groups}
+    return levels.settle({g.id: (1 - ratio) * g.width for g in graph.groups})
 
 
 def global_threshold(graph: Graph, scores: Scores, levels: Levels, ratio: float) -> dict[str, int]:
@@ -36,7 +35,7 @@ def global_threshold(graph: Graph, scores: Scores, levels: Levels, ratio: float)
     ordered = np.sort(score[free])
     threshold = np.append(ordered, np.inf)[round(ratio * len(ordered))]
     kept = {g.id: int((score[g.channels] >= threshold).sum()) for g in graph.groups}
-    return {g.id: _nearest(levels[g.id], max(kept[g.id], FLOOR * g.width)) for g in graph.groups}
+    return levels.settle({g.id: max(kept[g.id], FLOOR * g.width) for g in graph.groups})
 
 
 ALLOCATIONS: dict[str, Allocation] = {"uniform": uniform, "global": global_threshold}
@@ -50,7 +49,3 @@ def strongest(graph: Graph, scores: Scores, widths: Mapping[str, int]) -> Mask:
         keep[group.first + order[: widths[group.id]]] = True
     return keep
 
-
-def _nearest(allowed: npt.NDArray[np.int64], width: float) -> int:
-    """The allowed width nearest to `width`; of two the wider."""
-    return int(allowed[::-1][np.argmin(np.abs(allowed[::-1] - width))])

@@ -1,77 +1,187 @@
-"""The widths that a group of channels may have: those at which every axis it takes part in fills whole units."""
+"""The widths that groups of channels may have: those at which every axis they take part in fills whole units."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from padless.choose.joint import JointAxis, settled
 from padless.graph import ChannelGroup, Graph, Layer
 from padless.graph.structure import SIDES, Side
 from padless.hardware import Target
 
+Widths = npt.NDArray[np.int64]
+Axis = tuple[str, Side]
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Levels:
-    """Per group its feasible widths, ascending; per layer the sides that no cut can align."""
+    """Per group its feasible widths, ascending; axes that are only aligned together; per layer the sides out of reach."""
 
-    widths: dict[str, npt.NDArray[np.int64]]
-    fixed: dict[str, frozenset[Side]]
+    widths: Mapping[str, Widths]
+    joint: tuple[JointAxis, ...] = ()
+    example: Mapping[str, int]  # widths of the groups on joint axes that align them all
+    fixed: Mapping[str, frozenset[Side]]
+
+    def settle(self, wanted: Mapping[str, float]) -> dict[str, int]:
+        """Feasible widths near the wanted ones: for each group the nearest, of two the wider.
+
+        Groups that share an axis which only their sum can align are settled together, by a small integer program.
+        """
+        widths = {id: _nearest(allowed, wanted[id]) for id, allowed in self.widths.items()}
+        if any(not axis.holds(widths) for axis in self.joint):
+            together = {id: self.widths[id] for id in self._shared}
+            widths |= settled(together, self.joint, wanted) or self.example
+        return widths
+
+    @cached_property
+    def _shared(self) -> frozenset[str]:
+        return frozenset(id for axis in self.joint for id in axis.repeats)
 
 
 def aligned_levels(graph: Graph, target: Target) -> Levels:
     """Widths of whole units, never below one unit. A pinned group has its own width only.
 
     A side stays outside the reach of pruning, and is reported so, where it carries channels that must not be cut (the
-    image, the class outputs), where its layer convolves groups of filters apart (cutting whole groups leaves their
-    inner width), or where the group is narrower than one unit. On an axis shared by several groups (a concat) each is
-    aligned by itself; widths that only fill units together are not looked for.
+    image, the class outputs), where whole groups of filters go (their inner width stays), or where the group is narrower
+    than one unit. On an axis that several groups share (a concat) their sum counts.
     """
+    units = _Units(target)
     layers = {layer.name: layer for layer in graph.layers}
-    fixed: dict[str, set[Side]] = defaultdict(set)
-    owners: dict[tuple[str, Side], list[ChannelGroup]] = defaultdict(list)
+    owners: dict[Axis, list[tuple[ChannelGroup, int]]] = defaultdict(list)
     for group in graph.groups:
         for member in group.members:
-            owners[member.layer, member.side].append(group)
-    for layer in graph.layers:
-        for side in SIDES:
-            free = 0
-            for group in owners[layer.name, side]:
-                repeats = sum(m.repeats for m in group.members if (m.layer, m.side) == (layer.name, side))
-                free += 0 if group.pinned else repeats * group.width
-            size = layer.c_in if side == "in" else layer.c_out
-            if free == 0 or layer.kind == "grouped" or (size - free) % _unit(target, layer, side, size):
-                fixed[layer.name].add(side)
-    widths: dict[str, npt.NDArray[np.int64]] = {}
+            owners[member.layer, member.side].append((group, member.repeats))
+    fixed = {(ly.name, side) for ly in graph.layers for side in SIDES if _stays(ly, side, owners, units)}
+    widths: dict[str, Widths] = {}
+    shared: dict[Axis, None] = {}
     for group in graph.groups:
         feasible = np.arange(1, group.width + 1)
+        widths[group.id] = feasible[-1:] if group.pinned else feasible
         if group.pinned:
-            widths[group.id] = feasible[-1:]
             continue
         # Producers first: where a narrow group cannot serve every axis, the filters themselves are aligned.
         for member in sorted(group.members, key=lambda m: m.side == "in"):
-            layer = layers[member.layer]
-            if member.side in fixed[layer.name]:
+            axis = (member.layer, member.side)
+            if axis in fixed:
                 continue
-            alone = len(owners[layer.name, member.side]) == 1
-            size = layer.c_in if member.side == "in" else layer.c_out
-            fits = np.array([
-                w * member.repeats % _unit(target, layer, member.side, w * member.repeats if alone else size) == 0
-                for w in feasible.tolist()
-            ])  # fmt: skip
+            if len(owners[axis]) > 1:
+                shared[axis] = None
+                continue
+            fits = units.fits(layers[member.layer], member.side, feasible * member.repeats)
             if fits.any():
                 feasible = feasible[fits]
             else:
-                fixed[layer.name].add(member.side)
+                fixed.add(axis)
         widths[group.id] = feasible
-    return Levels(widths=widths, fixed={name: frozenset(sides) for name, sides in fixed.items() if sides})
+    axes = [_joint(axis, layers[axis[0]], owners[axis], units) for axis in shared if axis not in fixed]
+    joint, unreachable, example = _together(axes, widths)
+    fixed |= unreachable
+    sides: dict[str, set[Side]] = defaultdict(set)
+    for name, side in fixed:
+        sides[name].add(side)
+    return Levels(widths=widths, joint=joint, example=example, fixed={name: frozenset(found) for name, found in sides.items()})
 
 
-def free_levels(graph: Graph) -> dict[str, npt.NDArray[np.int64]]:
+def free_levels(graph: Graph) -> Levels:
     """Every width from one channel up: general pruning, which knows no hardware."""
-    return {g.id: np.arange(g.width if g.pinned else 1, g.width + 1) for g in graph.groups}
+    return Levels(widths={g.id: np.arange(g.width if g.pinned else 1, g.width + 1) for g in graph.groups}, example={}, fixed={})
 
 
-def _unit(target: Target, layer: Layer, side: Side, width: int) -> int:
-    units = target.units(layer, c_in=width) if side == "in" else target.units(layer, c_out=width)
-    return units.input if side == "in" else units.output
+def _nearest(allowed: Widths, width: float) -> int:
+    return int(allowed[::-1][np.argmin(np.abs(allowed[::-1] - width))])
+
+
+class _Units:
+    """The unit of each side of a layer at each width."""
+
+    def __init__(self, target: Target) -> None:
+        self.target, self.varies = target, bool(target.compute.int8.rules)
+        self.known: dict[tuple[object, ...], int] = {}
+
+    def at(self, layer: Layer, side: Side, width: int) -> int:
+        """The multiple that the whole side must be: where groups are narrowed alike, a unit for each."""
+        key = (layer.kind, layer.kernel, layer.groups, side, width if self.varies else 0, layer.c_in, layer.c_out)
+        unit = self.known.get(key)
+        if unit is None:
+            found = self.target.units(layer, **{"c_in" if side == "in" else "c_out": width})
+            unit = found.input if side == "in" else found.output
+            unit *= 1 if layer.kind == "depthwise" else layer.groups
+            self.known[key] = unit
+        return unit
+
+    def fits(self, layer: Layer, side: Side, sizes: Widths) -> npt.NDArray[np.bool_]:
+        if self.varies:
+            return np.array([size % self.at(layer, side, size) == 0 for size in sizes.tolist()])
+        fitting: npt.NDArray[np.bool_] = sizes % self.at(layer, side, 0) == 0
+        return fitting
+
+
+def _stays(layer: Layer, side: Side, owners: Mapping[Axis, list[tuple[ChannelGroup, int]]], units: _Units) -> bool:
+    """Whether no cut can align a side: nothing on it may be cut, or what must stay there is misaligned."""
+    size = layer.c_in if side == "in" else layer.c_out
+    free = sum(repeats * group.width for group, repeats in owners[layer.name, side] if not group.pinned)
+    if free == 0 or (layer.drops_groups and layer.kind != "depthwise"):
+        return True
+    return (size - free) % units.at(layer, side, size) != 0
+
+
+def _joint(
+    axis: Axis,
+    layer: Layer,
+    owners: list[tuple[ChannelGroup, int]],
+    units: _Units,
+) -> JointAxis:
+    size = layer.c_in if axis[1] == "in" else layer.c_out
+    free = {group.id: repeats for group, repeats in owners if not group.pinned}
+    rest = size - sum(group.width * repeats for group, repeats in owners if not group.pinned)
+    return JointAxis(layer=axis[0], side=axis[1], unit=units.at(layer, axis[1], size), rest=rest, repeats=free)
+
+
+def _together(
+    axes: list[JointAxis], widths: dict[str, Widths]
+) -> tuple[tuple[JointAxis, ...], set[Axis], dict[str, int]]:
+    """Shared axes: those that only sums align, those out of reach, and widths that align the former.
+
+    Where every group of a component can fill the units of its shared axes alone, its levels (in `widths`) are made so:
+    nothing is left to be weighed. Elsewhere the sums count.
+    """
+    joint: list[JointAxis] = []
+    for component in _components(axes):
+        alone = {id: widths[id] for axis in component for id in axis.repeats}
+        for axis in component:
+            for id, repeats in axis.repeats.items():
+                alone[id] = alone[id][alone[id] * repeats % axis.unit == 0]
+        if all(len(levels) for levels in alone.values()):
+            widths.update(alone)
+        else:
+            joint += component
+    if not joint:
+        return (), set(), {}
+    shared = {id: widths[id] for axis in joint for id in axis.repeats}
+    full = {id: float(levels[-1]) for id, levels in shared.items()}
+    found = settled(shared, joint, full, lenient=True) or {id: int(width) for id, width in full.items()}
+    return (
+        tuple(axis for axis in joint if axis.holds(found)),
+        {(axis.layer, axis.side) for axis in joint if not axis.holds(found)},
+        found,
+    )
+
+
+def _components(axes: list[JointAxis]) -> list[list[JointAxis]]:
+    """Axes that share groups, directly or through others."""
+    number = {id: i for i, id in enumerate(dict.fromkeys(id for axis in axes for id in axis.repeats))}
+    pairs = [(number[next(iter(axis.repeats))], number[id]) for axis in axes for id in axis.repeats]
+    if not pairs:
+        return []
+    links = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(len(number), len(number)))
+    label = connected_components(links, directed=False)[1]
+    found: dict[int, list[JointAxis]] = defaultdict(list)
+    for axis in axes:
+        found[int(label[number[next(iter(axis.repeats))]])].append(axis)
+    return list(found.values())

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic reads it from plans, and bef
 
 from padless.cost.cycles import Cycles
 from padless.cost.padding import Cost, padding
-from padless.graph import FIXED, Channels, Graph, Layer
+from padless.graph import FIXED, ChannelGroup, Channels, Graph, Layer
 from padless.graph.structure import Side
 from padless.hardware import Target, Units
 
@@ -48,10 +48,24 @@ class LayerCost:
     cycles: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How much of a network pruning can reach, whatever the target.
+
+    The share of its channels that may be cut; the share of its MACs that goes when each group is down to one channel;
+    and the groups that stay whole, each of which says why.
+    """
+
+    channels_percent: float
+    macs_percent: float
+    pinned: tuple[ChannelGroup, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NetworkCost:
     layers: tuple[LayerCost, ...]
     cycles: Cycles | None
+    reach: Reach
 
     @property
     def cost(self) -> Cost:
@@ -80,17 +94,18 @@ class NetworkCost:
 
 
 def network_cost(
+    graph: Graph,
     layers: Sequence[Layer],
     target: Target,
     fixed: Mapping[str, frozenset[Side]],
     cycles: Cycles | None,
-    pinned: Mapping[str, str] | None = None,
 ) -> NetworkCost:
     """Padding of every layer beside the cycles that an oracle gave.
 
-    `fixed` has per layer the sides that no cut can align, `pinned` why its output channels must stay.
+    `layers` are those of `graph` or of a cut of it; `fixed` has per layer the sides that no cut can align.
     """
     operators = cycles.operators if cycles else {}
+    pinned = {m.layer: g.pinned for g in graph.groups if g.pinned for m in g.members if m.side == "out"}
     stored: set[str] = set()
 
     def cost(layer: Layer) -> Cost:
@@ -105,13 +120,28 @@ def network_cost(
             layer=layer,
             units=target.units(layer),
             fixed=fixed.get(layer.name, frozenset()),
-            pinned=(pinned or {}).get(layer.name),
+            pinned=pinned.get(layer.name),
             cost=cost(layer),
             cycles=operators.get(layer.name),
         )
         for layer in layers
     )
-    return NetworkCost(layers=rows, cycles=cycles)
+    return NetworkCost(layers=rows, cycles=cycles, reach=reach(graph))
+
+
+def reach(graph: Graph) -> Reach:
+    """What of a network can be cut at all."""
+    free = [g for g in graph.groups if g.pinned is None]
+    least = np.ones(graph.channels, dtype=np.bool_)
+    for group in free:
+        least[group.first + 1 : group.first + group.width] = False
+    macs = sum(layer.macs for layer in graph.layers)
+    left = sum(layer.macs for layer in narrowed(graph, least))
+    return Reach(
+        channels_percent=100 * sum(g.width for g in free) / max(1, graph.channels),
+        macs_percent=100 * (1 - left / macs) if macs else 0.0,
+        pinned=tuple(g for g in graph.groups if g.pinned is not None),
+    )
 
 
 def narrowed(graph: Graph, keep: Mask) -> tuple[Layer, ...]:

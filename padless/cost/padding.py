@@ -61,7 +61,6 @@ def padding(layer: Layer, target: Target, fixed: Collection[Side] = ()) -> Cost:
     units = target.units(layer)
     taps = layer.kernel[0] * layer.kernel[1]
     pixels = layer.out_hw[0] * layer.out_hw[1]
-    places = layer.in_hw[0] * layer.in_hw[1] if layer.transposed else pixels  # where the filters are applied
     if layer.kind == "depthwise":
         weights, padded = taps * layer.c_out, taps * round_up(layer.c_out, units.output)
         floor = padded if "out" in fixed else weights
@@ -71,9 +70,9 @@ def padding(layer: Layer, target: Target, fixed: Collection[Side] = ()) -> Cost:
         weights, padded = taps * layer.groups * a * b, taps * layer.groups * up_a * up_b
         floor = taps * layer.groups * (up_a if "in" in fixed else a) * (up_b if "out" in fixed else b)
     return Cost(
-        macs=places * weights,
-        padded_macs=places * padded,
-        floor_macs=places * floor,
+        macs=layer.macs,
+        padded_macs=layer.macs * padded // weights,
+        floor_macs=layer.macs * floor // weights,
         weight_bytes=weights,
         padded_weight_bytes=padded,
         activation_bytes=pixels * layer.c_out,

@@ -38,7 +38,7 @@ def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
         _resize(original[1], module[1])
     modules = dict(modules_of(small))
     for size in graph.stored:
-        _store(modules[size.module], size, size.parts * int(_left(size.channels, keep).sum()))
+        _store(modules[size.module], size, int(_left(size.channels, keep).sum() / size.scale))
     return small
 
 

@@ -6,6 +6,7 @@ cut apart. An axis without ids keeps its size whatever is cut. Pure data movemen
 """
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -207,10 +208,13 @@ class Channels:
     def follows(self, ids: Ids, root: Root | int | None, what: str) -> None:
         """The size of an axis with these ids is given by `root`, and must still fit it behind a cut."""
         if isinstance(root, Attribute):
-            self.uses.append(Use(root, ids))
-            if root.scale.numerator != 1:  # the stored number would have to be a fraction of what is left
-                self.uses.append(Use(root, None))
+            known = next((u.ids for u in self.uses if u.attribute == root and u.ids is not None), None)
+            if known is not None and known.shape == ids.shape:
+                self.tie(known, ids, "")
+            else:
+                self.uses.append(Use(root, ids))
         elif isinstance(root, Size):
+            self.of(root.value)  # a parameter that is not read otherwise has ids too
             self.sizes.append((ids, root, self._at(what)))
         elif root is not None:
             self.pin(ids, f"{what} is a fixed number")
@@ -269,15 +273,18 @@ class Channels:
                     self.pin(side, f"{what} is taken from an axis with other channels")
         first: dict[Attribute, Use] = {}
         for use in self.uses:
-            key = replace(use.attribute, scale=type(use.attribute.scale)(1))
+            key = replace(use.attribute, scale=Fraction(1))
             other = first.setdefault(key, use)
-            if other is not use and not _same_count(use, other, label):
+            if not _same_count(use, other, label):
                 for u in (use, other):
                     if u.ids is not None:
                         self.pin(u.ids, f"{key.module}.{key.name} is stored once for different channels")
 
 
 def _same_count(a: Use, b: Use, label: Ids) -> bool:
-    if a.ids is None or b.ids is None or a.attribute.scale != b.attribute.scale:
+    """Whether the stored number that fits one axis always fits the other, and is a whole one."""
+    if a.ids is None or b.ids is None:
         return a.ids is b.ids
-    return np.array_equal(np.sort(label[a.ids]), np.sort(label[b.ids]))
+    counts = [np.bincount(label[u.ids], minlength=int(label.max()) + 1) * u.attribute.scale.denominator for u in (a, b)]
+    scaled = counts[0] * b.attribute.scale.numerator, counts[1] * a.attribute.scale.numerator
+    return np.array_equal(*scaled) and not (counts[0] % a.attribute.scale.numerator).any()

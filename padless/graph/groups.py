@@ -101,7 +101,7 @@ def _stored(channels: Channels, numbered: Ids) -> tuple[StoredSize, ...]:
             found.setdefault(
                 (a.module, a.name, a.index),
                 StoredSize(
-                    module=a.module, name=a.name, index=a.index, parts=a.scale.denominator, channels=numbered[use.ids]
+                    module=a.module, name=a.name, index=a.index, scale=a.scale, channels=numbered[use.ids]
                 ),
             )
     return tuple(found.values())
@@ -163,6 +163,11 @@ def _pair(sizes: tuple[int, ...] | list[int]) -> tuple[int, int]:
     return cast(tuple[int, int], tuple([1, *sizes][-2:]))
 
 
+def _alone(members: list[Member]) -> str:
+    most = max(m.repeats for m in members)
+    return "a single channel" if most == 1 else f"splits and groups make one channel of its {most} places"
+
+
 def _groups(cut: list[Ids], reasons: list[str | None], layers: tuple[Layer, ...]) -> tuple[ChannelGroup, ...]:
     starts = np.cumsum([0] + [len(c) for c in cut])
     owner = np.append(np.repeat(np.arange(len(cut)), np.diff(starts)), len(cut))  # FIXED belongs to none
@@ -177,6 +182,8 @@ def _groups(cut: list[Ids], reasons: list[str | None], layers: tuple[Layer, ...]
     groups = []
     for channels, start, mine, pinned in zip(cut, starts.tolist(), members, reasons, strict=False):
         name = next(m.layer for m in mine if m.side == "out")
+        if pinned is None and len(channels) == 1:
+            pinned = _alone(mine)
         names[name] += 1
         id = name if names[name] == 1 else f"{name}/{names[name]}"
         groups.append(ChannelGroup(id=id, width=len(channels), first=start, members=tuple(mine), pinned=pinned))

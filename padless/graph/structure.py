@@ -9,6 +9,7 @@ network's own (the image's colours, for one).
 import hashlib
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -35,8 +36,6 @@ class Layer:
     c_in: int
     c_out: int
     groups: int
-    drops_groups: bool  # a cut takes whole groups of filters, else it narrows every group alike
-    transposed: bool
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
@@ -44,6 +43,14 @@ class Layer:
     out_hw: tuple[int, int]
     inputs: Channels  # [c_in] the channel on each input position
     outputs: Channels  # [c_out]
+    drops_groups: bool = False  # a cut takes whole groups of filters, else it narrows every group alike
+    transposed: bool = False
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for one example."""
+        rows, columns = self.in_hw if self.transposed else self.out_hw  # where the filters are applied
+        return rows * columns * self.kernel[0] * self.kernel[1] * self.c_in * self.c_out // self.groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +88,12 @@ class ParameterAxis:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StoredSize:
-    """A number in a module's attribute (or at `index` of a sequence there) that is `parts` times an axis' size."""
+    """A number in a module's attribute (or at `index` of a sequence there); `scale` times it is an axis' size."""
 
     module: str
     name: str
     index: int | None
-    parts: int
+    scale: Fraction
     channels: Channels  # along that axis
 
 

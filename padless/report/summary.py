@@ -7,7 +7,7 @@ from padless.report.tables import padded_channels
 
 
 def inspection(cost: NetworkCost) -> dict[str, Any]:
-    """`layers[]` and `totals{}` of a network on a target."""
+    """`layers[]`, `totals{}` and `reach{}` of a network on a target."""
     rows = []
     for row in cost.layers:
         layer, padded = row.layer, padded_channels(row)
@@ -33,4 +33,21 @@ def inspection(cost: NetworkCost) -> dict[str, Any]:
                 "cycles": row.cycles,
             }
         )
-    return {"layers": rows, "totals": cost.totals()}
+    return {"layers": rows, "totals": cost.totals(), "reach": _reach(cost)}
+
+
+def _reach(cost: NetworkCost) -> dict[str, Any]:
+    """What can be cut, and each group that stays with its reason and the layers on which it lies."""
+    return {
+        "channels_percent": round(cost.reach.channels_percent, 2),
+        "macs_percent": round(cost.reach.macs_percent, 2),
+        "pinned": [
+            {
+                "group": group.id,
+                "width": group.width,
+                "reason": group.pinned,
+                "layers": list(dict.fromkeys(m.layer for m in group.members)),
+            }
+            for group in cost.reach.pinned
+        ],
+    }

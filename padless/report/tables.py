@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from padless.cost import LayerCost, NetworkCost
+from padless.graph import ChannelGroup
 from padless.hardware import Target, round_up
 
 
@@ -69,7 +70,29 @@ def layers(cost: NetworkCost, title: str) -> Group:
             "=" if padded == (layer.c_in, layer.c_out) else "{}→{}".format(*padded), f"{row.cost.macs / 1e6:.3f}M",
             f"{row.cost.wasted_macs_percent:.2f}", "" if row.cycles is None else f"{row.cycles:,}", waste_bar(row),
         )  # fmt: skip
-    return Group(table, totals({"network": cost.totals()}), *map(Text, _notes(cost)))
+    return Group(table, totals({"network": cost.totals()}), staying(cost), *map(Text, _notes(cost)))
+
+
+def staying(cost: NetworkCost) -> Group:
+    """What pruning can reach, and the groups that stay whole: a row a reason."""
+    reach = cost.reach
+    said = Text(
+        f"Can be cut: {reach.channels_percent:.1f} % of the channels; with one channel a group left, "
+        f"{reach.macs_percent:.1f} % of the MACs are gone.",
+        style="bold",
+    )
+    reasons: dict[str, list[ChannelGroup]] = {}
+    for group in reach.pinned:
+        reasons.setdefault((group.pinned or "").split(" (module")[0], []).append(group)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("stays whole, since", overflow="fold", min_width=20)
+    table.add_column("channels", justify="right", no_wrap=True)
+    table.add_column("of the layers", overflow="fold")
+    for reason, groups in sorted(reasons.items(), key=lambda item: -sum(g.width for g in item[1])):
+        names = [g.id for g in groups]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        table.add_row(reason, str(sum(g.width for g in groups)), ", ".join(names[:3]) + more)
+    return Group(said, table) if reasons else Group(said)
 
 
 def _notes(cost: NetworkCost) -> list[str]:
@@ -77,14 +100,6 @@ def _notes(cost: NetworkCost) -> list[str]:
         "channels input→output, dw depthwise, /N in N groups; unit input x output; = nothing is padded. "
         "Bars: █ padding that aligned widths would remove, ░ padding that no cut can (image, class outputs, groups "
         "narrower than a unit)."
-    ]
-    staying: dict[str, list[str]] = {}
-    for row in cost.layers:
-        if row.pinned and row.pinned != "output of the network":
-            staying.setdefault(row.pinned.split(" (module")[0], []).append(row.layer.name)
-    notes += [
-        f"Stays whole, since {reason}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}."
-        for reason, names in staying.items()
     ]
     if cost.cycles is None:
         return [*notes, "No cycles: no source states this target's MACs per cycle."]

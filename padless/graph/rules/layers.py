@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from padless.graph.channels import Call, Channels, Ids
+from padless.graph.channels import MODEL, Call, Channels, Ids
 from padless.graph.numbers import Root
 from padless.graph.record import Op, Ref
 from padless.graph.rules.registry import rule, unknown
@@ -24,7 +24,8 @@ def convolution(op: Op, channels: Channels) -> None:
     for axis, ids in channels.of(x).items():
         if axis != 1:
             channels.pin(ids, f"{op.name} mixes an axis that is not its input channels")
-    if groups == 1 and len(shape) <= 4:
+    own = weight.value in channels.weights or channels.recording.values[weight.value].origin in MODEL
+    if own and groups == 1 and len(shape) <= 4:
         channels.belong(weight, 0 if transposed else 1, inputs, f"the input of {_layer_name(weight, channels)} is fixed")
     columns, rows = (channels.of(weight).get(axis) for axis in ((0, 1) if transposed else (1, 0)))
     if len(shape) > 4:  # costs are for maps of rows and columns
@@ -32,9 +33,9 @@ def convolution(op: Op, channels: Channels) -> None:
         return
     c_in, c_out = channels.shape(x)[1], shape[1]
     drops = False
-    if weight.value not in channels.weights:
+    if not own:
         for value in (x, weight):
-            channels.pin_value(value, f"{op.name} has a weight that is computed from the input")
+            channels.pin_value(value, f"{op.name} has a weight that is no parameter")
         inputs = rows = None  # it costs what it costs
     elif groups > 1:
         root = channels.origins(op, [groups])[0]

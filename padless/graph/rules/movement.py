@@ -119,6 +119,9 @@ def same(op: Op, channels: Channels) -> None:
     A size that is given here is that of the view behind it (`reshape` may copy first).
     """
     channels.put(op, channels.of(op.args[0]))
+    contents = channels.recording.contents
+    if op.inputs()[0] in contents and "like" not in op.name:
+        contents[op.outputs[0]] = contents[op.inputs()[0]]
 
 
 @rule("expand", "repeat", reads_numbers=True)

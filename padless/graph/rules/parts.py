@@ -191,6 +191,8 @@ def _chosen(op: Op, channels: Channels, ids: Ids, axis: int, where: Ref) -> Axes
     """The ids at positions along a channel axis."""
     value = channels.recording.values[where.value]
     content = channels.recording.contents.get(value.id)
+    if value.origin == "constant" and value.shape == (len(op.given),):  # a list, which torch made a tensor of
+        content = np.array([int(n) for n in op.given])
     if content is None or content.ndim != 1:
         channels.pin(ids, f"{op.name} reads channels by positions that are computed")
         return {}

@@ -79,8 +79,13 @@ def test_inspect(run, tmp_path):
     assert sum(row["macs"] for row in data["layers"]) == data["totals"]["macs"]
     assert data["layers"][0]["padded_c_in"] == 8 and data["layers"][0]["cycles"] > 0
     assert data["layers"][-1]["output_channels_stay"] == "output of the network"
+    assert data["reach"]["pinned"] == [
+        {"group": "head", "width": 4, "reason": "output of the network", "layers": ["head"]}
+    ]
+    assert data["reach"]["channels_percent"] == round(100 * 72 / 76, 2) and 90 < data["reach"]["macs_percent"] < 100
     code, out, _ = run("inspect", "networks:stays", "--target", "unit:16", "--input-shape", "1,3,8,8")
-    assert "Stays whole, since aten.native_group_norm has no rule: 0." in out and "No cycles: no source" in out
+    assert "Can be cut: 0.0 % of the channels" in out and "No cycles: no source" in out
+    assert "aten._softmax works along the channels" in out and "output of the network" in out
     code, out, _ = run(
         "inspect", "networks:Small", "--target", "unit:16", "--input-shape", "1,3,32,32", "--json", "cost.json"
     )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from networks import Dense, shaken
+from blocks import BLOCKS
+from networks import shaken
 from torch import nn
 from torch.nn import functional as F
 
@@ -157,7 +158,9 @@ def test_a_divisor_of_its_own_is_refused():
 
 def test_what_is_joined_or_pooled_shares_its_quantisation():
     """TFLite's own runtime refuses to join tensors of different zero points."""
-    read = lowered(shaken(nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.MaxPool2d(2), Dense(8, 4))), 1, 3, 8, 8)
+    read = lowered(
+        shaken(nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.MaxPool2d(2), BLOCKS["dense"](8, max)[0])), 1, 3, 8, 8
+    )
     join = read.operators[read.codes.index("CONCATENATION")]
     tensors = [*join.InputsAsNumpy(), join.Outputs(0)]
     assert {read.quantisation(t) for t in tensors} == {(0.05, 0)}

@@ -48,4 +48,3 @@ def strongest(graph: Graph, scores: Scores, widths: Mapping[str, int]) -> Mask:
         order = np.argsort(-scores[group.channels], kind="stable")
         keep[group.first + order[: widths[group.id]]] = True
     return keep
-

@@ -67,7 +67,9 @@ def settled(
             high.append(0.0)
     rows, columns, values = zip(*entries, strict=True)
     matrix = coo_array((values, (rows, columns)), shape=(len(low), len(cost))).tocsr()
-    upper = np.concatenate([np.ones(binaries), np.full(n_axes, np.inf), np.full(slack // 2, np.inf), np.ones(slack // 2)])
+    most = np.array([(a.rest + sum(r * levels[id][-1] for id, r in a.repeats.items())) // a.unit + 1 for a in axes])
+    units = np.array([a.unit - 1 for a in axes])
+    upper = np.concatenate([np.ones(binaries), most, *([units, np.ones(n_axes)] if lenient else [])])
     found = milp(
         cost,
         integrality=np.ones(len(cost)),

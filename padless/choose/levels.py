@@ -85,12 +85,16 @@ def aligned_levels(graph: Graph, target: Target) -> Levels:
     sides: dict[str, set[Side]] = defaultdict(set)
     for name, side in fixed:
         sides[name].add(side)
-    return Levels(widths=widths, joint=joint, example=example, fixed={name: frozenset(found) for name, found in sides.items()})
+    return Levels(
+        widths=widths, joint=joint, example=example, fixed={name: frozenset(found) for name, found in sides.items()}
+    )
 
 
 def free_levels(graph: Graph) -> Levels:
     """Every width from one channel up: general pruning, which knows no hardware."""
-    return Levels(widths={g.id: np.arange(g.width if g.pinned else 1, g.width + 1) for g in graph.groups}, example={}, fixed={})
+    return Levels(
+        widths={g.id: np.arange(g.width if g.pinned else 1, g.width + 1) for g in graph.groups}, example={}, fixed={}
+    )
 
 
 def _nearest(allowed: Widths, width: float) -> int:

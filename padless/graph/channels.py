@@ -118,7 +118,9 @@ class Channels:
                 shape = self.shape(value)[: 2 if value in self.recording.filters else None]
                 axis, ids = self.adopted or (-1, None)
                 self.adopted = None
-                known = {i: ids if i == axis and ids is not None else self.fresh(n) for i, n in enumerate(shape) if n > 1}
+                known = {
+                    i: ids if i == axis and ids is not None else self.fresh(n) for i, n in enumerate(shape) if n > 1
+                }
                 self.leaves[value] = known
                 self.weights[value] = value
             self.axes[value] = known

@@ -41,6 +41,9 @@ def trace(model: nn.Module, *example: Tensor) -> Graph:
     for value, axis in recording.scaled_by_width:
         if axis in channels.of(value):
             channels.pin(channels.of(value)[axis], "attention is scaled by their number")
+    for size, attribute in recording.equal:
+        if size.axis in channels.of(size.value):
+            channels.follows(channels.of(size.value)[size.axis], attribute, "")
     for value in recording.outputs:
         channels.pin_value(value, "output of the network")
     return _assemble(channels, tuple(tuple(t.shape) for t in example))
@@ -100,9 +103,7 @@ def _stored(channels: Channels, numbered: Ids) -> tuple[StoredSize, ...]:
             a = use.attribute
             found.setdefault(
                 (a.module, a.name, a.index),
-                StoredSize(
-                    module=a.module, name=a.name, index=a.index, scale=a.scale, channels=numbered[use.ids]
-                ),
+                StoredSize(module=a.module, name=a.name, index=a.index, scale=a.scale, channels=numbered[use.ids]),
             )
     return tuple(found.values())
 

@@ -39,13 +39,18 @@ Root = Size | Attribute
 
 
 class Number(int):
-    """A whole number that knows its root. Arithmetic but products and exact quotients forgets it."""
+    """A whole number that knows its root. Arithmetic but products and exact quotients forgets it.
+
+    `equal` collects which stored numbers were found equal to which sizes: a forward that insists on it must find it so
+    behind a cut too.
+    """
 
     root: Root
+    equal: list[tuple[Size, Attribute]]
 
-    def __new__(cls, value: int, root: Root) -> "Number":
+    def __new__(cls, value: int, root: Root, equal: list[tuple[Size, Attribute]]) -> "Number":
         number = super().__new__(cls, value)
-        number.root = root
+        number.root, number.equal = root, equal
         return number
 
     def __mul__(self, other: Any) -> Any:
@@ -54,22 +59,31 @@ class Number(int):
         a, b = self.root, other.root if isinstance(other, Number) else None
         product = int(self) * int(other)
         if isinstance(b, Size) and isinstance(a, Attribute):
-            return Number(product, replace(b, scale=b.scale * int(self)))
+            return Number(product, replace(b, scale=b.scale * int(self)), self.equal)
         if b is None or (isinstance(a, Size) and isinstance(b, Attribute)):
-            return Number(product, replace(a, scale=a.scale * int(other)))
+            return Number(product, replace(a, scale=a.scale * int(other)), self.equal)
         return product
 
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Any) -> Any:
-        if not isinstance(other, int) or not other or int(self) % int(other):
+        inexact = not isinstance(other, int) or not other or int(self) % int(other)
+        if inexact or (isinstance(other, Number) and isinstance(other.root, Size)):
             return int(self) // other
-        if isinstance(other, Number) and isinstance(other.root, Size):
-            return int(self) // int(other)
-        return Number(int(self) // int(other), replace(self.root, scale=self.root.scale / int(other)))
+        return Number(int(self) // int(other), replace(self.root, scale=self.root.scale / int(other)), self.equal)
 
-    def __reduce__(self) -> Any:
-        return (int, (int(self),))
+    def __eq__(self, other: object) -> bool:
+        same = int(self) == other
+        if same and isinstance(other, Number):
+            for a, b in ((self.root, other.root), (other.root, self.root)):
+                if isinstance(a, Size) and isinstance(b, Attribute) and a.scale == b.scale == 1:
+                    self.equal.append((a, b))
+        return same
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
 
 
 class Shape(tuple[int, ...]):
@@ -79,7 +93,10 @@ class Shape(tuple[int, ...]):
         return torch.Size(self).numel()
 
 
-def mark_attributes(model: nn.Module) -> None:
+_OF_TORCH = frozenset({"groups", "num_groups", "normalized_shape", "num_features"})
+
+
+def mark_attributes(model: nn.Module, equal: list[tuple[Size, Attribute]]) -> None:
     """Give every whole number that a module of `model` stores its origin, in place.
 
     Of torch's own modules only the numbers that take part in their forward.
@@ -87,11 +104,11 @@ def mark_attributes(model: nn.Module) -> None:
     for path, module in model.named_modules():
         own = not type(module).__module__.startswith("torch.nn")
         for name, value in vars(module).items():
-            if own or name in ("groups", "num_groups", "normalized_shape"):
+            if own or name in _OF_TORCH:
                 if type(value) is int and value > 1:
-                    module.__dict__[name] = Number(value, Attribute(path, name))
+                    module.__dict__[name] = Number(value, Attribute(path, name), equal)
                 elif type(value) in (tuple, list) and value and all(type(v) is int for v in value):
-                    marked = [Number(v, Attribute(path, name, i)) for i, v in enumerate(value)]
+                    marked = [Number(v, Attribute(path, name, i), equal) for i, v in enumerate(value)]
                     module.__dict__[name] = type(value)(marked)
 
 
@@ -107,6 +124,7 @@ class Origins(TorchFunctionMode):
         super().__init__()
         self.value_of = value_of
         self.given: tuple[int, ...] = ()
+        self.equal: list[tuple[Size, Attribute]] = []
         self.scaled_by_width: list[tuple[int, int]] = []  # (value, axis): queries of attention without a given scale
 
     def __torch_function__(
@@ -138,7 +156,7 @@ class Origins(TorchFunctionMode):
         value = self.value_of(tensor)
         if value is None:
             return Shape(tensor.shape)
-        return Shape(Number(n, Size(value, i)) for i, n in enumerate(tensor.shape))
+        return Shape(Number(n, Size(value, i), self.equal) for i, n in enumerate(tensor.shape))
 
 
 def _numbers(tree: Any) -> Iterator[int]:

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from padless.errors import TraceError
-from padless.graph.numbers import Origins, mark_attributes
+from padless.graph.numbers import Attribute, Origins, Size, mark_attributes
 from padless.graph.shadow import modules_of, rebuilt, tensor_names
 from padless.graph.shapes import SHAPES
 
@@ -65,6 +65,7 @@ class Recording:
     outputs: tuple[int, ...]
     filters: frozenset[int]  # weights of convolutions, whose axes from the third on are kernels
     contents: dict[int, npt.NDArray[np.int64]]  # of whole-number buffers and constants, which may be positions
+    equal: tuple[tuple[Size, Attribute], ...]  # sizes that the forward found equal to what a module stores
     scaled_by_width: tuple[tuple[int, int], ...]  # (value, axis) whose size torch turns into a factor
 
     def shape(self, value: int) -> tuple[int, ...]:
@@ -90,7 +91,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
     }
     mode = _Recorder(shadow, inputs, positions)
     try:
-        mark_attributes(shadow)
+        mark_attributes(shadow, mode.origins.equal)
         follow_paths(shadow, mode.path)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
             result = shadow(*inputs)
@@ -112,6 +113,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
         outputs=tuple(outputs),
         filters=frozenset(mode.known[id(m.weight)] for _, m in modules_of(shadow) if _has_filters(m)),
         contents=mode.contents,
+        equal=tuple(dict.fromkeys(mode.origins.equal)),
         scaled_by_width=tuple(mode.origins.scaled_by_width),
     )
 
@@ -121,9 +123,7 @@ def _has_filters(module: nn.Module) -> bool:
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(
-        self, shadow: nn.Module, inputs: list[Tensor], positions: dict[str, npt.NDArray[np.int64]]
-    ) -> None:
+    def __init__(self, shadow: nn.Module, inputs: list[Tensor], positions: dict[str, npt.NDArray[np.int64]]) -> None:
         super().__init__()
         self.values: list[Value] = []
         self.ops: list[Op] = []
@@ -157,7 +157,8 @@ class _Recorder(TorchDispatchMode):
         result = shortcut(*args, **kwargs) if shortcut else func(*args, **kwargs)
         kind = type(result)
         outputs = tuple(
-            self._new(t, "op") for t in ([result] if kind is Tensor else result if kind is tuple else tensors_of(result))
+            self._new(t, "op")
+            for t in ([result] if kind is Tensor else result if kind is tuple else tensors_of(result))
         )
         if outputs:
             self.ops.append(

@@ -65,7 +65,9 @@ def _copy(x: Any, memo: dict[int, Any]) -> Any:
         new: Any = kind()
         memo[id(x)] = new
         for key, value in x.items():
-            new[key if type(key) in _ATOMS else _copy(key, memo)] = value if type(value) in _ATOMS else _copy(value, memo)
+            new[key if type(key) in _ATOMS else _copy(key, memo)] = (
+                value if type(value) in _ATOMS else _copy(value, memo)
+            )
     elif kind is list:
         new = []
         memo[id(x)] = new

@@ -15,7 +15,13 @@ SHAPES: dict[Any, Callable[..., Any]] = {}
 
 
 def _convolution(
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int], padding: list[int], dilation: list[int], *more: Any
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    *more: Any,
 ) -> Tensor:
     transposed, _, groups = more
     size, kernel = x.shape, weight.shape
@@ -94,7 +100,19 @@ SHAPES[aten.native_layer_norm.default] = _layer_norm
 SHAPES[aten.native_group_norm.default] = _group_norm
 SHAPES[aten.cat.default] = _concatenate
 SHAPES[aten.mean.dim] = _pooled
-for _name in ("relu", "sigmoid", "silu", "gelu", "hardswish", "hardsigmoid", "hardtanh", "leaky_relu", "elu", "mish", "tanh"):
+for _name in (
+    "relu",
+    "sigmoid",
+    "silu",
+    "gelu",
+    "hardswish",
+    "hardsigmoid",
+    "hardtanh",
+    "leaky_relu",
+    "elu",
+    "mish",
+    "tanh",
+):
     if hasattr(aten, _name):
         SHAPES[getattr(aten, _name).default] = _same
     if hasattr(aten, _name + "_"):

@@ -26,7 +26,9 @@ def convolution(op: Op, channels: Channels) -> None:
             channels.pin(ids, f"{op.name} mixes an axis that is not its input channels")
     own = weight.value in channels.weights or channels.recording.values[weight.value].origin in MODEL
     if own and groups == 1 and len(shape) <= 4:
-        channels.belong(weight, 0 if transposed else 1, inputs, f"the input of {_layer_name(weight, channels)} is fixed")
+        channels.belong(
+            weight, 0 if transposed else 1, inputs, f"the input of {_layer_name(weight, channels)} is fixed"
+        )
     columns, rows = (channels.of(weight).get(axis) for axis in ((0, 1) if transposed else (1, 0)))
     if len(shape) > 4:  # costs are for maps of rows and columns
         unknown(op, channels)
@@ -106,7 +108,9 @@ def product(op: Op, channels: Channels) -> None:
     inner = left.get(last), right.get(last - 1)
     source = next((v for v in (b, a) if v.value in channels.weights), None)
     name = "" if source is None else _layer_name(source, channels)
-    channels.tie(*inner, f"the input of {name} is fixed" if name else f"{op.name} contracts with a tensor of fixed size")
+    channels.tie(
+        *inner, f"the input of {name} is fixed" if name else f"{op.name} contracts with a tensor of fixed size"
+    )
     if inner[0] is not None:
         channels.zero(len(addend), last, inner[0])
     out = {last - 1: left.get(last - 1), last: right.get(last)}

@@ -34,7 +34,9 @@ def view(op: Op, channels: Channels) -> None:
             for a in carriers:
                 channels.pin(axes[a], f"{op.name} merges two channel axes")
         elif carriers:
-            found = _moved(channels, op, axes[carriers[0]], source[old], carriers[0] - old.start, target[new], roots[new])
+            found = _moved(
+                channels, op, axes[carriers[0]], source[old], carriers[0] - old.start, target[new], roots[new]
+            )
             if found is not None:
                 axis, ids = new.start + found[0], found[1]
                 channels.follows(ids, roots[axis], f"the size given to {op.name}")

@@ -21,7 +21,10 @@ def concatenate(op: Op, channels: Channels) -> None:
         reason = f"{op.name} joins a part of fixed size"
         ids = [channels.of(p).get(joined) for p in parts]
         result[joined] = np.concatenate(
-            [channels.fresh_pinned(channels.shape(p)[joined], reason) if i is None else i for p, i in zip(parts, ids, strict=True)]
+            [
+                channels.fresh_pinned(channels.shape(p)[joined], reason) if i is None else i
+                for p, i in zip(parts, ids, strict=True)
+            ]
         )
     channels.put(op, result)
 

@@ -81,7 +81,7 @@ def _follow_weights(op: Op, channels: Channels) -> None:
     if source is not None:
         for out in op.outputs:
             channels.weights[out] = source
-            
+
 
 def unknown(op: Op, channels: Channels) -> None:
     """An operation without a rule: everything it reads stays."""

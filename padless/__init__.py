@@ -8,7 +8,7 @@ from padless.cost import Cost, Cycles, NetworkCost
 from padless.cut import prune
 from padless.deploy import export, load, save
 from padless.errors import PadlessError
-from padless.graph import ChannelGroup, Graph, Layer, trace
+from padless.graph import ChannelGroup, Graph, Layer, rule, trace
 from padless.hardware import Target, load_target, targets
 from padless.inputs import Images, load_images, load_model, load_weights
 from padless.recover import evaluate, finetune, recover
@@ -16,5 +16,5 @@ from padless.recover import evaluate, finetune, recover
 __all__ = [
     "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "NetworkCost", "PadlessError", "Plan", "Target",
     "evaluate", "export", "finetune", "inspect", "load", "load_images", "load_model", "load_target", "load_weights",
-    "plan", "prune", "recover", "save", "targets", "trace",
+    "plan", "prune", "recover", "rule", "save", "targets", "trace",
 ]  # fmt: skip

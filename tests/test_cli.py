@@ -46,7 +46,7 @@ def test_public_names():
     assert padless.__all__ == [
         "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "NetworkCost", "PadlessError", "Plan",
         "Target", "evaluate", "export", "finetune", "inspect", "load", "load_images", "load_model", "load_target",
-        "load_weights", "plan", "prune", "recover", "save", "targets", "trace",
+        "load_weights", "plan", "prune", "recover", "rule", "save", "targets", "trace",
     ]  # fmt: skip
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
 

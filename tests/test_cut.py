@@ -31,9 +31,10 @@ def random_keep(graph, levels, seed: int) -> np.ndarray:
     )
 
 
-def check(model: nn.Module, x: torch.Tensor, target: Target, seed: int) -> None:
+def check(model: nn.Module, x: torch.Tensor | tuple[torch.Tensor, ...], target: Target, seed: int) -> None:
     """Cut at random widths, aligned and not: equal to the masked original, the widths as foretold, no avoidable waste."""
-    graph = trace(model, x)
+    xs = x if isinstance(x, tuple) else (x,)
+    graph = trace(model, *xs)
     aligned = aligned_levels(graph, target)
     for levels in (aligned, free_levels(graph)):
         keep = random_keep(graph, levels, seed)
@@ -41,7 +42,7 @@ def check(model: nn.Module, x: torch.Tensor, target: Target, seed: int) -> None:
         assert equivalence_error(model, small, graph, keep) < 1e-10
         foretold = narrowed(graph, keep)
         wanted = {ly.name: (ly.c_in, ly.c_out, ly.groups) for ly in foretold}
-        found = {ly.name: (ly.c_in, ly.c_out, ly.groups) for ly in trace(small, x).layers}
+        found = {ly.name: (ly.c_in, ly.c_out, ly.groups) for ly in trace(small, *xs).layers}
         # A sum over a single channel is no matrix product: einsum then multiplies, and a layer is missing.
         assert found and found == {name: wanted[name] for name in found}
         if levels is aligned:

@@ -37,7 +37,9 @@ def importance(graph: Graph, model: nn.Module, criterion: str = "l1") -> Scores:
             places.append(axis.channels)
             sums.append(total)
     found = np.concatenate(places)
-    scores = np.bincount(found + 1, np.concatenate(sums), minlength=graph.channels + 1)[1:]  # FIXED comes first
+    scores = np.zeros(graph.channels + 1)  # what is FIXED falls on the last one
+    np.add.at(scores, found, np.concatenate(sums))
+    scores = scores[:-1]
     return scores if criterion == "l1" else np.sqrt(scores)
 
 

@@ -5,5 +5,6 @@ from padless.cost.network import LayerCost, Mask, NetworkCost, Reach, Totals, na
 from padless.cost.padding import Cost, padding
 
 __all__ = [
-    "Cost", "Cycles", "LayerCost", "Mask", "NetworkCost", "Reach", "Totals", "ceil_cycles", "narrowed", "network_cost", "padding", "reach",
+    "Cost", "Cycles", "LayerCost", "Mask", "NetworkCost", "Reach", "Totals", "ceil_cycles", "narrowed", "network_cost", "padding",
+    "reach",
 ]  # fmt: skip

@@ -30,13 +30,14 @@ class Reference:
         self.left = (graph.numbered == FIXED) | keep[graph.numbered]
         counts: Counter[tuple[str, str]] = Counter()
         wanted = {c.op: c for c in graph.contractions if self._is_cut(c)}
-        self.names = {graph.recording.ops[i].name for i in wanted}
+        self.names = {_family(graph.recording.ops[i].name) for i in wanted}
         self.at: dict[Key, Contraction] = {}
         for i, op in enumerate(graph.recording.ops):
-            if op.name in self.names:
-                counts[op.name, op.module] += 1
+            name = _family(op.name)
+            if name in self.names:
+                counts[name, op.module] += 1
                 if i in wanted:
-                    self.at[op.name, op.module, counts[op.name, op.module]] = wanted[i]
+                    self.at[name, op.module, counts[name, op.module]] = wanted[i]
 
     def _is_cut(self, contraction: Contraction) -> bool:
         return not all(self.left[p.ids].all() for p in (*contraction.inputs, *contraction.outputs))
@@ -55,12 +56,15 @@ class Reference:
     def call(self, contraction: Contraction, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         tensors = list(tensors_of((args, kwargs)))
         for place in contraction.inputs:
-            x, kept = tensors[place.tensor], self.kept(place)
+            tensor, axis, kept = place.tensor, place.axis, self.kept(place)
+            if contraction.how == "zero" and _family(_name(func)) == PRODUCT:
+                tensor, axis = len(tensors) - 2, tensors[-2].ndim - 1
+            x = tensors[tensor]
             if contraction.how == "gather":
-                tensors[place.tensor] = x.index_select(place.axis, kept.nonzero()[:, 0])
+                tensors[tensor] = x.index_select(axis, kept.nonzero()[:, 0])
             else:
-                shape = [-1 if a == place.axis else 1 for a in range(x.ndim)]
-                tensors[place.tensor] = torch.where(kept.reshape(shape), x, torch.zeros_like(x))
+                shape = [-1 if a == axis else 1 for a in range(x.ndim)]
+                tensors[tensor] = torch.where(kept.reshape(shape), x, torch.zeros_like(x))
         supply = iter(tensors)
         args, kwargs = _refilled((args, kwargs), supply)
         if contraction.how == "zero":
@@ -76,13 +80,25 @@ class Reference:
         return type(result)(parts) if several else parts[0]
 
 
+PRODUCT = "a product of matrices"
+
+
+def _name(func: Any) -> str:
+    return f"{func.namespace}.{func.overloadpacket.__name__}"
+
+
+def _family(name: str) -> str:
+    """torch decides by the memory layout which of these a product becomes; all sum over the last axis of the first."""
+    return PRODUCT if name in ("aten.mm", "aten.bmm", "aten.addmm", "aten.baddbmm") else name
+
+
 def _fitted(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Arguments that name sizes, brought to those of the gathered input."""
-    name = func.overloadpacket.__name__
-    if name == "native_layer_norm":
+    name = _name(func)
+    if name == "aten.native_layer_norm":
         x, sizes, *more = args
         return (x, list(x.shape[x.ndim - len(sizes) :]), *more)
-    if name == "native_group_norm":
+    if name == "aten.native_group_norm":
         x, weight, bias, _, _, _, *more = args
         return (x.contiguous(), weight, bias, x.shape[0], x.shape[1], x[0, 0].numel(), *more)
     return args
@@ -107,7 +123,7 @@ class _Masked(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        name = f"{func.namespace}.{func.overloadpacket.__name__}"
+        name = _family(_name(func))
         if name in self.reference.names:
             place = (name, self.path[-1])
             self.counts[place] += 1

@@ -11,7 +11,6 @@ from padless.graph import FIXED, Channels, Graph, ParameterAxis
 from padless.graph.shadow import modules_of, rebuilt
 from padless.graph.structure import StoredSize
 
-
 BLOCK = 1 << 18  # elements
 
 

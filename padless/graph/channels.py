@@ -140,7 +140,7 @@ class Channels:
                 self.pin(ids, "a single channel")
         self.axes[value] = {axis: ids for axis, ids in axes.items() if len(ids) > 1}
 
-    def tie(self, a: Ids | None, b: Ids | None, reason: str) -> None:
+    def tie(self, a: Ids | None, b: Ids | None, reason: str = "") -> None:
         """The same position is the same channel. Where one side carries none, the other must stay whole."""
         if a is None or b is None:
             for ids in (a, b):
@@ -161,7 +161,7 @@ class Channels:
         for ids in self.of(value).values():
             self.pin(ids, reason)
 
-    def keep_equal(self, ids: Ids, blocks: int, reason: str) -> Ids:
+    def keep_equal(self, ids: Ids, blocks: int) -> Ids:
         """Tie the `blocks` equal parts of `ids` to one another, position by position; returns the first part.
 
         What a split makes of an axis must stay rectangular.
@@ -169,8 +169,9 @@ class Channels:
         if blocks == 1:
             return ids
         parts = ids.reshape(blocks, -1)
-        self.tie(parts[1:], np.tile(parts[0], blocks - 1), reason)
-        return parts[0]
+        first: Ids = parts[0]
+        self.tie(parts[1:], np.tile(first, blocks - 1))
+        return first
 
     def belong(self, value: Ref, axis: int, ids: Ids | None, reason: str) -> None:
         """The axis of a parameter holds a place for each of these channels."""
@@ -184,10 +185,11 @@ class Channels:
 
     def whole_blocks(self, ids: Ids, blocks: int) -> Ids:
         """Tie what is within each of the `blocks` equal parts of `ids`; returns one id a block."""
-        parts = ids.reshape(blocks, -1)
+        parts: Ids = ids.reshape(blocks, -1)
         if parts.shape[1] > 1:
-            self.tie(parts[:, 1:], np.repeat(parts[:, 0], parts.shape[1] - 1), "")
-        return parts[:, 0]
+            self.tie(parts[:, 1:], np.repeat(parts[:, 0], parts.shape[1] - 1))
+        leaders: Ids = parts[:, 0]
+        return leaders
 
     def gather(self, op: Op) -> None:
         """Say that an operation must run on the channels that are left, once its inputs and outputs have their axes."""
@@ -212,7 +214,7 @@ class Channels:
         if isinstance(root, Attribute):
             known = next((u.ids for u in self.uses if u.attribute == root and u.ids is not None), None)
             if known is not None and known.shape == ids.shape:
-                self.tie(known, ids, "")
+                self.tie(known, ids)
             else:
                 self.uses.append(Use(root, ids))
         elif isinstance(root, Size):
@@ -235,13 +237,13 @@ class Channels:
         equal = len({len(p) for p in parts}) == 1
         if any(r is None or isinstance(r, Size) for r in roots):
             if equal and not any(isinstance(r, int) for r in roots):
-                self.keep_equal(np.concatenate(parts), len(parts), "")
+                self.keep_equal(np.concatenate(parts), len(parts))
                 return
             roots = [0 for _ in parts]  # sizes that were computed to fit this one sum
         first: dict[Root, Ids] = {}
         for part, root in zip(parts, roots, strict=True):
             if isinstance(root, Attribute):
-                self.tie(first.setdefault(root, part), part, "")
+                self.tie(first.setdefault(root, part), part)
             self.follows(part, root, what)
 
     # --- the end ---------------------------------------------------------------------------------------------------

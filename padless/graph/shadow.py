@@ -55,7 +55,7 @@ def rebuilt(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> nn.Mo
 
 def _copy(x: Any, memo: dict[int, Any]) -> Any:
     """`copy.deepcopy`, several times as fast on modules and their dictionaries, which are nearly all there is."""
-    kind = type(x)
+    kind: Any = type(x)
     if kind in _ATOMS:
         return x
     known = memo.get(id(x))
@@ -77,7 +77,7 @@ def _copy(x: Any, memo: dict[int, Any]) -> Any:
     elif kind is set and not x:
         new = set()
     elif isinstance(x, nn.Module) and _copies_plainly(kind):
-        new = kind.__new__(kind)
+        new = object.__new__(kind)
         memo[id(x)] = new
         state = new.__dict__
         for key, value in x.__dict__.items():
@@ -89,7 +89,7 @@ def _copy(x: Any, memo: dict[int, Any]) -> Any:
 
 
 @cache
-def _copies_plainly(kind: type[nn.Module]) -> bool:
+def _copies_plainly(kind: Any) -> bool:
     """Whether copying an instance is copying its dictionary. (What torch's modules do on unpickling is for old files.)"""
     if hasattr(kind, "__deepcopy__") or not kind.__setstate__.__module__.startswith("torch.nn.modules"):
         return False

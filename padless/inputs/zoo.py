@@ -3,6 +3,7 @@
 import importlib
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,11 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Sour
         return Source(name=name, model=_cifar10(rest), input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
     if family == "torchvision" and rest:
         models = import_torchvision().models
-        known = models.list_models(module=models)  # classification: the others fetch weights for their backbones
-        model = _build(rest, known, lambda: models.get_model(rest, weights=None), "torchvision")
+        segmenting = models.list_models(module=models.segmentation)  # which would fetch weights for their backbones
+        more = {"weights_backbone": None} if rest in segmenting else {}
+        known = models.list_models(module=models) + segmenting
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # about how weights are initialised
+            model = _build(rest, known, lambda: models.get_model(rest, weights=None, **more), "torchvision")
         return Source(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
     if family == "timm" and rest:
         return _timm(name, rest, input_shape)

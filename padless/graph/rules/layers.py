@@ -83,10 +83,10 @@ def _within_groups(
     fixed = f"the input of {_layer_name(op.args[1], channels)} is fixed"
     channels.freeze(root, f"{op.name} is given their number")
     if inputs is not None:
-        inputs = channels.keep_equal(inputs, groups, "")
+        inputs = channels.keep_equal(inputs, groups)
     outer = columns if transposed else rows
     if outer is not None:
-        channels.keep_equal(outer, groups, "")
+        channels.keep_equal(outer, groups)
     if transposed and columns is not None:
         columns = columns[: len(columns) // groups]
     channels.tie(inputs, columns, fixed)

@@ -65,7 +65,7 @@ def _moved(
         for a in varying:
             if a != elastic[0]:
                 first = full.take([0], a)
-                channels.tie(np.broadcast_to(first, full.shape), full, "")
+                channels.tie(np.broadcast_to(first, full.shape), full)
                 full = first
         varying = [elastic[0]]
     if not varying:  # one channel, everywhere
@@ -215,7 +215,7 @@ def channel_shuffle(op: Op, channels: Channels) -> None:
     """Deals the channels of each group in turn: the groups are cut alike."""
     axes, groups = dict(channels.of(op.args[0])), op.args[1]
     if 1 in axes:
-        axes[1] = np.repeat(channels.keep_equal(axes[1], groups, ""), groups)
+        axes[1] = np.repeat(channels.keep_equal(axes[1], groups), groups)
     channels.put(op, axes)
 
 

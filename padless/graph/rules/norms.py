@@ -57,7 +57,7 @@ def group_norm(op: Op, channels: Channels) -> None:
     else:
         channels.freeze(root, f"{op.name} is given their number")
         if ids is not None:
-            channels.keep_equal(ids, groups, "")
+            channels.keep_equal(ids, groups)
     channels.put(op, axes)
     if set(axes) - {1} or (ids is not None and not whole):
         channels.gather(op)

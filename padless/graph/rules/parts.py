@@ -66,7 +66,7 @@ def split(op: Op, channels: Channels) -> None:
             for part in parts:
                 channels.pin(part, f"{op.name} makes unequal parts")
         elif ids is not None:
-            channels.follows(channels.keep_equal(ids, len(parts), ""), roots[0], f"the size given to {op.name}")
+            channels.follows(channels.keep_equal(ids, len(parts)), roots[0], f"the size given to {op.name}")
     elif parts:
         channels.split_by(parts, roots, f"the size given to {op.name}")
     for i, out in enumerate(op.outputs):
@@ -110,7 +110,7 @@ def _bound(op: Op, channels: Channels, ids: Ids, place: int, bound: int, root: R
     if isinstance(root, Attribute):
         channels.follows(before, root, what)
     elif isinstance(root, Size) and len(ids) * root.scale.numerator == place * root.scale.denominator:
-        parts = channels.keep_equal(ids, root.scale.denominator, "")
+        parts = channels.keep_equal(ids, root.scale.denominator)
         channels.follows(np.tile(parts, root.scale.numerator), root, what)
     else:
         channels.pin(behind if bound < 0 else before, f"{what} is a fixed number")
@@ -138,7 +138,7 @@ def glu(op: Op, channels: Channels) -> None:
     dim = argument(op, "dim") % len(channels.shape(x))
     axes = dict(channels.of(x))
     if dim in axes:
-        axes[dim] = channels.keep_equal(axes[dim], 2, "")
+        axes[dim] = channels.keep_equal(axes[dim], 2)
     channels.put(op, axes)
 
 

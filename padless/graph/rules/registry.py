@@ -105,7 +105,7 @@ def pointwise(op: Op, channels: Channels) -> None:
         for axis, ids in axes.items():
             met = result.setdefault(axis + lead, ids)
             if met is not ids:
-                channels.tie(met, ids, "")
+                channels.tie(met, ids)
     for axis, ids in list(result.items()):
         if any(axis >= lead and size[axis - lead] > 1 and axis - lead not in axes for lead, size, axes in operands):
             channels.pin(ids, f"{op.name} meets a tensor of fixed size")

@@ -11,6 +11,7 @@ from padless.choose import (
     Budget,
     Outcome,
     Plan,
+    aligned_levels,
     free_levels,
     importance,
     parse_budget,
@@ -25,6 +26,7 @@ from padless.pricing import Pricing
 from padless.progress import bar
 
 ALIGNMENTS = ("unit", "none")
+REPAIRS = ("down", "up")
 
 
 def inspect(
@@ -51,6 +53,7 @@ def plan(
     importance: str = "l1",
     allocate: str = "global",
     align: str = "unit",
+    repair: str = "down",
     seed: int = 0,
     system_config: str | None = None,
     memory_mode: str | None = None,
@@ -58,11 +61,15 @@ def plan(
     """Which channels each group of `model` keeps so that its cost on `target` meets `budget`.
 
     `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, and is met after alignment. `align="unit"`
-    keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. The model is only
+    keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. A group whose own
+    width fills none (24 channels in units of 16) goes down to one that does, or with `repair="up"` may keep all its
+    channels and get zeros, which the hardware would have multiplied anyway. The model is only
     read. Raises UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
     """
     with Pricing(model, example, _target(target), system_config=system_config, memory_mode=memory_mode) as pricing:
-        return make_plan(pricing, budget, criterion=importance, allocate=allocate, align=align, seed=seed)
+        return make_plan(
+            pricing, budget, criterion=importance, allocate=allocate, align=align, repair=repair, seed=seed
+        )
 
 
 def make_plan(
@@ -72,18 +79,24 @@ def make_plan(
     criterion: str,
     allocate: str,
     align: str,
+    repair: str,
     seed: int,
     dense: NetworkCost | None = None,
 ) -> Plan:
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budget = parse_budget(budget) if isinstance(budget, str) else budget
-    for what, value, known in (("allocate", allocate, list(ALLOCATIONS)), ("align", align, list(ALIGNMENTS))):
+    for what, value, known in (
+        ("allocate", allocate, list(ALLOCATIONS)),
+        ("align", align, list(ALIGNMENTS)),
+        ("repair", repair, list(REPAIRS)),
+    ):
         if value not in known:
             raise UsageError(f"{what} cannot be {value!r}. {suggest(value, known)}")
     graph = pricing.graph
     check_prunable(graph)
     scores = importance(graph, pricing.model, criterion)
-    levels = pricing.levels if align == "unit" else free_levels(graph)
+    aligned = pricing.levels if repair == "down" else aligned_levels(graph, pricing.target, repair=repair)
+    levels = aligned if align == "unit" else free_levels(graph)
     dense = dense or pricing.dense()
     asks_cycles = budget.quantity in ("cycles", "npu_cycles")
     with bar(f"Searching {budget}", None) as shown:
@@ -95,7 +108,7 @@ def make_plan(
 
         choice = search(budget, dense, lambda ratio: ALLOCATIONS[allocate](graph, scores, levels, ratio), price)
     keep = strongest(graph, scores, choice.widths)
-    if keep.all():
+    if (keep == 1).all():
         raise UsageError(
             f"Nothing to cut: the network already meets {budget} and fills the units of {pricing.target.id}. "
             "Ask for a smaller budget."
@@ -120,6 +133,7 @@ def make_plan(
         before=dense.totals(),
         after=after.totals(),
         keep={g.id: np.flatnonzero(keep[g.channels]).tolist() for g in graph.groups},
+        zeros={g.id: more for g in graph.groups if (more := choice.widths[g.id] - g.width) > 0},
     )
 
 

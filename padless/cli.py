@@ -117,6 +117,12 @@ def prune_command(
     align: Annotated[
         str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")
     ] = "unit",
+    repair: Annotated[
+        str,
+        typer.Option(
+            "--repair", help="Widths that fill no whole units: down to the next, or up with channels of zeros."
+        ),
+    ] = "down",
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data.")] = 0,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
     seed: Annotated[
@@ -137,7 +143,7 @@ def prune_command(
     folder = default_folder(model, target, budget, allocate, align, importance, f"seed{seed}")
     job = Job(
         model=model, target=load_target(target), budget=budget, weights=weights, data=data, importance=importance,
-        allocate=allocate, align=align, epochs=epochs, seed=seed, input_shape=parse_shape(input_shape),
+        allocate=allocate, align=align, repair=repair, epochs=epochs, seed=seed, input_shape=parse_shape(input_shape),
         system_config=system, memory_mode=memory_mode, out=out_dir or folder,
         command=command_line(),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from types import TracebackType
 from torch import Tensor, nn
 
 from padless.choose import aligned_levels
-from padless.cost import Cycles, Mask, NetworkCost, ceil_cycles, narrowed, network_cost
+from padless.cost import Cycles, Keep, NetworkCost, ceil_cycles, narrowed, network_cost
 from padless.cost.vela import Vela
 from padless.cut import cut
 from padless.errors import UsageError
@@ -58,7 +58,7 @@ class Pricing:
         with bar("Counting cycles", None):
             return self.whole(self.model, self.graph)
 
-    def cut(self, keep: Mask, *, cycles: bool = True) -> NetworkCost:
+    def cut(self, keep: Keep, *, cycles: bool = True) -> NetworkCost:
         """The cost once only the channels in `keep` are left; without `cycles` no compiler is asked."""
         if cycles and self._vela:
             small = cut(self.model, self.graph, keep)

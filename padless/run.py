@@ -37,6 +37,7 @@ class Job:
     importance: str = "l1"
     allocate: str = "global"
     align: str = "unit"
+    repair: str = "down"
     epochs: int = 0
     seed: int = 0
     input_shape: tuple[int, ...] | None = None
@@ -82,6 +83,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
             criterion=job.importance,
             allocate=job.allocate,
             align=job.align,
+            repair=job.repair,
             seed=job.seed,
             dense=dense,
         )
@@ -125,6 +127,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "importance": job.importance,
         "allocate": job.allocate,
         "align": job.align,
+        "repair": job.repair,
         "epochs": job.epochs,
         "data": job.data,
         "before": before,

@@ -10,7 +10,7 @@ import numpy as np
 
 from padless.choose.importance import Scores, relative
 from padless.choose.levels import Levels
-from padless.cost import Mask
+from padless.cost import Keep
 from padless.graph import Graph
 
 Allocation = Callable[[Graph, Scores, Levels, float], dict[str, int]]
@@ -41,10 +41,14 @@ def global_threshold(graph: Graph, scores: Scores, levels: Levels, ratio: float)
 ALLOCATIONS: dict[str, Allocation] = {"uniform": uniform, "global": global_threshold}
 
 
-def strongest(graph: Graph, scores: Scores, widths: Mapping[str, int]) -> Mask:
-    """The channels to keep: in each group its most important ones, ties to the lower index."""
-    keep = np.zeros(graph.channels, dtype=np.bool_)
+def strongest(graph: Graph, scores: Scores, widths: Mapping[str, int]) -> Keep:
+    """The channels to keep: in each group its most important ones, ties to the lower index.
+
+    A width above the group's own is made up with zeros behind its last channel.
+    """
+    keep = np.zeros(graph.channels, dtype=np.int64)
     for group in graph.groups:
         order = np.argsort(-scores[group.channels], kind="stable")
-        keep[group.first + order[: widths[group.id]]] = True
+        keep[group.first + order[: widths[group.id]]] = 1
+        keep[group.first + group.width - 1] += max(0, widths[group.id] - group.width)
     return keep

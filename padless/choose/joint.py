@@ -31,6 +31,7 @@ def settled(
     levels: Mapping[str, npt.NDArray[np.int64]],
     axes: Sequence[JointAxis],
     wanted: Mapping[str, float],
+    dense: Mapping[str, int],
     *,
     lenient: bool = False,
 ) -> dict[str, int] | None:
@@ -47,7 +48,7 @@ def settled(
     cost = np.zeros(binaries + n_axes + slack)
     for id in ids:
         start, allowed = at[id]
-        cost[start : start + len(allowed)] = np.abs(allowed - wanted[id]) / allowed[-1]
+        cost[start : start + len(allowed)] = np.abs(np.minimum(allowed, dense[id]) - wanted[id]) / dense[id]
     entries: list[tuple[int, int, float]] = []
     low, high = [1.0] * len(ids) + [float(-a.rest) for a in axes], [1.0] * len(ids) + [float(-a.rest) for a in axes]
     for row, id in enumerate(ids):

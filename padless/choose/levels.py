@@ -17,6 +17,7 @@ from padless.hardware import Target
 
 Widths = npt.NDArray[np.int64]
 Axis = tuple[str, Side]
+REACH = 256  # how far above its own width a group's next level may lie
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,6 +25,7 @@ class Levels:
     """Per group its feasible widths, ascending; axes that are only aligned together; per layer the sides out of reach."""
 
     widths: Mapping[str, Widths]
+    dense: Mapping[str, int]  # a width above it is made up with zeros
     joint: tuple[JointAxis, ...] = ()
     example: Mapping[str, int]  # widths of the groups on joint axes that align them all
     fixed: Mapping[str, frozenset[Side]]
@@ -33,10 +35,13 @@ class Levels:
 
         Groups that share an axis which only their sum can align are settled together, by a small integer program.
         """
-        widths = {id: _nearest(allowed, wanted[id]) for id, allowed in self.widths.items()}
+        widths = {}
+        for id, levels in self.widths.items():
+            far = np.abs(np.minimum(levels, self.dense[id])[::-1] - wanted[id])
+            widths[id] = int(levels[::-1][np.argmin(far)])
         if any(not axis.holds(widths) for axis in self.joint):
             together = {id: self.widths[id] for id in self._shared}
-            widths |= settled(together, self.joint, wanted) or self.example
+            widths |= settled(together, self.joint, wanted, self.dense) or self.example
         return widths
 
     @cached_property
@@ -44,12 +49,14 @@ class Levels:
         return frozenset(id for axis in self.joint for id in axis.repeats)
 
 
-def aligned_levels(graph: Graph, target: Target) -> Levels:
+def aligned_levels(graph: Graph, target: Target, *, repair: str = "down") -> Levels:
     """Widths of whole units, never below one unit. A pinned group has its own width only.
 
     A side stays outside the reach of pruning, and is reported so, where it carries channels that must not be cut (the
     image, the class outputs), where whole groups of filters go (their inner width stays), or where the group is narrower
     than one unit. On an axis that several groups share (a concat) their sum counts.
+
+    With `repair="up"` a group whose own width fills no units may also have the next width above it, made up with zeros.
     """
     units = _Units(target)
     layers = {layer.name: layer for layer in graph.layers}
@@ -60,9 +67,10 @@ def aligned_levels(graph: Graph, target: Target) -> Levels:
     fixed = {(ly.name, side) for ly in graph.layers for side in SIDES if _stays(ly, side, owners, units)}
     widths: dict[str, Widths] = {}
     shared: dict[Axis, None] = {}
+    wider = _widenable(graph) if repair == "up" else frozenset()
     for group in graph.groups:
-        feasible = np.arange(1, group.width + 1)
-        widths[group.id] = feasible[-1:] if group.pinned else feasible
+        feasible = np.arange(1, group.width + (REACH if group.id in wider else 0) + 1)
+        widths[group.id] = np.array([group.width]) if group.pinned else feasible
         if group.pinned:
             continue
         # Producers first: where a narrow group cannot serve every axis, the filters themselves are aligned.
@@ -78,27 +86,45 @@ def aligned_levels(graph: Graph, target: Target) -> Levels:
                 feasible = feasible[fits]
             else:
                 fixed.add(axis)
-        widths[group.id] = feasible
+        below = int(np.searchsorted(feasible, group.width, side="right"))
+        aligned = below > 0 and feasible[below - 1] == group.width
+        widths[group.id] = feasible[: below if aligned else below + 1]
     axes = [_joint(axis, layers[axis[0]], owners[axis], units) for axis in shared if axis not in fixed]
-    joint, unreachable, example = _together(axes, widths)
+    dense = {g.id: g.width for g in graph.groups}
+    joint, unreachable, example = _together(axes, widths, dense)
     fixed |= unreachable
     sides: dict[str, set[Side]] = defaultdict(set)
     for name, side in fixed:
         sides[name].add(side)
     return Levels(
-        widths=widths, joint=joint, example=example, fixed={name: frozenset(found) for name, found in sides.items()}
+        widths=widths,
+        dense=dense,
+        joint=joint,
+        example=example,
+        fixed={name: frozenset(found) for name, found in sides.items()},
     )
 
 
 def free_levels(graph: Graph) -> Levels:
     """Every width from one channel up: general pruning, which knows no hardware."""
-    return Levels(
-        widths={g.id: np.arange(g.width if g.pinned else 1, g.width + 1) for g in graph.groups}, example={}, fixed={}
-    )
+    widths = {g.id: np.arange(g.width if g.pinned else 1, g.width + 1) for g in graph.groups}
+    return Levels(widths=widths, dense={g.id: g.width for g in graph.groups}, example={}, fixed={})
 
 
-def _nearest(allowed: Widths, width: float) -> int:
-    return int(allowed[::-1][np.argmin(np.abs(allowed[::-1] - width))])
+def _widenable(graph: Graph) -> frozenset[str]:
+    """The groups that channels of zeros may join.
+
+    Nothing may depend on how many channels there are, each sum must weigh them, and what comes behind them must do so
+    everywhere.
+    """
+    counted = np.zeros(graph.channels + 1, dtype=np.bool_)  # FIXED is the last one
+    for contraction in graph.contractions:
+        if not contraction.by_weight:
+            for place in (*contraction.inputs, *contraction.outputs):
+                counted[graph.numbered[place.ids]] = True
+    for axis in (*(positions.channels for positions in graph.positions), *graph.turned):
+        counted[axis] = True
+    return frozenset(g.id for g in graph.groups if not counted[g.channels].any())
 
 
 class _Units:
@@ -148,7 +174,7 @@ def _joint(
 
 
 def _together(
-    axes: list[JointAxis], widths: dict[str, Widths]
+    axes: list[JointAxis], widths: dict[str, Widths], dense: Mapping[str, int]
 ) -> tuple[tuple[JointAxis, ...], set[Axis], dict[str, int]]:
     """Shared axes: those that only sums align, those out of reach, and widths that align the former.
 
@@ -169,7 +195,7 @@ def _together(
         return (), set(), {}
     shared = {id: widths[id] for axis in joint for id in axis.repeats}
     full = {id: float(levels[-1]) for id, levels in shared.items()}
-    found = settled(shared, joint, full, lenient=True) or {id: int(width) for id, width in full.items()}
+    found = settled(shared, joint, full, dense, lenient=True) or {id: int(width) for id, width in full.items()}
     return (
         tuple(axis for axis in joint if axis.holds(found)),
         {(axis.layer, axis.side) for axis in joint if not axis.holds(found)},

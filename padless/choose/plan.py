@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from padless.cost import Mask, Totals
+from padless.cost import Keep, Totals
 from padless.errors import UsageError
 from padless.graph import Graph
 
@@ -39,9 +39,10 @@ class Plan:
     before: Totals
     after: Totals
     keep: dict[str, list[int]]
+    zeros: dict[str, int]  # channels of zeros that a group gets to fill its units
 
-    def mask(self, graph: Graph) -> Mask:
-        """The kept channels on a graph, bool [channels].
+    def mask(self, graph: Graph) -> Keep:
+        """How many of each channel stay on a graph, int [channels].
 
         Raises UsageError when the graph is not the one that the plan was made on.
         """
@@ -50,7 +51,7 @@ class Plan:
                 f"The plan was made on a network with structure {self.digest}, this one has {graph.digest()}. "
                 "Build the original network with the same arguments, and give the same input shape."
             )
-        keep = np.zeros(graph.channels, dtype=np.bool_)
+        keep = np.zeros(graph.channels, dtype=np.int64)
         for group in graph.groups:
             kept = self.keep.get(group.id, [])
             if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= group.width:
@@ -59,7 +60,14 @@ class Plan:
                 )
             if group.pinned and len(kept) < group.width:
                 raise UsageError(f"The plan cuts group {group.id}, which must stay: {group.pinned}.")
-            keep[group.first + np.array(kept)] = True
+            zeros = self.zeros.get(group.id, 0)
+            if zeros < 0 or (zeros and (group.pinned or len(kept) < group.width)):
+                raise UsageError(
+                    f"The plan gives group {group.id} {zeros} channels of zeros; only a group that may be cut and keeps all "
+                    "its channels can have some."
+                )
+            keep[group.first + np.array(kept)] = 1
+            keep[group.first + kept[-1]] += zeros
         return keep
 
     def to_json(self) -> str:

@@ -13,7 +13,8 @@ from padless.graph import FIXED, ChannelGroup, Channels, Graph, Layer
 from padless.graph.structure import Side
 from padless.hardware import Target, Units
 
-Mask = npt.NDArray[np.bool_]  # [channels of the graph] True where the channel is kept
+# [channels of the graph] 0: it goes, 1: it stays, 1 + n: it stays with n channels of zeros behind it.
+Keep = npt.NDArray[np.int64]
 
 
 class Totals(TypedDict):
@@ -132,9 +133,9 @@ def network_cost(
 def reach(graph: Graph) -> Reach:
     """What of a network can be cut at all."""
     free = [g for g in graph.groups if g.pinned is None]
-    least = np.ones(graph.channels, dtype=np.bool_)
+    least = np.ones(graph.channels, dtype=np.int64)
     for group in free:
-        least[group.first + 1 : group.first + group.width] = False
+        least[group.first + 1 : group.first + group.width] = 0
     macs = sum(layer.macs for layer in graph.layers)
     left = sum(layer.macs for layer in narrowed(graph, least))
     return Reach(
@@ -144,12 +145,17 @@ def reach(graph: Graph) -> Reach:
     )
 
 
-def narrowed(graph: Graph, keep: Mask) -> tuple[Layer, ...]:
+def places(channels: Channels, keep: Keep) -> Keep:
+    """How many places each place of an axis becomes."""
+    count: Keep = np.where(channels == FIXED, 1, keep[channels])
+    return count
+
+
+def narrowed(graph: Graph, keep: Keep) -> tuple[Layer, ...]:
     """The layers as they will be once only the channels in `keep` are left, without cutting anything."""
 
     def kept(channels: Channels) -> Channels:
-        left: Channels = channels[(channels == FIXED) | keep[channels]]
-        return left
+        return np.repeat(channels, places(channels, keep))
 
     layers = []
     for layer in graph.layers:

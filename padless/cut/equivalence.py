@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from padless.cost import Mask
+from padless.cost import Keep
 from padless.cut.reference import Reference
 from padless.errors import EquivalenceError
 from padless.graph import Graph
@@ -25,7 +25,7 @@ def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 @torch.no_grad()
-def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Mask, *, seed: int = 0) -> float:
+def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, *, seed: int = 0) -> float:
     """The largest difference between the cut model and the masked original, over the outputs' largest magnitude.
 
     Both run once, in evaluation mode, on seeded normal inputs of the traced shapes: in float64, or in float32 where the

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from padless.cost import Mask
-from padless.graph import FIXED, Graph
+from padless.cost import Keep, places
+from padless.graph import Graph
 from padless.graph.channels import Contraction, Place
 from padless.graph.record import follow_paths, tensors_of
 from padless.graph.shadow import rebuilt
@@ -25,9 +25,9 @@ Key = tuple[str, str, int]  # the operation, the module's path, and which of tho
 class Reference:
     """Runs the original under a mask. Contractions are found again by their place in their module."""
 
-    def __init__(self, graph: Graph, keep: Mask) -> None:
+    def __init__(self, graph: Graph, keep: Keep) -> None:
         self.graph = graph
-        self.left = (graph.numbered == FIXED) | keep[graph.numbered]
+        self.left = places(graph.numbered, keep) > 0
         counts: Counter[tuple[str, str]] = Counter()
         wanted = {c.op: c for c in graph.contractions if self._is_cut(c)}
         self.names = {_family(graph.recording.ops[i].name) for i in wanted}

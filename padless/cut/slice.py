@@ -3,19 +3,20 @@
 from collections import defaultdict
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from padless.cost import Mask
-from padless.graph import FIXED, Channels, Graph, ParameterAxis
+from padless.cost import Keep, places
+from padless.graph import Channels, Graph, ParameterAxis
 from padless.graph.shadow import modules_of, rebuilt
 from padless.graph.structure import StoredSize
 
 BLOCK = 1 << 18  # elements
 
 
-def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
-    """A copy of `model` with only the channels in `keep` (bool [channels]); the original is only read.
+def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
+    """A copy of `model` with only the channels in `keep`, and with the zeros it asks for; the original is only read.
 
     The copy has the same classes and the same forward, no masks and no added operations. It is not checked: `prune` is.
     """
@@ -26,9 +27,9 @@ def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
     def sliced(name: str, tensor: Tensor) -> Tensor:
         kept = {}
         for axis in axes[name]:
-            left = _left(axis.channels, keep)
-            if not left.all():
-                kept[axis.axis] = torch.from_numpy(left.nonzero()[0]).to(tensor.device)
+            found = _kept(axis.channels, keep)
+            if found is not None:
+                kept[axis.axis] = torch.from_numpy(found).to(tensor.device)
         return _selected(tensor, kept) if kept else tensor.clone()
 
     positions = {p.buffer: p.channels for p in graph.positions}
@@ -37,15 +38,33 @@ def cut(model: nn.Module, graph: Graph, keep: Mask) -> nn.Module:
         _resize(original[1], module[1])
     modules = dict(modules_of(small))
     for size in graph.stored:
-        _store(modules[size.module], size, int(_left(size.channels, keep).sum() / size.scale))
+        _store(modules[size.module], size, int(places(size.channels, keep).sum() / size.scale))
     return small
+
+
+def _kept(channels: Channels, keep: Keep) -> npt.NDArray[np.int64] | None:
+    """The positions that stay, -1 for one of zeros; None where all stay as they are.
+
+    Zeros come behind each run of their channel's places, in as long a run: a channel that a flatten repeats fills all
+    the pixels of one map before the next one begins.
+    """
+    count = places(channels, keep)
+    if count.max(initial=1) <= 1:
+        return None if count.all() else count.nonzero()[0]
+    starts = np.flatnonzero(np.diff(channels, prepend=channels[0] - 1))
+    runs = zip(starts.tolist(), [*starts[1:].tolist(), len(channels)], strict=True)
+    parts = [np.arange(a, b) if i == 0 else np.full(b - a, -1) for a, b in runs for i in range(count[a])]
+    return np.concatenate(parts)
 
 
 def _selected(tensor: Tensor, kept: dict[int, Tensor]) -> Tensor:
     """The kept positions of some axes. Rows go in blocks that stay in the cache: a fresh gigabyte is slow to touch."""
-    if 0 not in kept or len(kept) == 1 or tensor.numel() <= BLOCK:
+    added = any(bool((positions < 0).any()) for positions in kept.values())
+    if added or 0 not in kept or len(kept) == 1 or tensor.numel() <= BLOCK:
         for axis, positions in kept.items():
-            tensor = tensor.index_select(axis, positions)
+            tensor = tensor.index_select(axis, positions.clamp(min=0))
+            if added:
+                tensor.index_fill_(axis, (positions < 0).nonzero()[:, 0], 0)
         return tensor
     rows, *others = (kept[axis] for axis in sorted(kept))
     shape = [len(kept[a]) if a in kept else n for a, n in enumerate(tensor.shape)]
@@ -59,17 +78,11 @@ def _selected(tensor: Tensor, kept: dict[int, Tensor]) -> Tensor:
     return out
 
 
-def _left(channels: Channels, keep: Mask) -> Mask:
-    """Which positions of an axis stay."""
-    left: Mask = (channels == FIXED) | keep[channels]
-    return left
-
-
-def _repointed(tensor: Tensor, channels: Channels | None, keep: Mask) -> Tensor:
+def _repointed(tensor: Tensor, channels: Channels | None, keep: Keep) -> Tensor:
     """Positions along an axis, as they are once some of them are gone."""
     if channels is None:
         return tensor
-    rank = np.cumsum(_left(channels, keep)) - 1
+    rank = np.cumsum(places(channels, keep)) - 1
     return torch.from_numpy(rank)[tensor.cpu()].to(tensor)
 
 

@@ -57,6 +57,7 @@ class Contraction:
     how: Literal["zero", "gather"]
     inputs: tuple[Place, ...]
     outputs: tuple[Place, ...] = ()
+    by_weight: bool = False  # a sum over channels that each have a weight: channels of zero weight change nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Channels:
     contractions: list[Contraction] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     sizes: list[tuple[Ids, Size, str]] = field(default_factory=list)  # an axis whose size is computed from another's
+    turned: list[Ids] = field(default_factory=list)  # what stands in reverse order somewhere
     indices: dict[int, Ids] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
     readers: set[int] = field(default_factory=set)
     adopted: tuple[int, Ids] | None = None  # the ids that the parameter seen next gets on one axis
@@ -199,9 +201,9 @@ class Channels:
 
         self.contractions.append(Contraction(self.current, "gather", places(op.inputs()), places(list(op.outputs))))
 
-    def zero(self, tensor: int, axis: int, ids: Ids) -> None:
+    def zero(self, tensor: int, axis: int, ids: Ids, *, by_weight: bool) -> None:
         """Say that an operation sums products over an axis of its input number `tensor`."""
-        self.contractions.append(Contraction(self.current, "zero", (Place(tensor, axis, ids),)))
+        self.contractions.append(Contraction(self.current, "zero", (Place(tensor, axis, ids),), by_weight=by_weight))
 
     # --- numbers ---------------------------------------------------------------------------------------------------
 

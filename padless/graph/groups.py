@@ -88,6 +88,7 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
             for v, ids in channels.indices.items()
             if channels.recording.values[v].origin == "buffer"
         ),
+        turned=tuple(numbered[ids] for ids in channels.turned),
         contractions=tuple(channels.contractions),
         numbered=numbered,
         example_shapes=example_shapes,

@@ -114,6 +114,7 @@ class Graph:
     axes: tuple[ParameterAxis, ...]
     stored: tuple[StoredSize, ...]
     positions: tuple[Positions, ...]
+    turned: tuple[Channels, ...]  # axes that stand in reverse order somewhere
     contractions: tuple[Contraction, ...]  # what sums or reduces over channels, for the check
     numbered: Channels  # the channel of each id of the contractions
     example_shapes: tuple[tuple[int, ...], ...]

@@ -46,7 +46,7 @@ def convolution(op: Op, channels: Channels) -> None:
         cut = _by_groups if drops else _within_groups
         rows = cut(op, channels, inputs, columns, rows, root)
     if inputs is not None and not drops:
-        channels.zero(0, 1, inputs)
+        channels.zero(0, 1, inputs, by_weight=own)
     if bias is not None:
         channels.belong(bias, 0, rows, f"{op.name} has a bias of fixed size")
     channels.put(op, {} if rows is None else {1: rows})
@@ -112,7 +112,7 @@ def product(op: Op, channels: Channels) -> None:
         *inner, f"the input of {name} is fixed" if name else f"{op.name} contracts with a tensor of fixed size"
     )
     if inner[0] is not None:
-        channels.zero(len(addend), last, inner[0])
+        channels.zero(len(addend), last, inner[0], by_weight=source is not None)
     out = {last - 1: left.get(last - 1), last: right.get(last)}
     if last == 2 and (0 in left or 0 in right):
         channels.tie(left.get(0), right.get(0), f"{op.name} has a batch of fixed size")

@@ -166,8 +166,11 @@ def as_strided(op: Op, channels: Channels) -> None:
 def flip(op: Op, channels: Channels) -> None:
     """Turns axes round; the ids turn with them."""
     ndim = len(channels.shape(op.args[0]))
-    dims = {d % ndim for d in op.args[1]}
-    channels.put(op, {a: ids[::-1].copy() if a in dims else ids for a, ids in channels.of(op.args[0]).items()})
+    axes = dict(channels.of(op.args[0]))
+    for axis in {d % ndim for d in op.args[1]} & set(axes):
+        channels.turned.append(axes[axis])
+        axes[axis] = axes[axis][::-1].copy()
+    channels.put(op, axes)
 
 
 @rule("roll")

@@ -1,5 +1,6 @@
 """Joining and taking apart: concatenations, stacks, splits, slices, and positions."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -109,6 +110,8 @@ def _bound(op: Op, channels: Channels, ids: Ids, place: int, bound: int, root: R
     before, behind = ids[:place], ids[place:]
     if isinstance(root, Attribute):
         channels.follows(before, root, what)
+    elif root is None:  # torch cuts the axis in so many parts
+        channels.keep_equal(ids, len(ids) // math.gcd(place, len(ids)))
     elif isinstance(root, Size) and len(ids) * root.scale.numerator == place * root.scale.denominator:
         parts = channels.keep_equal(ids, root.scale.denominator)
         channels.follows(np.tile(parts, root.scale.numerator), root, what)

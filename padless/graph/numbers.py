@@ -85,6 +85,9 @@ class Number(int):
 
     __hash__ = int.__hash__
 
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        return int, (int(self),)
+
 
 class Shape(tuple[int, ...]):
     """What `tensor.shape` gives while recording: `torch.Size` itself drops the origin of its entries."""

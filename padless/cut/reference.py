@@ -17,7 +17,7 @@ from padless.cost import Keep, places
 from padless.graph import Graph
 from padless.graph.channels import Contraction, Place
 from padless.graph.record import follow_paths, tensors_of
-from padless.graph.shadow import rebuilt
+from padless.graph.shadow import modules_of, rebuilt
 
 Key = tuple[str, str, int]  # the operation, the module's path, and which of those in that module it is
 
@@ -46,7 +46,7 @@ class Reference:
         """The outputs of a copy of `model`, which is only read, on `inputs`."""
         copied = rebuilt(model, lambda _, tensor: tensor)
         path = [""]
-        follow_paths(copied, path)
+        follow_paths(modules_of(copied), path)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Masked(self, path):
             return list(tensors_of(copied(*inputs)))
 

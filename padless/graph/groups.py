@@ -32,7 +32,11 @@ def trace(model: nn.Module, *example: Tensor) -> Graph:
 
     Raises TraceError when the forward fails on these shapes.
     """
-    recording = record(model, *example)
+    return grouped(record(model, *example), tuple(tuple(t.shape) for t in example))
+
+
+def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:
+    """The graph of a recorded run: every operation's rule, then the classes of channels, then the groups."""
     channels = Channels(recording)
     for i, op in enumerate(recording.ops):
         channels.current = i
@@ -46,7 +50,7 @@ def trace(model: nn.Module, *example: Tensor) -> Graph:
             channels.follows(channels.of(size.value)[size.axis], attribute, "")
     for value in recording.outputs:
         channels.pin_value(value, "output of the network")
-    return _assemble(channels, tuple(tuple(t.shape) for t in example))
+    return _assemble(channels, example_shapes)
 
 
 def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:

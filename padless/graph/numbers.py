@@ -6,7 +6,7 @@ the sizes of tensors and the whole numbers that modules store are `Number`s, whi
 and exact quotients, and a `TorchFunctionMode` writes down which of them each call was given.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -99,12 +99,12 @@ class Shape(tuple[int, ...]):
 _OF_TORCH = frozenset({"groups", "num_groups", "normalized_shape", "num_features"})
 
 
-def mark_attributes(model: nn.Module, equal: list[tuple[Size, Attribute]]) -> None:
-    """Give every whole number that a module of `model` stores its origin, in place.
+def mark_attributes(modules: Iterable[tuple[str, nn.Module]], equal: list[tuple[Size, Attribute]]) -> None:
+    """Give every whole number that a module stores its origin, in place.
 
     Of torch's own modules only the numbers that take part in their forward.
     """
-    for path, module in model.named_modules():
+    for path, module in modules:
         own = not type(module).__module__.startswith("torch.nn")
         for name, value in vars(module).items():
             if own or name in _OF_TORCH:

@@ -52,9 +52,11 @@ class Op:
     module: str  # path of the innermost module that was running
     given: tuple[int, ...]  # whole numbers of the Python call behind it, those with a known origin as `Number`s
 
+    reads: tuple[int, ...]  # the values among its arguments, in their order
+
     def inputs(self) -> list[int]:
         """The values it reads, in the order of its arguments."""
-        return [r.value for r in _leaves((self.args, self.kwargs)) if isinstance(r, Ref)]
+        return list(self.reads)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
     Raises TraceError, naming the operation, the module and the source line, when the model's forward fails.
     """
     try:
-        shadow = rebuilt(model, lambda _name, tensor: torch.empty_like(tensor, device="meta")).eval()
+        shadow = rebuilt(model, lambda _name, tensor: torch.empty_like(tensor, device="meta"))
     except Exception as error:
         raise TraceError(
             f"The model cannot be copied: {error}\nDoes a module keep a computed tensor as an attribute? Detach it."
@@ -89,10 +91,13 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
         for n, t in tensor_names(model).items()
         if t.dtype in (torch.int32, torch.int64) and t.ndim == 1 and not t.is_meta
     }
+    modules = list(modules_of(shadow))
+    for _, module in modules:
+        module.training = False
     mode = _Recorder(shadow, inputs, positions)
     try:
-        mark_attributes(shadow, mode.origins.equal)
-        follow_paths(shadow, mode.path)
+        mark_attributes(modules, mode.origins.equal)
+        follow_paths(modules, mode.path)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
             result = shadow(*inputs)
     except Exception as error:
@@ -111,7 +116,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
         ops=tuple(mode.ops),
         inputs=tuple(range(len(inputs))),
         outputs=tuple(outputs),
-        filters=frozenset(mode.known[id(m.weight)] for _, m in modules_of(shadow) if _has_filters(m)),
+        filters=frozenset(mode.known[id(m.weight)] for _, m in modules if _has_filters(m)),
         contents=mode.contents,
         equal=tuple(dict.fromkeys(mode.origins.equal)),
         scaled_by_width=tuple(mode.origins.scaled_by_width),
@@ -147,6 +152,7 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         self.last, self.deepest = func, self.path[-1]
         self.kinds.clear()
+        self.read: list[int] = []
         refs_args = self._refs(args)
         refs_kwargs = kwargs = kwargs or {}
         if kwargs:
@@ -164,7 +170,7 @@ class _Recorder(TorchDispatchMode):
             self.ops.append(
                 Op(
                     name=_name(func), function=func, args=refs_args, kwargs=refs_kwargs, outputs=outputs,
-                    module=self.path[-1], given=self.origins.given,
+                    module=self.path[-1], given=self.origins.given, reads=tuple(self.read),
                 )
             )  # fmt: skip
         self.last = None
@@ -188,7 +194,9 @@ class _Recorder(TorchDispatchMode):
             if isinstance(x, Tensor):
                 self.kinds.add(x.is_meta)
                 value = self.known.get(id(x))
-                refs.append(Ref(self._new(x, "constant") if value is None else value))
+                value = self._new(x, "constant") if value is None else value
+                self.read.append(value)
+                refs.append(Ref(value))
             elif (type(x) is list or type(x) is tuple) and x and type(x[0]) is not int:
                 refs.append(type(x)(self._refs(x)))
             else:
@@ -231,9 +239,9 @@ def _replace(tree: Any, function: Callable[[Any], Any]) -> Any:
     return function(tree)
 
 
-def follow_paths(model: nn.Module, path: list[str]) -> None:
-    """Make each module of `model` keep its path on top of the stack `path` while its forward runs."""
-    for name, module in modules_of(model):
+def follow_paths(modules: Iterable[tuple[str, nn.Module]], path: list[str]) -> None:
+    """Make each module keep its path on top of the stack `path` while its forward runs."""
+    for name, module in modules:
         if not isinstance(module, torch.jit.ScriptModule):
             module.__dict__["forward"] = _followed(name, module.forward, path)
 
@@ -241,9 +249,10 @@ def follow_paths(model: nn.Module, path: list[str]) -> None:
 def _followed(name: str, forward: Callable[..., Any], path: list[str]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         path.append(name)
-        result = forward(*args, **kwargs)
-        path.pop()
-        return result
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            path.pop()
 
     return run
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 _ATOMS = frozenset({int, float, str, bool, bytes, type(None), type, types.FunctionType, types.BuiltinFunctionType})
 
+_CONTAINERS = frozenset({dict, OrderedDict, set, list})
+
 
 def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every module once, under its first path: `named_modules` without its generators inside generators."""
@@ -81,7 +83,11 @@ def _copy(x: Any, memo: dict[int, Any]) -> Any:
         memo[id(x)] = new
         state = new.__dict__
         for key, value in x.__dict__.items():
-            state[key] = value if type(value) in _ATOMS else _copy(value, memo)
+            kind = type(value)
+            if kind in _ATOMS:
+                state[key] = value
+            else:  # most are the empty dictionaries of hooks
+                state[key] = kind() if not value and kind in _CONTAINERS else _copy(value, memo)
         state.pop("_compiled_call_impl", None)
     else:
         new = copy.deepcopy(x, memo)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from blocks import BLOCKS
 from networks import Small, small
 from torch import nn
 
@@ -124,6 +125,15 @@ def test_exports_compute_the_same_at_the_pruned_widths(pruned, suffix, tmp_path)
         shapes = {t.name: list(t.dims) for t in graph.initializer}
         widths = [shapes[n.input[1]][0] for n in graph.node if n.op_type == "Conv"]
         assert widths == [m.out_channels for m in model.modules() if isinstance(m, nn.Conv2d)]
+
+
+def test_transposed_and_standardised_convolutions_are_exported(tmp_path):
+    torch.manual_seed(0)
+    stem = nn.Sequential(nn.Conv2d(3, 16, 1), nn.ConvTranspose2d(16, 16, 2, 2), nn.MaxPool2d(2))
+    model = nn.Sequential(stem, BLOCKS["standardised"](16, max)[0]).eval()
+    x = torch.randn(1, 3, 8, 8)
+    pruned = prune(model, plan(model, x, target="unit:8", budget="macs=50%"))
+    assert export(pruned, x, tmp_path / "small.onnx") < 1e-3
 
 
 def test_an_export_that_differs_is_not_written(pruned, tmp_path, monkeypatch):

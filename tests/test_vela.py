@@ -120,6 +120,17 @@ def test_an_operator_without_a_form_is_named_and_the_layers_are_summed():
     assert cycles.total == sum(c.total for c in alone) == sum(cycles.operators.values())
 
 
+def test_a_transposed_convolution_is_no_question_for_vela():
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ConvTranspose2d(8, 8, 2, 2)).eval()
+    graph = trace(model, torch.zeros(1, 3, 8, 8))
+    assert [ly.macs for ly in graph.layers] == [8 * 8 * 3 * 8, 8 * 8 * 4 * 8 * 8]
+    with (
+        Vela(load_target("ethos-u55-256")) as vela,
+        pytest.raises(OracleError, match="cannot be asked about layer 1: a transposed .* A target such as unit:16"),
+    ):
+        vela.network(graph, model)
+
+
 def test_a_crash_names_the_network_and_the_next_question_is_answered():
     model = small()
     with Vela(load_target("ethos-u55-256")) as vela:

@@ -33,8 +33,10 @@ def lower(graph: Graph, model: nn.Module) -> Lowered:
 def lower_layer(layer: Layer) -> bytes:
     """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
 
-    Its padding is what its sizes imply.
+    Its padding is what its sizes imply. Raises Unlowered for a transposed convolution.
     """
+    if layer.transposed:
+        raise Unlowered("a transposed convolution has no TFLite form")
     rng = np.random.default_rng(0)
     builder = TFLiteBuilder()
 

@@ -95,7 +95,14 @@ class Vela:
         """The estimate for each layer alone, with seeded random weights; equal shapes are asked once."""
         for layer in layers:
             if _shape(layer) not in self._alone:
-                self._alone[_shape(layer)] = self.compile(lower_layer(layer), f"layer {layer.name}")
+                try:
+                    alone = lower_layer(layer)
+                except Unlowered as error:
+                    raise OracleError(
+                        f"Vela cannot be asked about layer {layer.name}: {error} here yet. "
+                        "A target such as unit:16 counts its MACs."
+                    ) from error
+                self._alone[_shape(layer)] = self.compile(alone, f"layer {layer.name}")
         return [self._alone[_shape(layer)] for layer in layers]
 
     def compile(self, tflite: bytes, what: str, names: Sequence[str] = ()) -> Cycles:

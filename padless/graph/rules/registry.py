@@ -4,6 +4,7 @@ A rule reads the axes of the operation's inputs, ties what must be cut together,
 Pointwise operations are found by torch's own tag. An operation without a rule pins every channel it reads and says why.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -71,16 +72,19 @@ def _rule_of(name: str, function: Any) -> Rule:
 
 
 def _follow_weights(op: Op, channels: Channels) -> None:
-    """What is computed from parameters alone is a weight (a transposed, a standardised one)."""
-    source: int | None = None
-    for value in op.inputs():
+    """What is computed from parameters alone is a weight (a transposed, a standardised one): that of the same size."""
+    sources: list[int] = []
+    for value in op.reads:
         known = channels.weights.get(value)
-        if known is None and channels.recording.values[value].origin != "constant":
+        if known is not None:
+            sources.append(known)
+        elif channels.recording.values[value].origin != "constant":
             return
-        source = known if source is None else source
-    if source is not None:
+    if sources:
         for out in op.outputs:
-            channels.weights[out] = source
+            size = math.prod(channels.shape(out))
+            alike = [s for s in sources if math.prod(channels.shape(s)) == size]
+            channels.weights[out] = [*alike, *sources][0]
 
 
 def unknown(op: Op, channels: Channels) -> None:

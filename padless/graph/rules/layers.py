@@ -23,7 +23,7 @@ def convolution(op: Op, channels: Channels) -> None:
     inputs = channels.of(x).get(1)
     for axis, ids in channels.of(x).items():
         if axis != 1:
-            channels.pin(ids, f"{op.name} mixes an axis that is not its input channels")
+            channels.pin(ids, f"{op.name} runs along the channels, as ECA's does")
     own = weight.value in channels.weights or channels.recording.values[weight.value].origin in MODEL
     if own and groups == 1 and len(shape) <= 4:
         channels.belong(

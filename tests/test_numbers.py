@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from padless import plan, prune, trace
-from padless.graph.numbers import Attribute, Number, Shape, Size, origin
+from padless.graph.numbers import Attribute, Mixed, Number, Real, Shape, Size, origin
 
 LOG: list = []
 SIZE, STORED = Size(3, 1), Attribute("block", "width")
@@ -27,16 +27,20 @@ def test_products_and_exact_quotients_keep_the_root():
     assert (2 * size(12)).root == Size(3, 1, Fraction(2)) and type(2 * size(12) // 3) is Number
     assert (size(12) * stored(3)).root == (stored(3) * size(12)).root == Size(3, 1, Fraction(3))
     assert (size(12) // stored(3)).root == Size(3, 1, Fraction(1, 3))
+    assert (-size(12)).root == Size(3, 1, Fraction(-1))
     assert (stored(12) // 3).root == Attribute("block", "width", None, Fraction(1, 3))
 
 
 @pytest.mark.parametrize(
-    "forgotten",
-    [size(12) // 5, size(12) + 1, size(12) - 1, -size(12), size(12) * 0.5, size(12) / 2, 24 // size(12),
-     stored(12) // size(4), size(3) * size(4), stored(3) * stored(4), size(12) % 5],
+    ("number", "value", "kind"),
+    [(size(12) // 5, 2, Number), (size(12) + 1, 13, Number), (1 - size(12), -11, Number), (-stored(12) % 5, 3, Number),
+     (size(12) * 0.5, 6.0, Real), (size(12) / 2, 6.0, Real), (24 // size(12), 2, Number), (stored(12) // size(4), 3, Number),
+     (size(3) * size(4), 12, Number), (stored(3) * stored(4), 12, Number), (size(4) ** -0.5, 0.5, Real),
+     (1 / (size(4) ** 0.5), 0.5, Real), ((size(4) + 1) * 2, 10, Number), ((size(4) + 1) // 5, 1, Number)],
 )  # fmt: skip
-def test_other_arithmetic_forgets_it(forgotten):
-    assert type(forgotten) in (int, float)
+def test_other_results_know_what_they_mix(number, value, kind):
+    assert number == value and type(number) is kind and isinstance(number.root, Mixed)
+    assert {type(root) for root in number.root.roots} <= {Size, Attribute} and number.root.roots
 
 
 def test_equality_with_a_stored_number_is_noted():
@@ -87,3 +91,23 @@ def test_what_a_module_stores_is_cut_with_its_channels():
     assert small.width == small.a.out_channels // 2 == small.b.in_channels < 8
     assert sum(small.sizes) == small.b.out_channels and small.heads == 2
     assert (model.width, model.sizes) == (8, [4, 12])
+
+
+@pytest.mark.parametrize(
+    "worked_out",
+    [lambda m, y: y[:, : m.width] + y[:, m.whole - m.width :], lambda m, y: y * y.shape[1] ** -0.5,
+     lambda m, y: y / (y.shape[1] + 1), lambda m, y: 3.0 * (m.whole / y.shape[1]) * y],
+)  # fmt: skip
+def test_numbers_that_are_worked_out_keep_their_roots(worked_out):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.whole, self.width = nn.Conv2d(3, 8, 1), nn.LazyConv2d(2, 1), 8, 4
+
+        def forward(self, x):
+            return self.b(worked_out(self, self.a(x)))
+
+    model, x = Net(), torch.zeros(1, 3, 4, 4)
+    model(x)
+    reasons = [g.pinned for g in trace(model, x).groups if g.id.startswith("a")]
+    assert all(r and ("worked out from theirs" in r or "fixed number" in r) for r in reasons)

@@ -89,7 +89,7 @@ def aligned_levels(graph: Graph, target: Target, *, repair: str = "down") -> Lev
         below = int(np.searchsorted(feasible, group.width, side="right"))
         aligned = below > 0 and feasible[below - 1] == group.width
         widths[group.id] = feasible[: below if aligned else below + 1]
-    axes = [_joint(axis, layers[axis[0]], owners[axis], units) for axis in shared if axis not in fixed]
+    axes = [_joint(axis, layers[axis[0]], owners[axis], widths, units) for axis in shared if axis not in fixed]
     dense = {g.id: g.width for g in graph.groups}
     joint, unreachable, example = _together(axes, widths, dense)
     fixed |= unreachable
@@ -165,12 +165,16 @@ def _joint(
     axis: Axis,
     layer: Layer,
     owners: list[tuple[ChannelGroup, int]],
+    widths: Mapping[str, Widths],
     units: _Units,
 ) -> JointAxis:
     size = layer.c_in if axis[1] == "in" else layer.c_out
     free = {group.id: repeats for group, repeats in owners if not group.pinned}
     rest = size - sum(group.width * repeats for group, repeats in owners if not group.pinned)
-    return JointAxis(layer=axis[0], side=axis[1], unit=units.at(layer, axis[1], size), rest=rest, repeats=free)
+    widest = rest + sum(
+        repeats * int(widths[id][-1]) for id, repeats in free.items()
+    )  # where units grow with the width
+    return JointAxis(layer=axis[0], side=axis[1], unit=units.at(layer, axis[1], widest), rest=rest, repeats=free)
 
 
 def _together(

@@ -6,6 +6,7 @@ the sizes of tensors and the whole numbers that modules store are `Number`s, whi
 and exact quotients, and a `TorchFunctionMode` writes down which of them each call was given.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -38,38 +39,45 @@ class Attribute:
 Root = Size | Attribute
 
 
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """What was worked out from numbers with these roots, so that it changes with them in no simple way."""
+
+    roots: tuple[Root, ...]
+
+
 class Number(int):
-    """A whole number that knows its root. Arithmetic but products and exact quotients forgets it.
+    """A whole number that knows its root: products and exact quotients of it do too, other results know what they mix.
 
     `equal` collects which stored numbers were found equal to which sizes: a forward that insists on it must find it so
     behind a cut too.
     """
 
-    root: Root
+    root: Root | Mixed
     equal: list[tuple[Size, Attribute]]
 
-    def __new__(cls, value: int, root: Root, equal: list[tuple[Size, Attribute]]) -> "Number":
+    def __new__(cls, value: int, root: Root | Mixed, equal: list[tuple[Size, Attribute]]) -> "Number":
         number = super().__new__(cls, value)
         number.root, number.equal = root, equal
         return number
 
     def __mul__(self, other: Any) -> Any:
-        if not isinstance(other, int):
-            return int(self) * other
-        a, b = self.root, other.root if isinstance(other, Number) else None
-        product = int(self) * int(other)
-        if isinstance(b, Size) and isinstance(a, Attribute):
-            return Number(product, replace(b, scale=b.scale * int(self)), self.equal)
-        if b is None or (isinstance(a, Size) and isinstance(b, Attribute)):
-            return Number(product, replace(a, scale=a.scale * int(other)), self.equal)
-        return product
+        if isinstance(other, int) and not isinstance(self.root, Mixed):
+            mine, its = self.root, other.root if isinstance(other, Number) else None
+            if its is None or (isinstance(mine, Size) and isinstance(its, Attribute)):
+                return Number(int(self) * int(other), replace(mine, scale=mine.scale * int(other)), self.equal)
+            if isinstance(mine, Attribute) and isinstance(its, Size):
+                return Number(int(self) * int(other), replace(its, scale=its.scale * int(self)), self.equal)
+        return _mixed(operator.mul, self, other)
 
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Any) -> Any:
-        inexact = not isinstance(other, int) or not other or int(self) % int(other)
-        if inexact or (isinstance(other, Number) and isinstance(other.root, Size)):
-            return int(self) // other
+        its = other.root if isinstance(other, Number) else None
+        if isinstance(self.root, Mixed) or isinstance(its, Size | Mixed) or type(other) not in (int, Number):
+            return _mixed(operator.floordiv, self, other)
+        if not other or int(self) % int(other):
+            return _mixed(operator.floordiv, self, other)
         return Number(int(self) // int(other), replace(self.root, scale=self.root.scale / int(other)), self.equal)
 
     def __eq__(self, other: object) -> bool:
@@ -87,6 +95,44 @@ class Number(int):
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         return int, (int(self),)
+
+
+class Real(float):
+    """What was worked out from `Number`s, such as a scale."""
+
+    root: Mixed
+
+
+def _mixed(operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """The result of an operation on two numbers, with the roots of both."""
+    plain = [int(x) if isinstance(x, int) else float(x) if isinstance(x, float) else None for x in (a, b)]
+    if None in plain:
+        return NotImplemented  # a tensor, which is then given the number itself
+    result = operation(*plain)
+    known = [x for x in (a, b) if isinstance(x, Number | Real)]
+    root = Mixed(tuple(r for x in known for r in (x.root.roots if isinstance(x.root, Mixed) else (x.root,))))
+    if isinstance(result, int):
+        return Number(result, root, next((x.equal for x in known if isinstance(x, Number)), []))
+    real = Real(result)
+    real.root = root
+    return real
+
+
+def _remember(kind: type, name: str) -> None:
+    """Let an operator of `kind`, from both sides, keep the roots of what it mixes."""
+    operation = getattr(operator, name)
+    for method, run in (
+        (f"__{name}__", lambda self, other: _mixed(operation, self, other)),
+        (f"__r{name}__", lambda self, other: _mixed(operation, other, self)),
+    ):
+        if method not in vars(kind):
+            setattr(kind, method, run)
+
+
+for _kind in (Number, Real):
+    for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+        _remember(_kind, _name)
+    setattr(_kind, "__neg__", lambda self: self * -1)  # noqa: B010
 
 
 class Shape(tuple[int, ...]):
@@ -165,7 +211,7 @@ class Origins(TorchFunctionMode):
 def _numbers(tree: Any) -> Iterator[int]:
     for x in tree:
         kind = type(x)
-        if kind is int or kind is Number:
+        if kind is int or kind is Number or kind is Real:
             yield x
         elif kind in (tuple, list, Shape, torch.Size):
             yield from _numbers(x)
@@ -184,10 +230,15 @@ def origin(given: tuple[int, ...], numbers: list[int]) -> list[Root | int | None
     for start in range(len(given) - n + 1):
         window = given[start : start + n]
         if all(a in (b, -1) for a, b in zip(window, numbers, strict=True)):
-            return [g.root if isinstance(g, Number) else None if g == -1 else int(g) for g in window]
+            return [_root_of(g) or (None if g == -1 else int(g)) for g in window]
     out: list[Root | int | None] = []
     for number in numbers:
         same = [g for g in given if g == number]
-        literal = any(not isinstance(g, Number) for g in same)
-        out.append(number if literal else same[0].root if same and isinstance(same[0], Number) else None)
+        literal = any(_root_of(g) is None for g in same)
+        out.append(number if literal else _root_of(same[0]) if same else None)
     return out
+
+
+def _root_of(number: int) -> Root | None:
+    """The root of a number of which it is a multiple or a share."""
+    return number.root if isinstance(number, Number) and not isinstance(number.root, Mixed) else None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -109,6 +110,8 @@ def _bound(op: Op, channels: Channels, ids: Ids, place: int, bound: int, root: R
     what = f"a bound of {op.name}"
     before, behind = ids[:place], ids[place:]
     if isinstance(root, Attribute):
+        if bound < 0:  # so many from the end
+            before, root = behind, replace(root, scale=-root.scale)
         channels.follows(before, root, what)
     elif root is None:  # torch cuts the axis in so many parts
         channels.keep_equal(ids, len(ids) // math.gcd(place, len(ids)))

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from padless.graph.channels import Axes, Channels
-from padless.graph.numbers import Number
+from padless.graph.numbers import Mixed, Number, Real
 from padless.graph.record import Op
 
 Function = Callable[[Op, Channels], None]
@@ -51,9 +51,12 @@ UNTAGGED = frozenset(
 def apply_rule(op: Op, channels: Channels) -> None:
     """Run the rule of one operation."""
     found = _rule_of(op.name, op.function)
-    if not found.reads_numbers:
-        for number in op.given:
-            if type(number) is Number:
+    for number in op.given:
+        if isinstance(number, Number | Real):
+            if isinstance(number.root, Mixed):
+                for root in number.root.roots:
+                    channels.freeze(root, f"{op.name} is given a number worked out from theirs")
+            elif not found.reads_numbers:
                 channels.freeze(number.root, f"{op.name} is given their number")
     found.function(op, channels)
     _follow_weights(op, channels)

@@ -163,6 +163,14 @@ def global_response(c, pick):
 
 
 @block
+def root_mean_square(c, pick):
+    def forward(m, x):
+        return m.norm(F.normalize(x, dim=1).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    return Does(forward, norm=nn.RMSNorm(c)), c
+
+
+@block
 def instance_norm(c, pick):
     return nn.InstanceNorm2d(c, affine=bool(pick([0, 1]))), c
 

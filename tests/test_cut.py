@@ -223,7 +223,7 @@ def test_a_branch_that_ends_in_zeros_hides_nothing():
         def forward(self, x):
             y = self.a(x)
             hidden = self.inner(y)
-            return self.head(y + self.norm(self.out(hidden / float(hidden.shape[1]))))
+            return self.head(y + self.norm(self.out(hidden / len(hidden[0]))))
 
     model = Branch()
     graph = trace(model, torch.zeros(1, 3, 4, 4))

@@ -131,6 +131,7 @@ class Ask(nn.Module):
         self.square = nn.Parameter(torch.ones(8, 8))
         self.rows = nn.Parameter(torch.ones(1, 1, 4, 1))
         self.filters = nn.Parameter(torch.ones(8, 1, 1, 1))
+        self.compiled = torch.jit.script(nn.Conv2d(8, 8, 1))
 
     def forward(self, x):
         return self.b(self.odd(self, self.a(x)))
@@ -184,6 +185,8 @@ class Ask(nn.Module):
         (lambda m, x: x.mean((1, 2, 3)).view(1, 1, 1, 1).expand(1, x.shape[1] - 2, 4, 4).sum() + x, "aten.expand is given a number worked out from theirs"),
         (lambda m, x: x.repeat(1, x.shape[1] // 8, 1, 1), "aten.repeat is given their number"),
         (lambda m, x: torch.ones(1, 2, 4, 4).view(1, 2, 16).repeat(1, x.shape[1], 1).sum() + x, "aten.repeat is given their number"),
+        (lambda m, x: torch.rot90(x, 1, (1, 2)).transpose(1, 2), "aten.rot90 turns the channels"),
+        (lambda m, x: m.compiled(x), "belongs to a compiled module"),
         (lambda m, x: x.view(1, m.square.shape[0], 4, 4), "the size given to aten.view is taken from an axis with other channels"),
         (lambda m, x: x.view(1, x.shape[2] * 2, 4, 4), "the size given to aten.view is that of an axis of fixed size"),
     ],

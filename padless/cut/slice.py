@@ -110,5 +110,7 @@ def _resize(original: nn.Module, module: nn.Module) -> None:
         module.out_features, module.in_features = weight.shape
     elif isinstance(module, nn.PReLU) and isinstance(weight, Tensor):
         module.num_parameters = len(weight)
+    elif isinstance(module, nn.RMSNorm) and isinstance(weight, Tensor):
+        module.normalized_shape = tuple(weight.shape)
     elif isinstance(module, nn.GroupNorm) and isinstance(weight, Tensor):
         module.num_channels = len(weight)

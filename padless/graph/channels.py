@@ -82,6 +82,7 @@ class Channels:
     contractions: list[Contraction] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
     sizes: list[tuple[Ids, Size, str]] = field(default_factory=list)  # an axis whose size is computed from another's
+    spread: set[tuple[int, int]] = field(default_factory=set)  # (value, axis) of one place that fills what it meets
     turned: list[Ids] = field(default_factory=list)  # what stands in reverse order somewhere
     indices: dict[int, Ids] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
     readers: set[int] = field(default_factory=set)

@@ -48,6 +48,10 @@ def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -
     for size, attribute in recording.equal:
         if size.axis in channels.of(size.value):
             channels.follows(channels.of(size.value)[size.axis], attribute, "")
+    for root in recording.leaks:
+        channels.freeze(root, "their number goes through a function of Python")
+    for value in recording.scripted & set(channels.leaves):
+        channels.pin_value(value, "belongs to a compiled module")
     for value in recording.outputs:
         channels.pin_value(value, "output of the network")
     return _assemble(channels, example_shapes)

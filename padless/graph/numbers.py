@@ -8,7 +8,7 @@ and exact quotients, and a `TorchFunctionMode` writes down which of them each ca
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -46,28 +46,42 @@ class Mixed:
     roots: tuple[Root, ...]
 
 
+@dataclass(slots=True)
+class Log:
+    """Which stored numbers the forward found equal to which sizes, as it must behind a cut; and what it lost sight of.
+
+    `leaks` are numbers that went through Python's own functions, such as `math.sqrt`: they must not change.
+    """
+
+    equal: list[tuple[Size, Attribute]] = field(default_factory=list)
+    leaks: list[Root] = field(default_factory=list)
+
+
 class Number(int):
     """A whole number that knows its root: products and exact quotients of it do too, other results know what they mix.
 
-    `equal` collects which stored numbers were found equal to which sizes: a forward that insists on it must find it so
-    behind a cut too.
+    `log` collects what the forward does with it beside torch.
     """
 
     root: Root | Mixed
-    equal: list[tuple[Size, Attribute]]
+    log: "Log"
 
-    def __new__(cls, value: int, root: Root | Mixed, equal: list[tuple[Size, Attribute]]) -> "Number":
+    def __new__(cls, value: int, root: Root | Mixed, log: "Log") -> "Number":
         number = super().__new__(cls, value)
-        number.root, number.equal = root, equal
+        number.root, number.log = root, log
         return number
+
+    def __float__(self) -> float:
+        self.log.leaks.extend(_roots(self.root))
+        return float(int(self))
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, int) and not isinstance(self.root, Mixed):
             mine, its = self.root, other.root if isinstance(other, Number) else None
             if its is None or (isinstance(mine, Size) and isinstance(its, Attribute)):
-                return Number(int(self) * int(other), replace(mine, scale=mine.scale * int(other)), self.equal)
+                return Number(int(self) * int(other), replace(mine, scale=mine.scale * int(other)), self.log)
             if isinstance(mine, Attribute) and isinstance(its, Size):
-                return Number(int(self) * int(other), replace(its, scale=its.scale * int(self)), self.equal)
+                return Number(int(self) * int(other), replace(its, scale=its.scale * int(self)), self.log)
         return _mixed(operator.mul, self, other)
 
     __rmul__ = __mul__
@@ -78,14 +92,14 @@ class Number(int):
             return _mixed(operator.floordiv, self, other)
         if not other or int(self) % int(other):
             return _mixed(operator.floordiv, self, other)
-        return Number(int(self) // int(other), replace(self.root, scale=self.root.scale / int(other)), self.equal)
+        return Number(int(self) // int(other), replace(self.root, scale=self.root.scale / int(other)), self.log)
 
     def __eq__(self, other: object) -> bool:
         same = int(self) == other
         if same and isinstance(other, Number):
             for a, b in ((self.root, other.root), (other.root, self.root)):
                 if isinstance(a, Size) and isinstance(b, Attribute) and a.scale == b.scale == 1:
-                    self.equal.append((a, b))
+                    self.log.equal.append((a, b))
         return same
 
     def __ne__(self, other: object) -> bool:
@@ -97,10 +111,15 @@ class Number(int):
         return int, (int(self),)
 
 
+def _roots(root: Root | Mixed) -> tuple[Root, ...]:
+    return root.roots if isinstance(root, Mixed) else (root,)
+
+
 class Real(float):
     """What was worked out from `Number`s, such as a scale."""
 
     root: Mixed
+    log: "Log"
 
 
 def _mixed(operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
@@ -110,11 +129,11 @@ def _mixed(operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
         return NotImplemented  # a tensor, which is then given the number itself
     result = operation(*plain)
     known = [x for x in (a, b) if isinstance(x, Number | Real)]
-    root = Mixed(tuple(r for x in known for r in (x.root.roots if isinstance(x.root, Mixed) else (x.root,))))
+    root = Mixed(tuple(r for x in known for r in _roots(x.root)))
     if isinstance(result, int):
-        return Number(result, root, next((x.equal for x in known if isinstance(x, Number)), []))
+        return Number(result, root, known[0].log)
     real = Real(result)
-    real.root = root
+    real.root, real.log = root, known[0].log
     return real
 
 
@@ -135,6 +154,18 @@ for _kind in (Number, Real):
     setattr(_kind, "__neg__", lambda self: self * -1)  # noqa: B010
 
 
+def _leaking(name: str) -> Callable[[Real], int]:
+    def run(self: Real) -> int:
+        self.log.leaks.extend(self.root.roots)
+        return int(getattr(float, name)(float.__add__(self, 0.0)))
+
+    return run
+
+
+for _name in ("__int__", "__trunc__", "__ceil__", "__floor__"):  # whole numbers that remember nothing
+    setattr(Real, _name, _leaking(_name))
+
+
 class Shape(tuple[int, ...]):
     """What `tensor.shape` gives while recording: `torch.Size` itself drops the origin of its entries."""
 
@@ -145,19 +176,21 @@ class Shape(tuple[int, ...]):
 _OF_TORCH = frozenset({"groups", "num_groups", "normalized_shape", "num_features"})
 
 
-def mark_attributes(modules: Iterable[tuple[str, nn.Module]], equal: list[tuple[Size, Attribute]]) -> None:
+def mark_attributes(modules: Iterable[tuple[str, nn.Module]], log: Log) -> None:
     """Give every whole number that a module stores its origin, in place.
 
     Of torch's own modules only the numbers that take part in their forward.
     """
     for path, module in modules:
+        if isinstance(module, nn.RMSNorm):  # many operations, whose sizes are those of its weight
+            continue
         own = not type(module).__module__.startswith("torch.nn")
         for name, value in vars(module).items():
             if own or name in _OF_TORCH:
                 if type(value) is int and value > 1:
-                    module.__dict__[name] = Number(value, Attribute(path, name), equal)
+                    module.__dict__[name] = Number(value, Attribute(path, name), log)
                 elif type(value) in (tuple, list) and value and all(type(v) is int for v in value):
-                    marked = [Number(v, Attribute(path, name, i), equal) for i, v in enumerate(value)]
+                    marked = [Number(v, Attribute(path, name, i), log) for i, v in enumerate(value)]
                     module.__dict__[name] = type(value)(marked)
 
 
@@ -173,7 +206,7 @@ class Origins(TorchFunctionMode):
         super().__init__()
         self.value_of = value_of
         self.given: tuple[int, ...] = ()
-        self.equal: list[tuple[Size, Attribute]] = []
+        self.log = Log()
         self.scaled_by_width: list[tuple[int, int]] = []  # (value, axis): queries of attention without a given scale
 
     def __torch_function__(
@@ -205,7 +238,7 @@ class Origins(TorchFunctionMode):
         value = self.value_of(tensor)
         if value is None:
             return Shape(tensor.shape)
-        return Shape(Number(n, Size(value, i), self.equal) for i, n in enumerate(tensor.shape))
+        return Shape(Number(n, Size(value, i), self.log) for i, n in enumerate(tensor.shape))
 
 
 def _numbers(tree: Any) -> Iterator[int]:

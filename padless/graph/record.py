@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from padless.errors import TraceError
-from padless.graph.numbers import Attribute, Origins, Size, mark_attributes
+from padless.graph.numbers import Attribute, Origins, Root, Size, mark_attributes
 from padless.graph.shadow import modules_of, rebuilt, tensor_names
 from padless.graph.shapes import SHAPES
 
@@ -68,6 +68,8 @@ class Recording:
     filters: frozenset[int]  # weights of convolutions, whose axes from the third on are kernels
     contents: dict[int, npt.NDArray[np.int64]]  # of whole-number buffers and constants, which may be positions
     equal: tuple[tuple[Size, Attribute], ...]  # sizes that the forward found equal to what a module stores
+    leaks: tuple[Root, ...]  # numbers that went through Python's own functions
+    scripted: frozenset[int]  # parameters of compiled modules, whose numbers cannot be changed
     scaled_by_width: tuple[tuple[int, int], ...]  # (value, axis) whose size torch turns into a factor
 
     def shape(self, value: int) -> tuple[int, ...]:
@@ -96,7 +98,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
         module.training = False
     mode = _Recorder(shadow, inputs, positions)
     try:
-        mark_attributes(modules, mode.origins.equal)
+        mark_attributes(modules, mode.origins.log)
         follow_paths(modules, mode.path)
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
             result = shadow(*inputs)
@@ -118,7 +120,11 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
         outputs=tuple(outputs),
         filters=frozenset(mode.known[id(m.weight)] for _, m in modules if _has_filters(m)),
         contents=mode.contents,
-        equal=tuple(dict.fromkeys(mode.origins.equal)),
+        equal=tuple(dict.fromkeys(mode.origins.log.equal)),
+        leaks=tuple(dict.fromkeys(mode.origins.log.leaks)),
+        scripted=frozenset(
+            mode.known[id(p)] for _, m in modules if isinstance(m, torch.jit.ScriptModule) for p in m.parameters()
+        ),
         scaled_by_width=tuple(mode.origins.scaled_by_width),
     )
 

@@ -87,7 +87,7 @@ def _copy(x: Any, memo: dict[int, Any]) -> Any:
             if kind in _ATOMS:
                 state[key] = value
             else:  # most are the empty dictionaries of hooks
-                state[key] = kind() if not value and kind in _CONTAINERS else _copy(value, memo)
+                state[key] = kind() if kind in _CONTAINERS and not value else _copy(value, memo)
         state.pop("_compiled_call_impl", None)
     else:
         new = copy.deepcopy(x, memo)

@@ -145,6 +145,8 @@ def expand(op: Op, channels: Channels) -> None:
             result[axis] = np.tile(ids, target[axis] // before)
         elif before == 1 and isinstance(root, Size) and root.scale == 1 and root.axis in channels.of(root.value):
             result[axis] = channels.of(root.value)[root.axis]
+        elif before == 1 and root is None and target[axis] > 1:  # to the size of a tensor that torch knows
+            channels.spread.add((op.outputs[0], axis))
         else:
             channels.freeze(root, f"{op.name} is given their number")
     channels.put(op, result)

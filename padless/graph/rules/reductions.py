@@ -63,6 +63,15 @@ def pool(op: Op, channels: Channels) -> None:
         channels.place(out, dict(axes))
 
 
+@rule("rot90")
+def rotate(op: Op, channels: Channels) -> None:
+    """Turns rows and columns; channels on the axes that are turned stay."""
+    axes = dict(channels.of(op.args[0]))
+    for axis in {d % len(channels.shape(op.args[0])) for d in argument(op, "dims")} & set(axes):
+        channels.pin(axes.pop(axis), f"{op.name} turns the channels")
+    channels.put(op, axes)
+
+
 @rule("grid_sampler_2d")
 def grid_sample(op: Op, channels: Channels) -> None:
     """Samples rows and columns of each channel apart; the grid stays."""

@@ -107,14 +107,18 @@ def pointwise(op: Op, channels: Channels) -> None:
         return
     ndim = len(channels.shape(op.outputs[0]))
     result: Axes = {}
-    operands = [(ndim - len(channels.shape(v)), channels.shape(v), channels.of(v)) for v in inputs]
+    operands = [(ndim - len(channels.shape(v)), v, channels.of(v)) for v in inputs]
     for lead, _, axes in operands:
         for axis, ids in axes.items():
             met = result.setdefault(axis + lead, ids)
             if met is not ids:
                 channels.tie(met, ids)
     for axis, ids in list(result.items()):
-        if any(axis >= lead and size[axis - lead] > 1 and axis - lead not in axes for lead, size, axes in operands):
+        if any(
+            axis >= lead and channels.shape(v)[axis - lead] > 1 and axis - lead not in axes
+            and (v, axis - lead) not in channels.spread
+            for lead, v, axes in operands
+        ):  # fmt: skip
             channels.pin(ids, f"{op.name} meets a tensor of fixed size")
             del result[axis]
     channels.put(op, result)

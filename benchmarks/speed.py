@@ -84,6 +84,16 @@ def theirs(model: nn.Module, x: torch.Tensor, check: bool = True) -> dict[str, f
 SIDES: dict[str, Callable[..., dict[str, float]]] = {"padless": ours, "torch_pruning": theirs}
 
 
+def timed(run: Callable[..., dict[str, float]], *args: Any, **more: Any) -> dict[str, float]:
+    """One run with Python's garbage collector off, as timeit does: what it stops for depends on all that is loaded."""
+    gc.collect()
+    gc.disable()
+    try:
+        return run(*args, **more)
+    finally:
+        gc.enable()
+
+
 def medians(runs: list[dict[str, float]]) -> dict[str, float]:
     return {key: round(statistics.median(run[key] for run in runs), 4) for key in runs[0]}
 
@@ -124,8 +134,7 @@ def row_of(name: str, repeats: int) -> dict[str, Any]:
     runs: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for _ in range(repeats):
         for side, run in SIDES.items():
-            gc.collect()
-            runs[side].append(run(model, x))
+            runs[side].append(timed(run, model, x))
     ratios = [b["total"] / a["total"] for a, b in zip(*runs.values(), strict=True)]
     return {
         "network": name,
@@ -141,8 +150,7 @@ def growth(repeats: int) -> list[dict[str, float]]:
     models |= {name: built(name) for name in ("densenet121", "densenet201")}
     rows = []
     for name, (model, x) in models.items():
-        gc.collect()
-        found = medians([ours(model, x, check=False) for _ in range(repeats)])
+        found = medians([timed(ours, model, x, check=False) for _ in range(repeats)])
         layers = sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules())
         rows.append(
             {"network": name, "layers": layers, **found, "ms_per_layer": round(1000 * found["total"] / layers, 3)}

@@ -80,6 +80,7 @@ class Channels:
     pins: list[tuple[Ids, str]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     contractions: list[Contraction] = field(default_factory=list)
+    stored: dict[Attribute, Ids] = field(default_factory=dict)  # the first use of each stored number
     uses: list[Use] = field(default_factory=list)
     sizes: list[tuple[Ids, Size, str]] = field(default_factory=list)  # an axis whose size is computed from another's
     spread: set[tuple[int, int]] = field(default_factory=set)  # (value, axis) of one place that fills what it meets
@@ -215,11 +216,11 @@ class Channels:
     def follows(self, ids: Ids, root: Root | int | None, what: str) -> None:
         """The size of an axis with these ids is given by `root`, and must still fit it behind a cut."""
         if isinstance(root, Attribute):
-            known = next((u.ids for u in self.uses if u.attribute == root and u.ids is not None), None)
-            if known is not None and known.shape == ids.shape:
-                self.tie(known, ids)
-            else:
+            known = self.stored.setdefault(root, ids)
+            if known is ids or known.shape != ids.shape:
                 self.uses.append(Use(root, ids))
+            else:
+                self.tie(known, ids)
         elif isinstance(root, Size):
             self.of(root.value)  # a parameter that is not read otherwise has ids too
             self.sizes.append((ids, root, self._at(what)))
@@ -292,6 +293,8 @@ def _same_count(a: Use, b: Use, label: Ids) -> bool:
     """Whether the stored number that fits one axis always fits the other, and is a whole one."""
     if a.ids is None or b.ids is None:
         return a.ids is b.ids
-    counts = [np.bincount(label[u.ids], minlength=int(label.max()) + 1) * u.attribute.scale.denominator for u in (a, b)]
-    scaled = counts[0] * b.attribute.scale.numerator, counts[1] * a.attribute.scale.numerator
-    return np.array_equal(*scaled) and not (counts[0] % a.attribute.scale.numerator).any()
+    (classes, counts), (others, more) = (np.unique(label[u.ids], return_counts=True) for u in (a, b))
+    mine, its = a.attribute.scale, b.attribute.scale
+    counts, more = counts * mine.denominator, more * its.denominator
+    whole = not (counts % mine.numerator).any()
+    return whole and np.array_equal(classes, others) and np.array_equal(counts * its.numerator, more * mine.numerator)

@@ -52,7 +52,7 @@ def test_torchvision_timm_and_factories():
         ("timm/resnet10x", UsageError, r"timm has no model 'resnet10x'. Did you mean resnet10t"),
         ("nowhere:make", UsageError, r"Cannot load the model 'nowhere:make': No module named 'nowhere'"),
         (":f", UsageError, r"Cannot load the model ':f'"),
-        ("torchvision/fcn_resnet50", UsageError, r"torchvision has no model 'fcn_resnet50'"),
+        ("torchvision/ssd300_vgg16", UsageError, r"torchvision has no model 'ssd300_vgg16'"),
         ("networks:nothing_like_it", UsageError, r"Expected package.module:factory"),
         ("networks:broken", PadlessError, r"networks:broken\(\) failed: RuntimeError: no such checkpoint"),
         ("networks:no_module", UsageError, r"networks:no_module\(\) returned int; expected a torch.nn.Module"),

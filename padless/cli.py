@@ -74,7 +74,7 @@ def inspect_command(
     system: System = None,
     memory_mode: Memory = None,
 ) -> None:
-    """Show what a network computes, stores and wastes on an NPU, layer by layer.
+    """Show what a network computes, stores and wastes on an NPU, layer by layer; what can be cut, and what stays and why.
 
     Example: `padless inspect torchvision/mobilenet_v2 --target ethos-u55-256`
     """

@@ -87,7 +87,6 @@ class Channels:
     turned: list[Ids] = field(default_factory=list)  # what stands in reverse order somewhere
     indices: dict[int, Ids] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
     readers: set[int] = field(default_factory=set)
-    adopted: tuple[int, Ids] | None = None  # the ids that the parameter seen next gets on one axis
     current: int = 0  # the operation whose rule runs
     size: int = 0
 
@@ -117,18 +116,16 @@ class Channels:
         value = value.value if isinstance(value, Ref) else value
         known = self.axes.get(value)
         if known is None:
-            known = {}
-            if self.recording.values[value].origin in MODEL:
-                shape = self.shape(value)[: 2 if value in self.recording.filters else None]
-                axis, ids = self.adopted or (-1, None)
-                self.adopted = None
-                known = {
-                    i: ids if i == axis and ids is not None else self.fresh(n) for i, n in enumerate(shape) if n > 1
-                }
-                self.leaves[value] = known
-                self.weights[value] = value
-            self.axes[value] = known
+            own = self.recording.values[value].origin in MODEL
+            known = self.axes[value] = self._leaf(value, {}) if own else {}
         return known
+
+    def _leaf(self, value: int, known: Axes) -> Axes:
+        """The axes of a parameter or buffer on first sight: ids of its own where none are known."""
+        shape = self.shape(value)[: 2 if value in self.recording.filters else None]
+        axes = {i: known[i] if i in known else self.fresh(n) for i, n in enumerate(shape) if n > 1}
+        self.leaves[value], self.weights[value] = axes, value
+        return axes
 
     def put(self, op: Op, axes: Axes) -> None:
         """The axes of the operation's output; of each of them, where it has several of one shape."""
@@ -179,11 +176,9 @@ class Channels:
 
     def belong(self, value: Ref, axis: int, ids: Ids | None, reason: str) -> None:
         """The axis of a parameter holds a place for each of these channels."""
-        shape = self.recording.values[value.value].shape
         unseen = value.value not in self.axes and self.recording.values[value.value].origin in MODEL
-        if ids is not None and unseen and shape[axis] == len(ids) > 1:
-            self.adopted = (axis, ids)
-            self.of(value)
+        if ids is not None and unseen and self.shape(value)[axis] == len(ids) > 1:
+            self.axes[value.value] = self._leaf(value.value, {axis: ids})
         elif ids is not None or self.of(value):
             self.tie(ids, self.of(value).get(axis), reason)
 

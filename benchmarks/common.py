@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from padless.run import versions, write_atomically
+from padless.files import write_atomically
+from padless.run import versions
 
 RESULTS = Path(__file__).parent / "results"
 SHARED = Path(__file__).parents[2] / "shared"  # trained weights and images, where they are at hand

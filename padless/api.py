@@ -33,15 +33,20 @@ def inspect(
     model: nn.Module,
     *example: Tensor,
     target: Target | str | Path,
+    oracle: str | None = None,
     system_config: str | None = None,
     memory_mode: str | None = None,
 ) -> NetworkCost:
     """What `model` computes, stores and wastes on `target`, layer by layer and in all, for inputs shaped as `example`.
 
+    `oracle` says who is asked for cycles: `ceil`, `vela`, `scalesim 16x16`, `zigzag 16x16`, `onnxruntime`, `csv FILE`, a
+    command with `{cin}` and `{cout}` in it, or one that another package brings; by default the best that the target has.
     `system_config` and `memory_mode` are Vela's, for Ethos-U targets; the target's own are the default.
     Raises UsageError for an unknown target, TraceError for a model that does not run, OracleError from the compiler.
     """
-    with Pricing(model, example, _target(target), system_config=system_config, memory_mode=memory_mode) as pricing:
+    with Pricing(
+        model, example, _target(target), oracle=oracle, system_config=system_config, memory_mode=memory_mode
+    ) as pricing:
         return pricing.dense()
 
 
@@ -55,6 +60,7 @@ def plan(
     align: str = "unit",
     repair: str = "down",
     seed: int = 0,
+    oracle: str | None = None,
     system_config: str | None = None,
     memory_mode: str | None = None,
 ) -> Plan:
@@ -64,9 +70,11 @@ def plan(
     keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. A group whose own
     width fills none (24 channels in units of 16) goes down to one that does, or with `repair="up"` may keep all its
     channels and get zeros, which the hardware would have multiplied anyway. The model is only
-    read. Raises UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
+    read. `oracle` as for `inspect`. Raises UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
     """
-    with Pricing(model, example, _target(target), system_config=system_config, memory_mode=memory_mode) as pricing:
+    with Pricing(
+        model, example, _target(target), oracle=oracle, system_config=system_config, memory_mode=memory_mode
+    ) as pricing:
         return make_plan(
             pricing, budget, criterion=importance, allocate=allocate, align=align, repair=repair, seed=seed
         )

@@ -5,8 +5,12 @@ from types import TracebackType
 from torch import Tensor, nn
 
 from padless.choose import aligned_levels
-from padless.cost import Cycles, Keep, NetworkCost, ceil_cycles, narrowed, network_cost
-from padless.cost.vela import Vela
+from padless.cost import Cycles, Keep, NetworkCost, narrowed, network_cost, summed
+from padless.cost.ask import Asked
+from padless.cost.lower import Unlowered, lower
+from padless.cost.memory import peak_memory
+from padless.cost.oracles import default_oracle, open_oracle
+from padless.cost.oracles.vela import Vela
 from padless.cut import cut
 from padless.errors import UsageError
 from padless.graph import Graph, trace
@@ -15,9 +19,10 @@ from padless.progress import bar
 
 
 class Pricing:
-    """Prices one model on one target. Arm's compiler answers for Ethos-U, the closed form elsewhere.
+    """Prices one model on one target with one oracle: `oracle`, or the best that the target has.
 
-    Close it (or use it in a `with`), since the compiler runs in a process of its own.
+    Arm's compiler prices whole networks, the others layer by layer. Close it (or use it in a `with`), since oracles may
+    run in processes of their own.
     """
 
     def __init__(
@@ -26,18 +31,24 @@ class Pricing:
         example: tuple[Tensor, ...],
         target: Target,
         *,
+        oracle: str | None = None,
         system_config: str | None = None,
         memory_mode: str | None = None,
     ) -> None:
         self.model, self.example, self.target = model, example, target
         self.graph: Graph = trace(model, *example)
+        spec = oracle or default_oracle(target)
         batch = self.graph.example_shapes[0][0] if self.graph.example_shapes[0] else 1
-        if target.vela and batch != 1:
+        if spec == "vela" and batch != 1:
             raise UsageError(
                 f"Cycles are counted for one input at a time; the example has a batch of {batch}. Give a batch of 1."
             )
         self.levels = aligned_levels(self.graph, target)
-        self._vela = Vela(target, system_config=system_config, memory_mode=memory_mode) if target.vela else None
+        self._asked: Asked | None = None
+        if spec:
+            self._asked = Asked(open_oracle(spec, target, system_config=system_config, memory_mode=memory_mode))
+        elif system_config or memory_mode:
+            raise UsageError(f"{target.id} has no oracle that a system configuration or a memory mode is for.")
 
     def __enter__(self) -> "Pricing":
         return self
@@ -45,13 +56,35 @@ class Pricing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._vela:
-            self._vela.close()
+        if self._asked:
+            self._asked.close()
 
     def whole(self, model: nn.Module, graph: Graph) -> NetworkCost:
         """The cost of a model as it is, with its own weights: this one or a cut of it."""
-        cycles = self._vela.network(graph, model) if self._vela else ceil_cycles(graph.layers, self.target)
-        return network_cost(self.graph, graph.layers, self.target, self.levels.fixed, cycles)
+        return network_cost(
+            self.graph,
+            graph.layers,
+            self.target,
+            self.levels.fixed,
+            self._cycles(model, graph),
+            peak_memory(graph, self.target),
+        )
+
+    def _cycles(self, model: nn.Module, graph: Graph) -> Cycles | None:
+        if self._asked is None:
+            return None
+        if not isinstance(self._asked.oracle, Vela):
+            return summed(graph.layers, self._asked(graph.layers))
+        try:
+            lowered = lower(graph, model)
+        except Unlowered as reason:
+            return summed(
+                graph.layers,
+                self._asked(graph.layers),
+                f"The network could not be compiled as a whole: {reason}. Its layers were, alone, with random weights; "
+                "what lies between them is not counted.",
+            )
+        return self._asked.oracle.compile(lowered.tflite, "the network", lowered.operators)
 
     def dense(self) -> NetworkCost:
         """The cost of the model that was given."""
@@ -60,9 +93,9 @@ class Pricing:
 
     def cut(self, keep: Keep, *, cycles: bool = True) -> NetworkCost:
         """The cost once only the channels in `keep` are left; without `cycles` no compiler is asked."""
-        if cycles and self._vela:
+        if cycles and self._asked and isinstance(self._asked.oracle, Vela):
             small = cut(self.model, self.graph, keep)
             return self.whole(small, trace(small, *self.example))
         layers = narrowed(self.graph, keep)
-        answer: Cycles | None = ceil_cycles(layers, self.target) if cycles else None
+        answer = summed(layers, self._asked(layers)) if cycles and self._asked else None
         return network_cost(self.graph, layers, self.target, self.levels.fixed, answer)

@@ -1,6 +1,5 @@
 """The main job, start to end: measure, plan, cut, check, recover, measure again, write one folder."""
 
-import os
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -41,6 +40,7 @@ class Job:
     epochs: int = 0
     seed: int = 0
     input_shape: tuple[int, ...] | None = None
+    oracle: str | None = None
     system_config: str | None = None
     memory_mode: str | None = None
     out: Path
@@ -74,7 +74,12 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
     say = console.print
     example, budget = torch.zeros(source.input_shape), parse_budget(job.budget)
     with Pricing(
-        source.model, (example,), job.target, system_config=job.system_config, memory_mode=job.memory_mode
+        source.model,
+        (example,),
+        job.target,
+        oracle=job.oracle,
+        system_config=job.system_config,
+        memory_mode=job.memory_mode,
     ) as pricing:
         dense = pricing.dense()
         plan = make_plan(
@@ -154,14 +159,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there, so that no reader sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}-{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

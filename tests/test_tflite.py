@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from padless import load_target, trace
-from padless.cost import tflite as schema
 from padless.cost.lower import Unlowered, lower, lower_layer
-from padless.cost.tflite import Tensor, TFLiteBuilder
-from padless.cost.vela import Vela
+from padless.cost.lower import file as schema
+from padless.cost.lower.file import Tensor, TFLiteBuilder
+from padless.cost.oracles.vela import Vela
 from padless.errors import UsageError
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from padless import load_target, trace
 from padless.cost.lower import Unlowered, lower, lower_layer
-from padless.cost.vela import Vela
+from padless.cost.oracles.vela import Vela
 from padless.errors import OracleError, UsageError
 from padless.hardware import Target
 from padless.inputs import load_model

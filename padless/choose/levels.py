@@ -131,7 +131,7 @@ class _Units:
     """The unit of each side of a layer at each width."""
 
     def __init__(self, target: Target) -> None:
-        self.target, self.varies = target, bool(target.compute.int8.rules)
+        self.target, self.varies = target, bool(target.active.rules)
         self.known: dict[tuple[object, ...], int] = {}
 
     def at(self, layer: Layer, side: Side, width: int) -> int:

@@ -1,6 +1,6 @@
 """The cost of a whole network on a target: padding per layer, cycles from an oracle, and totals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 from typing_extensions import TypedDict  # pydantic reads it from plans, and before Python 3.12 needs this one
 
 from padless.cost.cycles import Cycles
+from padless.cost.memory import Peak
 from padless.cost.padding import Cost, padding
 from padless.graph import FIXED, ChannelGroup, Channels, Graph, Layer
 from padless.graph.structure import Side
@@ -34,6 +35,8 @@ class Totals(TypedDict):
     cycles: int | None
     npu_cycles: int | None
     peak_sram_bytes: int | None
+    peak_activation_bytes: int | None
+    energy_pj: float | None
     oracle: str | None
 
 
@@ -46,7 +49,10 @@ class LayerCost:
     fixed: frozenset[Side]  # sides that no cut can align
     pinned: str | None  # why its output channels must stay
     cost: Cost
+    weight_bytes: int  # also where a second call shares them
     cycles: int | None
+    npu_cycles: int | None  # without waiting for outer memory
+    problems: tuple[str, ...] = ()  # why the NPU cannot run it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,7 @@ class NetworkCost:
     layers: tuple[LayerCost, ...]
     cycles: Cycles | None
     reach: Reach
+    peak: Peak | None = None  # of the activations
 
     @property
     def cost(self) -> Cost:
@@ -90,6 +97,8 @@ class NetworkCost:
             cycles=cycles.total if cycles else None,
             npu_cycles=cycles.npu if cycles else None,
             peak_sram_bytes=cycles.peak_sram_bytes if cycles else None,
+            peak_activation_bytes=self.peak.bytes if self.peak else None,
+            energy_pj=cycles.energy_pj if cycles else None,
             oracle=cycles.oracle if cycles else None,
         )
 
@@ -100,12 +109,13 @@ def network_cost(
     target: Target,
     fixed: Mapping[str, frozenset[Side]],
     cycles: Cycles | None,
+    peak: Peak | None = None,
 ) -> NetworkCost:
     """Padding of every layer beside the cycles that an oracle gave.
 
     `layers` are those of `graph` or of a cut of it; `fixed` has per layer the sides that no cut can align.
     """
-    operators = cycles.operators if cycles else {}
+    operators, computing = (cycles.operators, cycles.npu_operators) if cycles else ({}, {})
     pinned = {m.layer: g.pinned for g in graph.groups if g.pinned for m in g.members if m.side == "out"}
     stored: set[str] = set()
 
@@ -123,11 +133,24 @@ def network_cost(
             fixed=fixed.get(layer.name, frozenset()),
             pinned=pinned.get(layer.name),
             cost=cost(layer),
+            weight_bytes=padding(layer, target).weight_bytes,
             cycles=operators.get(layer.name),
+            npu_cycles=computing.get(layer.name),
+            problems=tuple(problems(layer, target)),
         )
         for layer in layers
     )
-    return NetworkCost(layers=rows, cycles=cycles, reach=reach(graph))
+    return NetworkCost(layers=rows, cycles=cycles, reach=reach(graph), peak=peak)
+
+
+def problems(layer: Layer, target: Target) -> Iterator[str]:
+    """Why the NPU would leave a layer to the CPU: widths that it rejects, limits."""
+    units = target.units(layer)
+    if target.active.misfit == "reject":
+        for size, unit, what in ((layer.c_in, units.input, "inputs"), (layer.c_out, units.output, "outputs")):
+            if size // (1 if layer.kind == "depthwise" else layer.groups) % unit:
+                yield f"{size} {what} are no multiple of {unit}"
+    yield from target.limits.broken(layer, units)
 
 
 def reach(graph: Graph) -> Reach:

@@ -8,7 +8,7 @@ bytes. Numbers are for INT8 and one example: one byte a weight, one byte a store
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-from padless.graph import Layer
+from padless.graph import LayerShape
 from padless.graph.structure import Side
 from padless.hardware import Target, round_up
 
@@ -53,28 +53,36 @@ def _wasted(useful: int, spent: int) -> float:
     return 100.0 * (1 - useful / spent) if spent else 0.0
 
 
-def padding(layer: Layer, target: Target, fixed: Collection[Side] = ()) -> Cost:
+def padding(layer: LayerShape, target: Target, fixed: Collection[Side] = ()) -> Cost:
     """The cost of one layer on a target; `fixed` names its sides that no cut can align.
 
     A grouped convolution pads each group of filters apart; a depthwise one pads its channels to the depthwise unit.
+    Stored weights are padded like computed ones unless the target states blocks for them.
     """
-    units = target.units(layer)
+    units, stored = target.units(layer), target.weights
     taps = layer.kernel[0] * layer.kernel[1]
     pixels = layer.out_hw[0] * layer.out_hw[1]
     if layer.kind == "depthwise":
         weights, padded = taps * layer.c_out, taps * round_up(layer.c_out, units.output)
+        kept = taps * round_up(layer.c_out, stored.output_block or units.output)
         floor = padded if "out" in fixed else weights
     else:
         a, b = layer.c_in // layer.groups, layer.c_out // layer.groups
         up_a, up_b = round_up(a, units.input), round_up(b, units.output)
         weights, padded = taps * layer.groups * a * b, taps * layer.groups * up_a * up_b
+        kept = round_up(a, stored.input_block or units.input) * round_up(b, stored.output_block or units.output)
+        kept *= taps * layer.groups
         floor = taps * layer.groups * (up_a if "in" in fixed else a) * (up_b if "out" in fixed else b)
     return Cost(
         macs=layer.macs,
         padded_macs=layer.macs * padded // weights,
         floor_macs=layer.macs * floor // weights,
-        weight_bytes=weights,
-        padded_weight_bytes=padded,
-        activation_bytes=pixels * layer.c_out,
-        padded_activation_bytes=pixels * round_up(layer.c_out, target.block),
+        weight_bytes=_bytes(weights, target.weight_bits),
+        padded_weight_bytes=_bytes(kept, target.weight_bits),
+        activation_bytes=_bytes(pixels * layer.c_out, target.activation_bits),
+        padded_activation_bytes=_bytes(pixels * round_up(layer.c_out, target.block), target.activation_bits),
     )
+
+
+def _bytes(elements: int, bits: int) -> int:
+    return -(-elements * bits // 8)

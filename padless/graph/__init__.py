@@ -2,6 +2,17 @@
 
 from padless.graph.groups import trace
 from padless.graph.rules import rule
-from padless.graph.structure import FIXED, ChannelGroup, Channels, Graph, Layer, Member, ParameterAxis
+from padless.graph.structure import FIXED, ChannelGroup, Channels, Graph, Layer, LayerShape, Member, ParameterAxis
 
-__all__ = ["FIXED", "ChannelGroup", "Channels", "Graph", "Layer", "Member", "ParameterAxis", "rule", "trace"]
+__all__ = [
+    "FIXED",
+    "ChannelGroup",
+    "Channels",
+    "Graph",
+    "Layer",
+    "LayerShape",
+    "Member",
+    "ParameterAxis",
+    "rule",
+    "trace",
+]

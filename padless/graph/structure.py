@@ -8,7 +8,7 @@ network's own (the image's colours, for one).
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Literal
 
@@ -26,12 +26,10 @@ SIDES: tuple[Side, Side] = ("in", "out")
 Kind = Literal["conv", "depthwise", "grouped", "linear"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Layer:
-    """One call of a convolution or linear layer. Sizes are for one example; `hw` are (rows, columns)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerShape:
+    """All that a layer alone costs by. Sizes are for one example; `hw` are (rows, columns)."""
 
-    name: str  # the module's path; a second call of the same module gets "@2"
-    weight: str  # the parameter's path
     kind: Kind
     c_in: int
     c_out: int
@@ -41,16 +39,38 @@ class Layer:
     dilation: tuple[int, int]
     in_hw: tuple[int, int]
     out_hw: tuple[int, int]
-    inputs: Channels  # [c_in] the channel on each input position
-    outputs: Channels  # [c_out]
-    drops_groups: bool = False  # a cut takes whole groups of filters, else it narrows every group alike
     transposed: bool = False
+
+    def __str__(self) -> str:
+        size, maps = "{}x{} ".format(*self.kernel), " on a {}x{} map".format(*self.in_hw)
+        return f"{self.kind} {'' if self.kind == 'linear' else size}{self.c_in}→{self.c_out}{maps}"
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates for one example."""
         rows, columns = self.in_hw if self.transposed else self.out_hw  # where the filters are applied
         return rows * columns * self.kernel[0] * self.kernel[1] * self.c_in * self.c_out // self.groups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layer(LayerShape):
+    """One call of a convolution or linear layer. Two of equal shape are different layers."""
+
+    name: str  # the module's path; a second call of the same module gets "@2"
+    weight: str  # the parameter's path
+    inputs: Channels  # [c_in] the channel on each input position
+    outputs: Channels  # [c_out]
+    drops_groups: bool = False  # a cut takes whole groups of filters, else it narrows every group alike
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def shape(self) -> LayerShape:
+        return LayerShape(**{name: getattr(self, name) for name in SHAPE})
+
+
+SHAPE = tuple(f.name for f in fields(LayerShape))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from padless.hardware.facts import Fact
 from padless.hardware.rounding import round_up
-from padless.hardware.target import Target, Units, load_target, targets
+from padless.hardware.schema import Target, Units
+from padless.hardware.target import load_target, read_target, targets
 
-__all__ = ["Fact", "Target", "Units", "load_target", "round_up", "targets"]
+__all__ = ["Fact", "Target", "Units", "load_target", "read_target", "round_up", "targets"]

@@ -1,194 +1,84 @@
-"""A target: the widths in which an NPU computes and stores channels.
+"""Finding targets: the catalogue that padless ships, the user's own files, and ad-hoc units."""
 
-Two numbers that are easily confused: a *compute unit* is what channels are rounded up to in MAC work, a *memory block*
-is what they are padded to where activations are stored. They differ on most NPUs, and the second is often optional.
-
-A target is one TOML file. `catalogue/` holds those that padless ships; a user's own file obeys the same rules.
-"""
-
-import math
+import os
 import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from padless.errors import UsageError, suggest
-from padless.graph.structure import Layer
-from padless.hardware.facts import Fact, problems
+from padless.hardware.lines import line_of, lines_of
+from padless.hardware.schema import Target
 
 CATALOGUE = Path(__file__).parent / "catalogue"
-
-# TOML keeps whole numbers, text and booleans apart; `strict` keeps pydantic from mixing them again.
-Count = Annotated[int, Field(strict=True, gt=0)]
-Rate = Annotated[float, Field(strict=True, gt=0)]
-
-
-class Units(NamedTuple):
-    """The channels that one layer's input and output are rounded up to in compute."""
-
-    input: int
-    output: int
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class When(_Table):
-    """The layers that a rule is for; what is left out does not matter. Widths are per convolution group, inclusive."""
-
-    kind: Literal["conv", "grouped", "linear"] | None = None
-    kernel: Literal["1x1", "other"] | None = None  # a linear layer counts as 1x1
-    min_c_in: Count = 1
-    max_c_in: Count | None = None
-    min_c_out: Count = 1
-    max_c_out: Count | None = None
-
-    def fits(self, layer: Layer, c_in: int, c_out: int) -> bool:
-        kernel = "1x1" if layer.kind == "linear" or layer.kernel == (1, 1) else "other"
-        return (
-            self.kind in (None, layer.kind)
-            and self.kernel in (None, kernel)
-            and self.min_c_in <= c_in <= (self.max_c_in or c_in)
-            and self.min_c_out <= c_out <= (self.max_c_out or c_out)
-        )
-
-
-class Rule(_Table):
-    """Units that replace the general ones for some layers, where the NPU or its compiler changes its loop order."""
-
-    when: When
-    input_unit: Count | None = None
-    output_unit: Count | None = None
-
-
-class Compute(_Table):
-    """How one precision is computed. Units are channels."""
-
-    macs_per_cycle: Count | None = None
-    array: tuple[Count, ...] | None = None  # the MAC array's extents; the last one sums over input channels
-    input_unit: Count
-    output_unit: Count
-    depthwise_unit: Count | None = None
-    misfit: Literal["waste", "pad", "reject"] = "waste"  # idle MACs, zeros added by the compiler, or no NPU at all
-    rules: tuple[Rule, ...] = Field(default=(), alias="rule")  # the first that fits wins
-
-    @model_validator(mode="after")
-    def _array_holds_the_macs(self) -> Self:
-        if self.array and math.prod(self.array) != self.macs_per_cycle:
-            extents = " x ".join(map(str, self.array))
-            raise ValueError(
-                f"array {extents} is {math.prod(self.array)} MACs, not macs_per_cycle = {self.macs_per_cycle}"
-            )
-        return self
-
-
-class Precisions(_Table):
-    int8: Compute
-
-
-class Memory(_Table):
-    channel_block: Count | None = None  # int8 channels that a stored activation is padded to
-    channel_block_optional: bool = False  # a layout without padding exists
-
-
-class System(_Table):
-    """A chip or board around the NPU. Bandwidths are bytes per NPU cycle, at best."""
-
-    clock_hz: Count | None = None
-    sram_bytes_per_cycle: Rate | None = None
-    flash_bytes_per_cycle: Rate | None = None
-    dram_bytes_per_cycle: Rate | None = None
-
-
-class Vela(_Table):
-    """What to tell Arm's compiler: `--accelerator-config`, `--system-config` and `--memory-mode`."""
-
-    accelerator: str
-    system_config: str
-    memory_mode: str
-
-
-class Target(_Table):
-    """One NPU. What is absent is not known, and listed in `unknown`."""
-
-    version: Literal[1] = Field(alias="schema")
-    id: str
-    name: str
-    vendor: str
-    unknown: tuple[str, ...] = ()
-    compute: Precisions
-    memory: Memory = Memory()
-    systems: dict[str, System] = Field(default={}, alias="system")  # the first is the default
-    vela: Vela | None = None
-    facts: tuple[Fact, ...] = Field(default=(), alias="fact")
-
-    @model_validator(mode="after")
-    def _facts_agree(self) -> Self:
-        stated = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"version", "facts"})
-        if found := problems(stated, self.facts, self.unknown):
-            raise ValueError("\n  ".join(found))
-        return self
-
-    @property
-    def block(self) -> int:
-        """The channels that a stored int8 activation is padded to; 1 when the target states none."""
-        return self.memory.channel_block or 1
-
-    @property
-    def clock_hz(self) -> int | None:
-        """The clock of the default system."""
-        return next((system.clock_hz for system in self.systems.values()), None)
-
-    def units(self, layer: Layer, *, c_in: int | None = None, c_out: int | None = None) -> Units:
-        """The compute units of `layer` when it has `c_in` and `c_out` channels in all (its own widths by default).
-
-        A depthwise layer has one unit for both sides: `depthwise_unit`, or `output_unit` where that is unknown.
-        The units of a grouped convolution apply to each of its groups, and rules see the width of one group.
-        """
-        compute = self.compute.int8
-        if layer.kind == "depthwise":
-            unit = compute.depthwise_unit or compute.output_unit
-            return Units(unit, unit)
-        c_in = (layer.c_in if c_in is None else c_in) // layer.groups
-        c_out = (layer.c_out if c_out is None else c_out) // layer.groups
-        for rule in compute.rules:
-            if rule.when.fits(layer, c_in, c_out):
-                return Units(rule.input_unit or compute.input_unit, rule.output_unit or compute.output_unit)
-        return Units(compute.input_unit, compute.output_unit)
+VARIABLE = "PADLESS_TARGETS"  # folders of the user's own files, separated as in PATH
 
 
 def load_target(spec: str | Path) -> Target:
-    """The target that `spec` names: an id of the catalogue, `unit:16`, `unit:32x16` (input x output) or a TOML file.
+    """The target that `spec` names: an id, `unit:16`, `unit:32x16` (input x output) or a TOML file.
 
-    Raises `UsageError` when there is no such target, and when a file is unreadable, malformed or contradicts itself.
+    Behind any of them `@fp16` asks for another of its precisions. Ids are those of the catalogue and of the files in the
+    folders that the environment variable PADLESS_TARGETS names.
+
+    Raises `UsageError` when there is no such target or precision, and when a file is unreadable, malformed or
+    contradicts itself.
     """
-    text = str(spec)
+    name, at, precision = str(spec).rpartition("@") if "@" in Path(spec).name else (str(spec), "", "")
+    target = _find(name)
+    return target.at(precision) if at else target
+
+
+def _find(text: str) -> Target:
     if text.endswith(".toml"):
-        return _read(Path(spec))
+        return read_target(Path(text))
     if text.startswith("unit:"):
         return _ad_hoc(text)
-    catalogue = {target.id: target for target in targets()}
-    if text not in catalogue:
-        advice = suggest(text, catalogue)
+    if re.fullmatch(r"[\w.-]+", text) and (shipped := CATALOGUE / f"{text}.toml").is_file():
+        return _cached(shipped)
+    known = {target.id: target for target in targets()}
+    if text not in known:
         raise UsageError(
-            f"No target is called {text!r}; unit:16 and a path to a .toml file also work. {advice}".rstrip()
+            f"No target is called {text!r}; unit:16 and a path to a .toml file also work. "
+            f"{suggest(text, known) or '`padless targets` lists all.'}"
         )
-    return catalogue[text]
+    return known[text]
+
+
+def targets() -> tuple[Target, ...]:
+    """The targets that padless ships and those in the folders of PADLESS_TARGETS, sorted by id.
+
+    Raises `UsageError` when such a folder is missing, or when two files describe the same id.
+    """
+    found = {target.id: (target, "the catalogue") for target in _shipped()}
+    for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        if not Path(folder).is_dir():
+            raise UsageError(f"{VARIABLE} names {folder}, which is no folder.")
+        for path in sorted(Path(folder).glob("*.toml")):
+            target = read_target(path)
+            if target.id in found:
+                raise UsageError(
+                    f"{path} describes {target.id!r}, and so does {found[target.id][1]}. Give it another id."
+                )
+            found[target.id] = (target, str(path))
+    return tuple(target for _, (target, _) in sorted(found.items()))
+
+
+def _shipped() -> tuple[Target, ...]:
+    return tuple(map(_cached, CATALOGUE.glob("*.toml")))
 
 
 @cache
-def targets() -> tuple[Target, ...]:
-    """The targets that padless ships, sorted by id."""
-    return tuple(sorted(map(_read, CATALOGUE.glob("*.toml")), key=lambda target: target.id))
+def _cached(path: Path) -> Target:
+    return read_target(path)
 
 
-def _read(path: Path) -> Target:
+def read_target(path: Path) -> Target:
+    """The target that a file describes. Raises `UsageError` with the line of everything that is wrong."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"Cannot read the target file {path}: {error.strerror}.") from error
     except ValueError as error:  # TOMLDecodeError, which names line and column, or UnicodeDecodeError
@@ -196,17 +86,19 @@ def _read(path: Path) -> Target:
     try:
         return Target.model_validate(data)
     except ValidationError as error:
-        raise UsageError("\n  ".join([f"{path} does not describe a target:", *_explain(error)])) from error
+        raise UsageError("\n  ".join([f"{path} does not describe a target:", *_explain(error, text)])) from error
 
 
-def _explain(error: ValidationError) -> list[str]:
-    """One line per wrong field: its dotted path and what was expected there."""
-    lines = []
+def _explain(error: ValidationError, text: str) -> list[str]:
+    """One line per wrong field: where it stands, its dotted path and what was expected there."""
+    lines, found = lines_of(text), []
     for detail in error.errors(include_url=False):
-        path = ".".join(map(str, detail["loc"]))
+        path = ".".join(str(part) for part in detail["loc"] if part != "[key]")
         said = "no such field" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
-        lines.append(f"{path}: {said}" if path else said)
-    return lines
+        for complaint in (f"{path}: {said}" if path else said).split("\n  "):
+            line = line_of(complaint.partition(":")[0], lines)
+            found.append((line or 0, f"line {line}: {complaint}" if line else complaint))
+    return [complaint for _, complaint in sorted(found, key=lambda each: each[0])]
 
 
 def _ad_hoc(spec: str) -> Target:

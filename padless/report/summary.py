@@ -31,6 +31,8 @@ def inspection(cost: NetworkCost) -> dict[str, Any]:
                 "sides_no_cut_can_align": sorted(row.fixed),
                 "output_channels_stay": row.pinned,
                 "cycles": row.cycles,
+                "npu_cycles": row.npu_cycles,
+                "problems": list(row.problems),
             }
         )
     return {"layers": rows, "totals": cost.totals(), "reach": _reach(cost)}

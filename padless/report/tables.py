@@ -19,13 +19,15 @@ def catalogue(targets: tuple[Target, ...]) -> Table:
     table.add_column("id", no_wrap=True)
     for name in ("MACs/\ncycle", "input\nunit", "output\nunit", "depthwise\nunit", "memory\nblock"):
         table.add_column(name, justify="right")
+    table.add_column("also", overflow="fold")
     table.add_column("cycles\nfrom")
     for target in targets:
-        c = target.compute.int8
+        c, known = target.active, target.memory.channel_block or target.memory.channel_block_bytes
         cycles = "Arm Vela" if target.vela else "MACs" if c.macs_per_cycle else "?"
         table.add_row(
-            target.id, _or_unknown(c.macs_per_cycle), str(c.input_unit), str(c.output_unit),
-            _or_unknown(c.depthwise_unit), _or_unknown(target.memory.channel_block), cycles,
+            target.id, _or_unknown(c.macs_per_cycle), _or_unknown(c.input_unit), _or_unknown(c.output_unit),
+            _or_unknown(c.depthwise_unit), str(target.block) if known else "?",
+            " ".join(name for name in target.compute if name != target.precision), cycles,
         )  # fmt: skip
     return table
 
@@ -101,10 +103,15 @@ def _notes(cost: NetworkCost) -> list[str]:
         "Bars: █ padding that aligned widths would remove, ░ padding that no cut can (image, class outputs, groups "
         "narrower than a unit)."
     ]
+    stuck = [f"{row.layer.name} ({row.problems[0]})" for row in cost.layers if row.problems]
+    if stuck:
+        more = f" and {len(stuck) - 4} more" if len(stuck) > 4 else ""
+        notes.append(f"The NPU does not run {len(stuck)} of the layers: {', '.join(stuck[:4])}{more}.")
     if cost.cycles is None:
         return [*notes, "No cycles: no source states this target's MACs per cycle."]
-    between = cost.cycles.total - sum(row.cycles or 0 for row in cost.layers)
-    notes.append(f"Cycles: {cost.cycles.oracle}; operators between the layers take {between:,}.")
+    unit, between = cost.cycles.source.unit, cost.cycles.total - sum(row.cycles or 0 for row in cost.layers)
+    apart = f"; operators between the layers take {between:,}" if cost.cycles.whole else ""
+    notes.append(f"{'Cycles' if unit == 'cycles' else 'Nanoseconds, in place of cycles'}: {cost.cycles.oracle}{apart}.")
     return notes + ([cost.cycles.note] if cost.cycles.note else [])
 
 
@@ -136,7 +143,9 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("wasted activation space %", "wasted_activation_percent", ".2f"),
     ("cycles", "cycles", ",d"),
     ("NPU cycles", "npu_cycles", ",d"),
-    ("peak SRAM bytes", "peak_sram_bytes", ",d"),
+    ("peak SRAM bytes (oracle)", "peak_sram_bytes", ",d"),
+    ("peak activation bytes (live ranges)", "peak_activation_bytes", ",d"),
+    ("energy pJ", "energy_pj", ",.0f"),
     ("accuracy %", "accuracy", ".2f"),
     ("  after the cut %", "accuracy_before_recovery", ".2f"),
     ("  after batch norm re-estimation %", "accuracy_after_batchnorm", ".2f"),

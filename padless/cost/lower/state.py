@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from padless.cost.tflite import Tensor, TFLiteBuilder
+from padless.cost.lower.file import Tensor, TFLiteBuilder
 from padless.graph import Graph
 from padless.graph.record import Op, Ref
 from padless.graph.shadow import tensor_names

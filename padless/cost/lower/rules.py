@@ -4,7 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from padless.cost.lowering import BOTTOM, NO_ACTIVATION, Floats, Lowering, Unlowered, clamp, convolve, lowers, nhwc, pad
+from padless.cost.lower.state import (
+    BOTTOM,
+    NO_ACTIVATION,
+    Floats,
+    Lowering,
+    Unlowered,
+    clamp,
+    convolve,
+    lowers,
+    nhwc,
+    pad,
+)
 from padless.graph import Layer
 from padless.graph.record import Op, Ref
 

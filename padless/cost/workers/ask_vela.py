@@ -1,13 +1,8 @@
 """Arm's compiler in a process of its own, since a malformed network crashes the process that compiles it.
 
-Run as a script by `vela.py`; imports neither padless nor torch, so that it starts in half a second. A request is a line
-of JSON (`accelerator`, `system_config`, `memory_mode`, `bytes`) and then that many bytes of TFLite; its reply is a line
-of JSON. The worker ends with its standard input.
+A request names `accelerator`, `system_config` and `memory_mode`; its payload is a TFLite file.
 """
 
-import json
-import os
-import sys
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -63,29 +58,17 @@ def answer(request: dict[str, Any], network: bytes) -> dict[str, Any]:
         sram -= report.readOnlyPeakUsage  # weights that share the SRAM's port are reported as flash
     perf, sources = (compiled.opt_database.tables[name] for name in ("perf", "source"))
     place = {row[sources.header.index("id")]: int(row[sources.header.index("ext_key")]) for row in sources.data}
-    source, cycles = perf.header.index("source_id"), perf.header.index("op_cycles")
+    kind = {row[sources.header.index("id")]: row[sources.header.index("operator")] for row in sources.data}
+    source, operator, cycles, npu = (perf.header.index(n) for n in ("source_id", "operator", "op_cycles", "npu_cycles"))
     return {
         "total": report.totalCycles,
         "npu": report.npuCycles,
         "peak_sram_bytes": sram,
-        "cpu_operators": report.cpuOps,
-        # The operator of the file (its place there; null if none) that each compiled operator stems from, and cycles.
-        "operators": [(place.get(row[source]), int(row[cycles])) for row in perf.data],
+        # What was left to the CPU: the kind of operator, and its place in the file.
+        "cpu_operators": [
+            (kind.get(row[source], "?"), place.get(row[source])) for row in perf.data if row[operator] == "Passthrough"
+        ],
+        # The operator of the file (its place there; null if none) that each compiled operator stems from, its cycles,
+        # and those without waiting for outer memory.
+        "operators": [(place.get(row[source]), int(row[cycles]), int(row[npu])) for row in perf.data],
     }
-
-
-def main() -> None:
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever the compiler prints goes to standard error
-    while line := sys.stdin.buffer.readline():
-        request = json.loads(line)
-        network = sys.stdin.buffer.read(request["bytes"])
-        try:
-            reply = answer(request, network)
-        except Exception as error:
-            reply = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(reply), file=replies, flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,18 +6,20 @@ and zero point, so that concatenations and pools need no requantisation. (A zero
 a ReLU, as a quantiser would choose, gives the same cycles.) The file is for costing, not for running a trained network.
 
 A convolution's padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution, at the cycles
-of SAME. It does not merge that of pools, which are therefore SAME (see `lower_rules.pool`).
+of SAME. It does not merge that of pools, which are therefore SAME (see `rules.pool`).
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
-from padless.cost import lower_rules  # noqa: F401  (registers the rules)
-from padless.cost.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered, convolve, pad
-from padless.cost.tflite import Tensor, TFLiteBuilder
-from padless.graph import Graph, Layer
+from padless.cost.lower import rules  # noqa: F401  (registers the rules)
+from padless.cost.lower.file import Tensor, TFLiteBuilder
+from padless.cost.lower.state import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered, convolve, pad
+from padless.graph import Graph, LayerShape
 
 __all__ = ["Lowered", "Unlowered", "lower", "lower_layer"]
 
@@ -30,14 +32,19 @@ def lower(graph: Graph, model: nn.Module) -> Lowered:
     return Lowering(graph, model).network()
 
 
-def lower_layer(layer: Layer) -> bytes:
+@cache
+def _random() -> npt.NDArray[np.int8]:
+    """Weights as a trained layer has them, roughly: a million of them, repeated where a layer has more."""
+    return np.clip(np.round(np.random.default_rng(0).normal(0, 30, 2**20)), -127, 127).astype(np.int8)
+
+
+def lower_layer(layer: LayerShape) -> bytes:
     """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
 
     Its padding is what its sizes imply. Raises Unlowered for a transposed convolution.
     """
     if layer.transposed:
         raise Unlowered("a transposed convolution has no TFLite form")
-    rng = np.random.default_rng(0)
     builder = TFLiteBuilder()
 
     def tensor(name: str, shape: tuple[int, ...], **more: Any) -> int:
@@ -55,8 +62,8 @@ def lower_layer(layer: Layer) -> bytes:
         if depthwise:
             shape, axis = (1, *layer.kernel, layer.c_out), 3
     scales = (0.01,) * (layer.c_out if layer.kind != "linear" else 1)
-    data = np.clip(np.round(rng.normal(0, 30, shape)), -127, 127).astype(np.int8)
-    biases = rng.integers(-500, 500, layer.c_out).astype(np.int32)
+    data = np.resize(_random(), shape)
+    biases = 4 * np.resize(_random(), layer.c_out).astype(np.int32)
     weight = tensor("weight", shape, scale=scales, axis=axis, data=data)
     bias = tensor("bias", (layer.c_out,), dtype="INT32", scale=tuple(s * SCALE for s in scales), data=biases)
     if layer.kind == "linear":

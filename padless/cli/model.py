@@ -1,4 +1,4 @@
-"""The command line: one subcommand a stage."""
+"""The commands that work on a model."""
 
 import json
 import shlex
@@ -8,60 +8,16 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
 
-from padless import __version__, report
+from padless import report
 from padless.api import inspect
-from padless.errors import PadlessError, UsageError
-from padless.hardware import load_target, targets
+from padless.cli.app import Memory, Model, Oracle, Shape, System, TargetOption, Weights, app, out
+from padless.errors import UsageError
+from padless.files import write_atomically
+from padless.hardware import load_target
 from padless.inputs import load_model, load_weights
 from padless.report.summary import inspection
-from padless.run import Job, run, write_atomically
-
-app = typer.Typer(
-    name="padless",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-)
-out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
-
-MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or package.module:factory."
-TARGET_HELP = "A target's id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file."
-Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
-TargetOption = Annotated[str, typer.Option("--target", help=TARGET_HELP)]
-System = Annotated[
-    str | None, typer.Option("--system", help="Vela's system configuration; the target's own by default.")
-]
-Memory = Annotated[str | None, typer.Option("--memory-mode", help="Vela's memory mode; the target's own by default.")]
-Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
-Shape = Annotated[
-    str | None, typer.Option("--input-shape", help="Such as 1,3,32,32; the model's usual shape by default.")
-]
-
-
-def print_version(asked: bool) -> None:
-    if asked:
-        out.print(f"padless {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Prune convolutional networks so that their channels fill the NPU's compute units."""
-
-
-@app.command("targets")
-def targets_command(
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One target in full, with its sources.")] = None,
-) -> None:
-    """List the NPUs that padless knows, or show one with the source of every number."""
-    out.print(report.catalogue(targets()) if id is None else report.target_sheet(load_target(id)))
+from padless.run import Job, run
 
 
 @app.command("inspect")
@@ -71,6 +27,11 @@ def inspect_command(
     input_shape: Shape = None,
     weights: Weights = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write layers and totals to this file.")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--roofline", help="Also write the roofline, utilisation per layer, to this HTML file."),
+    ] = None,
+    oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
 ) -> None:
@@ -84,8 +45,15 @@ def inspect_command(
     if weights:
         load_weights(source.model, weights)
     cost = inspect(
-        source.model, torch.zeros(source.input_shape), target=hardware, system_config=system, memory_mode=memory_mode
+        source.model,
+        torch.zeros(source.input_shape),
+        target=hardware,
+        oracle=oracle,
+        system_config=system,
+        memory_mode=memory_mode,
     )
+    if page:
+        write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
         write_atomically(json_file, json.dumps(inspection(cost), indent=1) + "\n")
     out.print(report.layers(cost, f"{model} on {hardware.name}"))
@@ -129,6 +97,7 @@ def prune_command(
         int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")
     ] = 0,
     input_shape: Shape = None,
+    oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
 ) -> None:
@@ -144,7 +113,7 @@ def prune_command(
     job = Job(
         model=model, target=load_target(target), budget=budget, weights=weights, data=data, importance=importance,
         allocate=allocate, align=align, repair=repair, epochs=epochs, seed=seed, input_shape=parse_shape(input_shape),
-        system_config=system, memory_mode=memory_mode, out=out_dir or folder,
+        oracle=oracle, system_config=system, memory_mode=memory_mode, out=out_dir or folder,
         command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -228,15 +197,3 @@ def default_folder(model: str, target: str, budget: str, *choices: str) -> Path:
 
 def command_line() -> str:
     return shlex.join(["padless", *sys.argv[1:]])
-
-
-def main() -> None:
-    """Run the command line; known failures become one message and an exit code."""
-    try:
-        app()
-    except PadlessError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", markup=False)
-        sys.exit(error.exit_code)
-    except OSError as error:  # a full disk, a folder that may not be written
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {error}", markup=False)
-        sys.exit(1)

@@ -1,0 +1,56 @@
+"""What every command shares: the application, where it prints, and the options that several have."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from padless import __version__
+
+app = typer.Typer(
+    name="padless",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
+
+MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or package.module:factory."
+TARGET_HELP = "A target's id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file; ID@fp16 for a precision."
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
+TargetOption = Annotated[str, typer.Option("--target", help=TARGET_HELP)]
+System = Annotated[
+    str | None, typer.Option("--system", help="Vela's system configuration; the target's own by default.")
+]
+Memory = Annotated[str | None, typer.Option("--memory-mode", help="Vela's memory mode; the target's own by default.")]
+Oracle = Annotated[
+    str | None,
+    typer.Option(
+        "--oracle",
+        help="Who is asked for cycles: ceil, vela, 'scalesim 16x16', 'zigzag 16x16', onnxruntime (nanoseconds on this CPU), "
+        "'csv FILE [interpolate]', or a command of yours with {h} {w} {cin} {cout} {k} in it that prints a number; by "
+        "default the best that the target has.",
+    ),
+]
+Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
+Shape = Annotated[
+    str | None, typer.Option("--input-shape", help="Such as 1,3,32,32; the model's usual shape by default.")
+]
+
+
+def print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"padless {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Prune convolutional networks so that their channels fill the NPU's compute units."""

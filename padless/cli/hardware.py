@@ -1,0 +1,124 @@
+"""The commands about hardware: the catalogue, files of one's own, and finding units."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from typer.core import TyperGroup
+
+from padless import report
+from padless.cli.app import TARGET_HELP, Memory, Oracle, System, app, out
+from padless.cost.oracles import default_oracle, open_oracle
+from padless.cost.probe import Setting, Staircase, Swept, probe
+from padless.errors import UsageError
+from padless.files import write_atomically
+from padless.hardware import Target, load_target, read_target, targets
+from padless.hardware.template import template
+
+
+class _IdsToo(TyperGroup):
+    """`padless targets ID`: what is no subcommand is a target."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
+
+
+catalogue = typer.Typer(cls=_IdsToo, invoke_without_command=True, subcommand_metavar="[ID | COMMAND]")
+app.add_typer(catalogue, name="targets")
+
+
+@catalogue.callback()
+def list_targets(context: typer.Context) -> None:
+    """List the NPUs that padless knows; `padless targets ID` shows one with the source of every number.
+
+    Files of your own join the list from the folders that the environment variable PADLESS_TARGETS names.
+    """
+    if context.invoked_subcommand is None:
+        out.print(report.catalogue(targets()))
+
+
+@catalogue.command("show")
+def show(target: Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)]) -> None:
+    """Show one target: every number with its source. `padless targets ID` is short for it."""
+    out.print(report.target_sheet(load_target(target)))
+
+
+@catalogue.command("new")
+def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="A .toml file that does not exist yet.")]) -> None:
+    """Write a commented template for a target of your own."""
+    if file.suffix != ".toml":
+        raise UsageError(f"A target file ends in .toml; {file} does not.")
+    if file.exists():
+        raise UsageError(f"{file} exists already. Give another name, or remove it.")
+    write_atomically(file, template(str(file), file.stem))
+    out.print(f"Written: {file}. Fill it in, then: padless targets check {file}")
+
+
+@catalogue.command("check")
+def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="A target as TOML.")]) -> None:
+    """Check a target file: every mistake with its line."""
+    target = read_target(file)
+    out.print(f"{file} describes {target.id} with {len(target.facts)} facts.")
+    out.print(report.catalogue((target,)))
+
+
+@catalogue.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of target files, by which editors complete them."""
+    print(json.dumps(Target.model_json_schema(by_alias=True), indent=1))
+
+
+@app.command("probe")
+def probe_command(
+    oracle: Oracle = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help=f"{TARGET_HELP} Only where the oracle needs one.")
+    ] = None,
+    kernel: Annotated[int, typer.Option("--kernel", min=1, help="Rows and columns of the kernel.")] = 3,
+    hw: Annotated[int, typer.Option("--hw", min=1, help="Rows and columns of the map.")] = 16,
+    other: Annotated[int, typer.Option("--other", min=1, help="Channels on the side that is not swept.")] = 64,
+    most: Annotated[int, typer.Option("--max", min=16, help="Widths from 1 to this are asked.")] = 128,
+    side: Annotated[str, typer.Option("--side", help="output, input, depthwise or all.")] = "all",
+    png: Annotated[Path | None, typer.Option("--png", help="Also draw the staircases to this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write widths, costs and units here.")] = None,
+    system: System = None,
+    memory_mode: Memory = None,
+) -> None:
+    """Find channel units from costs alone: sweep widths, draw the staircase, and say how sure the answer is.
+
+    The target file's units are not looked at. With a board at hand, this is how a target is added:
+    `padless probe --oracle "./measure {h} {w} {cin} {cout} {k}"`.
+
+    Example: `padless probe --target ethos-u55-256 --memory-mode Sram_Only --png staircase.png`
+    """
+    known = get_args(Swept)
+    if side != "all" and side not in known:
+        raise UsageError(f"--side cannot be {side!r}. Known: all, {', '.join(known)}.")
+    hardware = load_target(target) if target else load_target("unit:1")
+    spec = oracle or (default_oracle(hardware) if target else None)
+    if spec is None:
+        raise UsageError("Nobody to ask: give --oracle, or a --target whose compiler padless knows.")
+    setting = Setting(kernel=kernel, hw=hw, other=other, widths=range(1, most + 1))
+    asked = open_oracle(spec, hardware, system_config=system, memory_mode=memory_mode)
+    try:
+        stairs = probe(asked, setting, known if side == "all" else [s for s in known if s == side])
+    finally:
+        getattr(asked, "close", lambda: None)()
+    if png:
+        report.draw(stairs, setting, png, target or spec)
+    if json_file:
+        write_atomically(json_file, json.dumps(_data(stairs, setting), indent=1) + "\n")
+    out.print(report.staircases(stairs, setting))
+    for path in filter(None, (png, json_file)):
+        out.print(f"Written: {path}")
+
+
+def _data(stairs: list[Staircase], setting: Setting) -> dict[str, Any]:
+    return {
+        "kernel": setting.kernel, "hw": setting.hw, "other": setting.other,
+        "staircases": [{**asdict(stair), "evidence": stair.evidence} for stair in stairs],
+    }  # fmt: skip

@@ -1,0 +1,160 @@
+"""Arm's compiler for Ethos-U, asked what layers and networks cost.
+
+The numbers are the compiler's static estimate, not silicon. They depend on the system configuration and the memory
+mode, which every answer names, and on the weights, which are entropy-coded. The compiler runs in processes of its own
+(`workers/ask_vela.py`): a malformed network ends that process, not this one.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from configparser import ConfigParser
+from dataclasses import asdict
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from padless.cost.cache import Cache, key_of
+from padless.cost.cycles import Answer, Cycles, Source
+from padless.cost.lower import Unlowered, lower_layer
+from padless.cost.pool import CORES, Pool, Reply, Request
+from padless.errors import OracleError, UsageError, missing_extra, suggest
+from padless.graph import LayerShape
+from padless.hardware import Target
+
+WORKER = Path(__file__).parent.parent / "workers" / "ask_vela.py"
+
+
+class Vela:
+    """One accelerator in one system. Use it in a `with`, or `close` it.
+
+    Raises UsageError where the package is missing, the target is none of Arm's or not priced in INT8, or Vela does not
+    know the system configuration or memory mode.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        argument: str = "",
+        *,
+        system_config: str | None = None,
+        memory_mode: str | None = None,
+        timeout: float = 600,
+        workers: int = CORES,
+    ) -> None:
+        if target.vela is None:
+            raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try ethos-u55-256 or ethos-u85-512.")
+        if target.precision != "int8" or argument:
+            what = f"an argument {argument!r}" if argument else f"precision {target.precision}"
+            raise UsageError(f"Vela is asked about INT8 networks and nothing else; {what} was given.")
+        try:
+            release = version("ethos-u-vela")
+        except PackageNotFoundError as error:
+            raise missing_extra("ethos-u-vela", "vela", f"Counting cycles for {target.id}") from error
+        chip, mode = system_config or target.vela.system_config, memory_mode or target.vela.memory_mode
+        self._settings = {
+            "accelerator": target.vela.accelerator,
+            "system_config": _known("System_Config", chip, "system configuration"),
+            "memory_mode": _known("Memory_Mode", mode, "memory mode"),
+        }
+        self.source = Source(
+            oracle="Arm Vela", version=release, device=target.vela.accelerator, system=chip, memory_mode=mode
+        )
+        self.key = key_of(asdict(self.source), _code())
+        self.cache = Cache()
+        self.pool = Pool(WORKER, "Vela", timeout=timeout, workers=workers)
+
+    def __enter__(self) -> "Vela":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        self.pool.close()
+        self.cache.close()
+
+    def __call__(self, shapes: Sequence[LayerShape]) -> Iterator[Answer]:
+        """Each layer alone, with seeded random weights."""
+
+        def request(shape: LayerShape) -> Request:
+            try:
+                return self._settings, lower_layer(shape)
+            except Unlowered as error:
+                raise OracleError(
+                    f"Vela cannot be asked about it: {error}. A target such as unit:16 counts its MACs."
+                ) from error
+
+        for reply in self.pool.map(request, shapes, str):
+            self._check(reply, "it")
+            yield Answer(
+                source=self.source,
+                total=reply["total"],
+                npu=reply["npu"],
+                peak_sram_bytes=reply["peak_sram_bytes"],
+                cpu_operators=len(reply["cpu_operators"]),
+            )
+
+    def compile(self, tflite: bytes, what: str, names: Sequence[str] = ()) -> Cycles:
+        """The estimate for a TFLite file; `names` are its operators' in the answer.
+
+        Raises OracleError, naming `what`, when the compiler fails or crashes, and UsageError where the accelerator,
+        the system configuration and the memory mode do not go together.
+        """
+        key = key_of(self.key, hashlib.sha256(tflite).hexdigest())
+        reply = self.cache.get([key]).get(key)
+        if reply is None:
+            reply = self.pool.ask((self._settings, tflite), what)
+            self._check(reply, what)
+            self.cache.put({key: reply})
+
+        def name(place: int | None) -> str:
+            return names[place] if place is not None and place < len(names) else "other"
+
+        operators: dict[str, int] = {}
+        computing: dict[str, int] = {}
+        for place, cycles, npu in reply["operators"]:
+            operators[name(place)] = operators.get(name(place), 0) + cycles
+            computing[name(place)] = computing.get(name(place), 0) + npu
+        fallback = [f"{kind} ({name(place)})" for kind, place in reply["cpu_operators"]]
+        return Cycles(
+            source=self.source,
+            total=reply["total"],
+            npu=reply["npu"],
+            operators=operators,
+            npu_operators=computing,
+            peak_sram_bytes=reply["peak_sram_bytes"],
+            cpu_operators=len(fallback),
+            note=f"Vela leaves {len(fallback)} operators to the CPU, uncounted: {_few(fallback)}." if fallback else "",
+        )
+
+    def _check(self, reply: Reply, what: str) -> None:
+        if "refused" in reply:
+            raise UsageError(f"{self.source} do not go together: {reply['refused']}")
+        if "error" in reply:
+            raise OracleError(f"Vela could not compile {what}: {reply['error']}")
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that writes the files and reads the answers, since it changes them."""
+    files = [WORKER, *sorted((WORKER.parent.parent / "lower").glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _known(section: str, name: str, what: str) -> str:
+    """`name`, if Vela's own configuration file has such a section."""
+    spec = find_spec("ethosu")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    config = ConfigParser()
+    config.read(Path(place) / "config_files" / "Arm" / "vela.ini" for place in places)
+    names = [s.partition(".")[2] for s in config.sections() if s.startswith(f"{section}.")]
+    if name not in names:
+        raise UsageError(f"Vela knows no {what} {name!r}. {suggest(name, names) or 'Known: ' + ', '.join(names)}")
+    return name

@@ -1,0 +1,137 @@
+"""Worker processes for oracles that may crash, block or print: compilers and simulators.
+
+`workers/serve.py` runs in each of them, with a file of that folder which knows the compiler.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+from padless.errors import OracleError
+
+SERVE = Path(__file__).parent / "workers" / "serve.py"
+Reply = dict[str, Any]
+Request = tuple[dict[str, Any], bytes]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Pool:
+    """As many workers as there are cores, started when they are needed. Use it in a `with`, or `close` it.
+
+    A worker that ends in the middle of a request is replaced and the request is sent once more, since whatever killed
+    it (a full memory, a user) may have had nothing to do with the request. The second time is an OracleError.
+    """
+
+    def __init__(self, script: Path, name: str, *, workers: int = CORES, timeout: float = 600) -> None:
+        self.name, self._script, self._timeout = name, script, timeout
+        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._workers = [_Worker(script) for _ in range(workers)]
+        for worker in self._workers:
+            self._free.put(worker)
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.stop()
+
+    def ask(self, request: Request, what: str) -> Reply:
+        """One reply. Raises OracleError, naming `what`, when the worker crashes twice or takes too long."""
+        worker = self._free.get()
+        try:
+            for _ in range(2):
+                started = time.monotonic()
+                if reply := worker.ask(request, self._timeout):
+                    return dict(json.loads(reply))
+                said = worker.last_words()
+                worker.stop()
+                if time.monotonic() - started >= self._timeout:
+                    raise OracleError(f"{self.name} took more than {self._timeout:g} s for {what}; it was stopped.")
+            raise OracleError(f"{self.name} crashed on {what}{said}.")
+        finally:
+            self._free.put(worker)
+
+    def map(self, make: Callable[[Any], Request], items: Sequence[Any], what: Callable[[Any], str]) -> Iterator[Reply]:
+        """The replies in the order of the items, as they come. Requests are made when a worker is free."""
+        if len(items) == 1:
+            yield self.ask(make(items[0]), what(items[0]))
+            return
+        with ThreadPoolExecutor(len(self._workers)) as threads:
+            futures = [threads.submit(self._one, make, item, what) for item in items]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:
+                threads.shutdown(cancel_futures=True)
+
+    def _one(self, make: Callable[[Any], Request], item: Any, what: Callable[[Any], str]) -> Reply:
+        return self.ask(make(item), what(item))
+
+
+class _Worker:
+    """One process, restarted when it is gone."""
+
+    def __init__(self, script: Path) -> None:
+        self._script = script
+        self.process: subprocess.Popen[bytes] | None = None
+        self._printed: IO[bytes] | None = None
+
+    def ask(self, request: Request, timeout: float) -> bytes:
+        """The line that answers; empty when the process ended, or had to be ended after `timeout` seconds."""
+        process = self._start()
+        assert process.stdin
+        assert process.stdout
+        header, payload = request
+        watchdog = threading.Timer(timeout, process.kill)  # waiting on a pipe has no time limit on every system
+        watchdog.start()
+        try:
+            process.stdin.write(json.dumps({**header, "bytes": len(payload)}).encode() + b"\n" + payload)
+            process.stdin.flush()
+            return process.stdout.readline()
+        except OSError:
+            return b""
+        finally:
+            watchdog.cancel()
+
+    def last_words(self) -> str:
+        """The last line that the process printed, in brackets."""
+        if self._printed is None:
+            return ""
+        self._printed.seek(0)
+        lines = self._printed.read().decode(errors="replace").strip().splitlines()
+        return f" ({lines[-1]})" if lines else ""
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+        if self._printed:
+            self._printed.close()
+            self._printed = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self.process is None or self.process.poll() is not None:
+            self.stop()
+            self._printed = tempfile.TemporaryFile()  # noqa: SIM115  (`stop` closes it)
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", str(SERVE), str(self._script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._printed,
+            )
+        return self.process

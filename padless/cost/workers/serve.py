@@ -1,0 +1,28 @@
+"""The process behind a `padless.cost.pool.Pool`: `python -P serve.py FILE` answers requests with the `answer` of FILE.
+
+It imports neither padless nor torch, so that it starts as fast as the compiler or simulator behind it. A request is a line
+of JSON and then as many bytes as its `bytes` says; the reply is a line of JSON. It ends with its standard input.
+"""
+
+import json
+import os
+import runpy
+import sys
+
+
+def main() -> None:
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever is printed goes to standard error
+    answer = runpy.run_path(sys.argv[1])["answer"]
+    while line := sys.stdin.buffer.readline():
+        request = json.loads(line)
+        payload = sys.stdin.buffer.read(request["bytes"])
+        try:
+            reply = answer(request, payload)
+        except Exception as error:
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -33,7 +33,10 @@ def lines_of(text: str) -> dict[str, int]:
 
 
 def line_of(path: str, lines: dict[str, int]) -> int | None:
-    """The line of a field, or of the nearest table around it that has one."""
+    """The line of a field; of its first part, if it has no line of its own; of the nearest table around it."""
+    inside = [line for known, line in lines.items() if known.startswith(f"{path}.")]
+    if inside and path not in lines:
+        return min(inside)
     while path:
         if path in lines:
             return lines[path]

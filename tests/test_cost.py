@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import layers
 import numpy as np
 import pytest
 import torch
@@ -10,15 +11,13 @@ from hypothesis import strategies as st
 from networks import small
 
 from padless import Cost, Layer, inspect, load_target, trace
-from padless.cost import ceil_cycles, narrowed, padding
+from padless.cost import Ceil, narrowed, padding
 from padless.errors import UsageError
+from padless.report.tables import _notes
 
 
 def layer(c_in: int, c_out: int, kind: str = "conv", groups: int = 1, kernel: int = 3, hw: int = 10) -> Layer:
-    return Layer(
-        name="x", weight="x.weight", kind=kind, c_in=c_in, c_out=c_out, groups=groups, kernel=(kernel, kernel), stride=(1, 1),
-        dilation=(1, 1), in_hw=(hw, hw), out_hw=(hw, hw), inputs=np.arange(c_in), outputs=np.arange(c_out),
-    )  # fmt: skip
+    return layers.layer(c_in, c_out, kernel, kind, groups, hw)
 
 
 def test_a_convolution():
@@ -68,13 +67,56 @@ def test_padding_never_saves_and_is_free_when_aligned(c_in, c_out, u, v):
     assert (cost.wasted_macs_percent == 0) == (c_in % u == 0 and c_out % v == 0)
 
 
+def ceil(of: Layer, target: str) -> int:
+    return Ceil(load_target(target))([of])[0].total
+
+
 def test_closed_form_cycles():
-    cycles = ceil_cycles([layer(16, 17)], load_target("gemmini-16"))
-    assert cycles.total == 100 * 9 * 16 * 32 // 256
-    assert not cycles.whole and "ceil" in cycles.oracle
-    depthwise = ceil_cycles([layer(16, 16, "depthwise", groups=16)], load_target("gemmini-16"))
-    assert depthwise.total == 100 * 9 * 16 * 16 // 256  # one of sixteen lanes
-    assert ceil_cycles([layer(16, 16)], load_target("hexagon-htp")) is None
+    assert ceil(layer(16, 17), "gemmini-16") == 100 * 9 * 16 * 32 // 256
+    assert ceil(layer(16, 16, "depthwise", groups=16), "gemmini-16") == 100 * 9 * 16 * 16 // 256  # one of sixteen lanes
+    assert str(Ceil(load_target("gemmini-16")).source) == "ceil, padded MACs / MACs per cycle of gemmini-16"
+
+
+def test_closed_form_rounds_what_is_computed_at_once():
+    assert ceil(layer(32, 8, hw=5), "ethos-u55-256") == 6 * 6 * 9 * 32 * 8 // 256  # 2x2 pixels at once
+    assert ceil(layer(32, 8, hw=5), "ethos-u55-128") == 5 * 6 * 9 * 32 * 8 // 128  # 1x2 pixels
+    assert ceil(layer(64, 5, kernel=1), "adi-max78000") == 100 * 5  # nine elements or one: a cycle an output
+    assert ceil(layer(64, 5, kernel=5), "adi-max78000") == 100 * 5 * 3
+    assert ceil(layer(32, 32, "depthwise", groups=32), "intel-npu-3720") == 100 * 9 * 32 // 512 + 1  # a rate of its own
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Ceil(load_target("hexagon-htp")), "No oracle for cycles on hexagon-htp: no source states its MACs"),
+        (lambda: Ceil(load_target("gemmini-16"), "fast"), "The oracle ceil takes no argument"),
+    ],
+)
+def test_where_there_is_no_closed_form(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def test_bytes_of_other_precisions():
+    half = padding(layer(37, 49), load_target("nvdla-full@fp16"))
+    assert (half.weight_bytes, half.padded_weight_bytes) == (2 * 9 * 37 * 49, 2 * 9 * 64 * 64)
+    assert (half.activation_bytes, half.padded_activation_bytes) == (2 * 100 * 49, 2 * 100 * 64)
+    narrow = padding(layer(37, 49), load_target("sony-imx500@int8w2"))
+    assert (narrow.weight_bytes, narrow.activation_bytes) == (-(-9 * 37 * 49 // 4), 100 * 49)
+
+
+def test_weights_may_be_stored_in_other_blocks_than_computed():
+    cost = padding(layer(33, 41), load_target("rockchip-rk3588"))
+    assert cost.padded_macs == 100 * 9 * 64 * 64
+    assert cost.padded_weight_bytes == 9 * 64 * 42
+    assert cost.padded_activation_bytes == 100 * 48
+
+
+def test_layers_that_the_npu_leaves_to_the_cpu():
+    cost = inspect(small(), torch.zeros(1, 3, 16, 16), target="ti-tinpu")
+    said = {row.layer.name: row.problems for row in cost.layers if row.problems}
+    assert said == {"stem": ("3 inputs are no multiple of 4",)}
+    assert "The NPU does not run 1 of the layers: stem (3 inputs are no multiple of 4)." in _notes(cost)
 
 
 def test_narrowed_layers_match_a_mask():

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from padless import load_target, trace
+from padless.cost.ask import Asked
 from padless.cost.lower import Unlowered, lower, lower_layer
 from padless.cost.lower import file as schema
 from padless.cost.lower.file import Tensor, TFLiteBuilder
@@ -123,7 +124,7 @@ def test_padding_of_a_convolution_costs_nothing():
     assert read.codes == ["PAD", "CONV_2D"]
     with Vela(load_target("ethos-u55-256")) as vela:
         same = vela.compile(builder.build([x], [y], "main"), "a convolution with SAME")
-        padded = vela.layers([layer])[0]
+        padded = Asked(vela)([layer])[0]
     assert padded.total == same.total
 
 
@@ -204,7 +205,7 @@ def test_a_layer_alone_has_the_maps_of_the_layer(conv, hw):
     assert read.shape(read.graph.Inputs(0)) == [1, hw, hw, 8]
     assert read.shape(read.graph.Outputs(0)) == [1, *layer.out_hw, 16]
     with Vela(load_target("ethos-u55-256")) as vela:
-        assert vela.layers([layer])[0].cpu_operators == 0
+        assert Asked(vela)([layer])[0].cpu_operators == 0
 
 
 def test_settings_that_do_not_go_together():
@@ -213,4 +214,4 @@ def test_settings_that_do_not_go_together():
         Vela(load_target("ethos-u55-256"), memory_mode="Dedicated_Sram") as vela,
         pytest.raises(UsageError, match="Dedicated_Sram do not go together: .*arena_mem_area"),
     ):
-        vela.layers([layer])
+        Asked(vela)([layer])

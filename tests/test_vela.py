@@ -13,7 +13,8 @@ from networks import Residual, Small, SqueezeExcite, shaken, small
 from torch import nn
 from torch.nn import functional as F
 
-from padless import load_target, trace
+from padless import inspect, load_target, trace
+from padless.cost.ask import Asked
 from padless.cost.lower import Unlowered, lower, lower_layer
 from padless.cost.oracles.vela import Vela
 from padless.errors import OracleError, UsageError
@@ -22,6 +23,12 @@ from padless.inputs import load_model
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
 X = torch.zeros(1, 3, 16, 16)
+
+
+def compiled(vela: Vela, model: nn.Module, x: torch.Tensor = X):
+    """The whole network's answer."""
+    lowered = lower(trace(model, x), model)
+    return vela.compile(lowered.tflite, "the network", lowered.operators)
 
 
 class Everything(nn.Module):
@@ -66,7 +73,7 @@ def test_cycles_and_memory_are_those_of_velas_command_line(id, network, tmp_path
     graph = trace(model, torch.zeros(1, 3, 32, 32))
     target = load_target(id)
     with Vela(target) as vela:
-        ours = vela.network(graph, model)
+        ours = compiled(vela, model, torch.zeros(1, 3, 32, 32))
     theirs = command_line(lower(graph, model).tflite, target, tmp_path)
     assert ours.total == int(theirs["cycles_total"])
     assert ours.npu == int(theirs["cycles_npu"])
@@ -81,76 +88,96 @@ def test_resnet18_agrees_with_the_other_way_to_the_compiler():
     """PyTorch through ExecuTorch 1.5.1 gave 3.050 M NPU cycles for this network on an Ethos-U55-256."""
     model = load_model("cifar10/resnet18").model
     with Vela(load_target("ethos-u55-256")) as vela:
-        assert vela.network(trace(model, torch.zeros(1, 3, 32, 32)), model).npu == pytest.approx(3.050e6, rel=0.01)
+        assert compiled(vela, model, torch.zeros(1, 3, 32, 32)).npu == pytest.approx(3.050e6, rel=0.01)
 
 
 def test_the_staircase():
     """Nine outputs cost more than eight; 32 inputs less than 24, since the compiler changes its loop order."""
     with Vela(load_target("ethos-u55-256"), memory_mode="Sram_Only") as vela:
-        assert vela.description.endswith("ethos-u55-256, Ethos_U55_High_End_Embedded, Sram_Only")
+        assert str(vela.source).endswith("ethos-u55-256, Ethos_U55_High_End_Embedded, Sram_Only")
 
         def cost(c_in, c_out):
             net = nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1))
-            return vela.layers(trace(net, torch.zeros(1, c_in, 16, 16)).layers)[0].npu
+            return Asked(vela)(trace(net, torch.zeros(1, c_in, 16, 16)).layers)[0].npu
 
         assert cost(64, 9) > 1.3 * cost(64, 8)
         assert cost(32, 64) < 0.9 * cost(24, 64)
 
 
-def test_equal_layers_are_compiled_once(monkeypatch):
+def test_equal_layers_are_asked_once_and_then_never_again():
     graph = trace(nn.Sequential(nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)), torch.zeros(1, 8, 8, 8))
-    asked = []
-    with Vela(load_target("ethos-u55-256")) as vela:
-        compile = vela.compile
-        monkeypatch.setattr(
-            vela, "compile", lambda tflite, what, names=(): asked.append(what) or compile(tflite, what, names)
+    with Vela(load_target("ethos-u55-256"), workers=1) as vela:
+        asked = []
+        first, second = Asked(lambda shapes: (asked.append(shape) or next(iter(vela([shape]))) for shape in shapes))(
+            graph.layers
         )
-        first, second = vela.layers(graph.layers)
-    assert first == second and asked == ["layer 0"]
+        assert first == second and asked == [graph.layers[0].shape]
+        Asked(vela)(graph.layers)
+    with Vela(load_target("ethos-u55-256"), workers=0) as nobody:  # would wait for ever
+        assert Asked(nobody)(graph.layers) == [first, second]
+
+
+def test_a_network_is_compiled_once():
+    model = small()
+    with Vela(load_target("ethos-u55-256")) as vela:
+        first = compiled(vela, model)
+    with Vela(load_target("ethos-u55-256"), workers=0) as nobody:
+        assert compiled(nobody, model) == first
+        assert nobody.key != Vela(load_target("ethos-u55-256"), memory_mode="Sram_Only").key
 
 
 def test_an_operator_without_a_form_is_named_and_the_layers_are_summed():
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), nn.Conv2d(8, 4, 1)).eval()
-    graph = trace(model, X)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1), Erf()).eval()
+    cost = inspect(model, X, target="ethos-u55-256")
     with Vela(load_target("ethos-u55-256")) as vela:
-        cycles = vela.network(graph, model)
-        alone = vela.layers(graph.layers)
-    assert not cycles.whole
-    assert "aten.native_group_norm has no TFLite form (module 1)" in cycles.note
-    assert cycles.total == sum(c.total for c in alone) == sum(cycles.operators.values())
+        alone = Asked(vela)(trace(model, X).layers)
+    assert not cost.cycles.whole
+    assert "aten.erf has no TFLite form (module 2)" in cost.cycles.note
+    assert cost.cycles.oracle.endswith("Shared_Sram, a sum over layers")
+    assert cost.cycles.total == sum(c.total for c in alone) == sum(cost.cycles.operators.values())
 
 
-def test_a_transposed_convolution_is_no_question_for_vela():
-    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ConvTranspose2d(8, 8, 2, 2)).eval()
-    graph = trace(model, torch.zeros(1, 3, 8, 8))
-    assert [ly.macs for ly in graph.layers] == [8 * 8 * 3 * 8, 8 * 8 * 4 * 8 * 8]
-    with (
-        Vela(load_target("ethos-u55-256")) as vela,
-        pytest.raises(OracleError, match="cannot be asked about layer 1: a transposed .* A target such as unit:16"),
-    ):
-        vela.network(graph, model)
+class Erf(nn.Module):
+    def forward(self, x):
+        return torch.erf(x)
+
+
+def test_what_falls_back_to_the_cpu_is_named(monkeypatch):
+    from padless.cost.lower import file
+
+    monkeypatch.setattr(file, "OPTIONS", {**file.OPTIONS, "FLOOR": None})
+    builder = file.TFLiteBuilder()
+    x, y, z = (builder.tensor(file.Tensor(name=n, shape=(1, 8, 8, 8), scale=(0.05,))) for n in ("in", "relu", "floor"))
+    builder.operator("RELU", [x], [y])
+    builder.operator("FLOOR", [y], [z])
+    with Vela(load_target("ethos-u55-256")) as vela:
+        cycles = vela.compile(builder.build([x], [z], "main"), "it", ["my relu", "my floor"])
+    assert cycles.cpu_operators == 1
+    assert cycles.note == "Vela leaves 1 operators to the CPU, uncounted: Floor (my floor)."
 
 
 def test_a_crash_names_the_network_and_the_next_question_is_answered():
-    model = small()
     with Vela(load_target("ethos-u55-256")) as vela:
         with pytest.raises(OracleError, match=r"Vela (crashed on|could not compile) the broken network"):
             vela.compile(b"\x10\0\0\0TFL3" + bytes(range(256)) * 40, "the broken network")
-        vela._start().kill()
-        assert vela.network(trace(model, X), model).total > 0
-        worker = vela._start()
-        worker.kill()
-        worker.wait()
-        assert vela.network(trace(model, X), model).total > 0
-    assert vela._worker is None
+        assert compiled(vela, small()).total > 0
 
 
 def test_a_question_that_takes_too_long_is_stopped():
     with (
         Vela(load_target("ethos-u55-256"), timeout=0.001) as vela,
-        pytest.raises(OracleError, match="took more than 0.001 s for layer"),
+        pytest.raises(
+            OracleError, match=r"Layer stem: Vela took more than 0.001 s for conv 3x3 3→16 on a 16x16 map; it was"
+        ),
     ):
-        vela.layers(trace(small(), X).layers[:1])
+        Asked(vela)(trace(small(), X).layers[:1])
+
+
+def test_only_int8_and_no_argument():
+    with pytest.raises(UsageError, match="INT8 networks and nothing else; precision int16w8 was given"):
+        Vela(load_target("ethos-u55-256@int16w8"))
+    with pytest.raises(UsageError, match="an argument 'fast' was given"):
+        Vela(load_target("ethos-u55-256"), "fast")
 
 
 @pytest.mark.parametrize(
@@ -169,11 +196,10 @@ def test_only_ethos_u():
 
 
 def test_the_worker_needs_neither_torch_nor_padless():
-    worker = Path(__file__).parent.parent / "padless" / "cost" / "vela_worker.py"
+    worker = Path(__file__).parent.parent / "padless" / "cost" / "workers" / "ask_vela.py"
     code = f"import runpy, sys; runpy.run_path({os.fspath(worker)!r}); print('torch' in sys.modules or 'padless' in sys.modules)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/").stdout.strip() == "False"
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+    assert done.stdout.strip() == "False", done.stderr
 
 
 # --- what the file says -----------------------------------------------------------------------------------------------

@@ -20,7 +20,10 @@ from padless.progress import bar
 Swept = Literal["output", "input", "depthwise"]
 SIDES: tuple[Swept, ...] = ("output", "input", "depthwise")
 FEWEST = 12  # widths that a staircase can be seen in
-SHARE, LIFT = 0.45, 2.5  # of the rise that must fall on a unit's edges; times more than chance
+SHARE, LIFT = (
+    0.45,
+    2.5,
+)  # of the rise that must fall on a unit's edges; times more than chance (or halfway from there to all)
 NOTICEABLE = 0.02  # of the largest cost
 Floats = npt.NDArray[np.float64]
 
@@ -123,14 +126,14 @@ def infer(side: Swept, widths: Sequence[int], costs: Sequence[int], source: Sour
     whole = Staircase(side=side, widths=tuple(widths), costs=tuple(costs), source=source, unit=None, dips=_dips(n, f))
     if f.max() - f.min() <= NOTICEABLE * f.max():
         return whole
-    candidates = range(1, int(n[-1] - n[0]) // 2 + 1)
-    misfits = {u: _misfit(np.ceil(n / u), f) for u in candidates}
+    candidates = np.arange(1, int(n[-1] - n[0]) // 2 + 1)
+    misfits = dict(zip(candidates.tolist(), _misfits(np.ceil(n / candidates[:, None]), f).tolist(), strict=True))
     ranked = sorted(misfits, key=lambda u: (round(misfits[u], 6), -u))  # of equal fits (sparse widths) the coarsest
     unit = ranked[0]
     rise = np.maximum(np.diff(f), 0)
     edges = np.diff(np.ceil(n / unit)) > 0
     share, chance = float(rise[edges].sum() / rise.sum()), float(edges.mean())
-    if unit == 1 or share < SHARE or share < LIFT * chance:
+    if unit == 1 or share < max(SHARE, min(LIFT * chance, (1 + chance) / 2)):
         return whole
     strange = (rise > NOTICEABLE * f.max()) & ~edges
     return Staircase(
@@ -148,16 +151,21 @@ def infer(side: Swept, widths: Sequence[int], costs: Sequence[int], source: Sour
     )
 
 
-def _misfit(x: Floats, f: Floats) -> float:
-    """Mean distance of the costs from a line through x, as a share of their range: iteratively reweighted squares."""
-    columns, weights = np.stack([np.ones_like(x), x], 1), np.ones_like(f)
-    off = f
-    for _ in range(30):
-        root = np.sqrt(weights)
-        line = np.linalg.lstsq(columns * root[:, None], f * root, rcond=None)[0]
-        off = np.abs(f - columns @ line)
+def _misfits(x: Floats, f: Floats) -> Floats:
+    """For each row of x the mean distance of the costs from a line through it, as a share of their range.
+
+    Least absolute deviations, by iteratively reweighted squares.
+    """
+    weights, off = np.ones_like(x), np.broadcast_to(f, x.shape)
+    for _ in range(40):
+        total = weights.sum(1, keepdims=True)
+        mean_x, mean_f = ((weights * y).sum(1, keepdims=True) / total for y in (x, f))
+        spread = (weights * (x - mean_x) ** 2).sum(1, keepdims=True)
+        slope = (weights * (x - mean_x) * (f - mean_f)).sum(1, keepdims=True) / np.maximum(spread, 1e-12)
+        off = np.abs(f - mean_f - slope * (x - mean_x))
         weights = 1 / np.maximum(off, 1e-4 * f.max())
-    return float(off.mean() / (f.max() - f.min()))
+    misfits: Floats = off.mean(1) / (f.max() - f.min())
+    return misfits
 
 
 def _dips(n: npt.NDArray[np.int64], f: Floats) -> tuple[Dip, ...]:

@@ -36,7 +36,7 @@ def roofline(cost: NetworkCost, target: Target) -> list[Point]:
             intensity=row.cost.macs / _bytes(row, target),
             rate=row.cost.macs / row.cycles,
             utilisation_percent=100 * row.cost.macs / (row.cycles * peak),
-            bound=_bound(row, target),
+            bound=_bound(row, target, bool(cost.cycles.source.memory_mode)),
         )
         for row in cost.layers
         if row.cycles
@@ -58,11 +58,11 @@ def _bytes(row: LayerCost, target: Target) -> int:
     return row.weight_bytes + read + row.cost.activation_bytes
 
 
-def _bound(row: LayerCost, target: Target) -> Bound:
+def _bound(row: LayerCost, target: Target, tells_apart: bool) -> Bound:
     """An oracle that knows the waiting says it; else the slowest memory that could hold the layer decides."""
     if row.cycles is None or row.npu_cycles is None:
         return "unknown"
-    if row.cycles != row.npu_cycles:
+    if tells_apart:
         return "memory" if row.cycles > WAITS * row.npu_cycles else "compute"
     rates = bandwidths(target)
     if not rates:

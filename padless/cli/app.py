@@ -19,7 +19,9 @@ app = typer.Typer(
 out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
 
 MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or package.module:factory."
-TARGET_HELP = "A target's id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file; ID@fp16 for a precision."
+TARGET_HELP = (
+    "An id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file; ID@fp16 for a precision."
+)
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 TargetOption = Annotated[str, typer.Option("--target", help=TARGET_HELP)]
 System = Annotated[

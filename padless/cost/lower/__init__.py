@@ -6,7 +6,7 @@ and zero point, so that concatenations and pools need no requantisation. (A zero
 a ReLU, as a quantiser would choose, gives the same cycles.) The file is for costing, not for running a trained network.
 
 A convolution's padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution, at the cycles
-of SAME. It does not merge that of pools, which are therefore SAME (see `rules.pool`).
+of SAME. It does not merge that of pools, which are therefore SAME (see `pooling.windows`).
 """
 
 from functools import cache
@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from padless.cost.lower import rules  # noqa: F401  (registers the rules)
+from padless.cost.lower import elementwise, layers, moving, pooling, reducing  # noqa: F401  (they register their rules)
 from padless.cost.lower.file import Tensor, TFLiteBuilder
-from padless.cost.lower.state import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered, convolve, pad
+from padless.cost.lower.forms import convolve, grows_plainly, pad, upsample
+from padless.cost.lower.state import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered
 from padless.graph import Graph, LayerShape
 
 __all__ = ["Lowered", "Unlowered", "lower", "lower_layer"]
@@ -41,10 +42,8 @@ def _random() -> npt.NDArray[np.int8]:
 def lower_layer(layer: LayerShape) -> bytes:
     """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
 
-    Its padding is what its sizes imply. Raises Unlowered for a transposed convolution.
+    Its padding is what its sizes imply. Raises Unlowered for a transposed convolution that cuts off more or less.
     """
-    if layer.transposed:
-        raise Unlowered("a transposed convolution has no TFLite form")
     builder = TFLiteBuilder()
 
     def tensor(name: str, shape: tuple[int, ...], **more: Any) -> int:
@@ -68,6 +67,15 @@ def lower_layer(layer: LayerShape) -> bytes:
     bias = tensor("bias", (layer.c_out,), dtype="INT32", scale=tuple(s * SCALE for s in scales), data=biases)
     if layer.kind == "linear":
         builder.operator("FULLY_CONNECTED", [x, weight, bias], [out])
+    elif layer.transposed:
+        plain = all(
+            o == (n - 1) * s + k
+            for n, o, k, s in zip(layer.in_hw, layer.out_hw, layer.kernel, layer.stride, strict=True)
+        )
+        padding = (0, 0) if plain else (1, 1)
+        if layer.groups > 1 or not grows_plainly(layer.in_hw, layer.out_hw, layer.kernel, layer.stride, padding):
+            raise Unlowered(f"a transposed convolution from {layer.in_hw} to {layer.out_hw} has no TFLite form")
+        upsample(builder, [x, weight, bias], out, layer.kernel, layer.stride, padding)
     else:
         reach = [
             max(0, (o - 1) * s + d * (k - 1) + 1 - n)

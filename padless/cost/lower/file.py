@@ -15,28 +15,56 @@ import numpy.typing as npt
 from padless.errors import missing_extra
 
 Data = npt.NDArray[np.generic]
-OptionValue = int | bool | str  # text names a member of an enumeration, such as padding "SAME"
+OptionValue = int | bool | float | str  # text names a member of an enumeration, such as padding "SAME"
 
 # Operator -> the table of its options; None where it has none.
 OPTIONS: Final[Mapping[str, str | None]] = {
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
+    "BATCH_MATMUL": "BatchMatMulOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "ELU": None,
+    "EXP": "ExpOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
+    "GELU": "GeluOptions",
     "HARD_SWISH": "HardSwishOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
     "LOGISTIC": None,
+    "MAXIMUM": "MaximumMinimumOptions",
     "MAX_POOL_2D": "Pool2DOptions",
+    "MEAN": "ReducerOptions",
+    "MINIMUM": "MaximumMinimumOptions",
+    "MIRROR_PAD": "MirrorPadOptions",
     "MUL": "MulOptions",
+    "NEG": "NegOptions",
     "PAD": "PadOptions",
     "PADV2": "PadV2Options",
+    "PRELU": None,
+    "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
     "RELU": None,
     "RELU6": None,
     "RESHAPE": "ReshapeOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "RSQRT": None,
+    "SOFTMAX": "SoftmaxOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "SUB": "SubOptions",
+    "SUM": "ReducerOptions",
+    "TANH": None,
+    "TILE": "TileOptions",
+    "TRANSPOSE": "TransposeOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
 }
 # Fields whose values are members of an enumeration.
-ENUMERATIONS: Final = {"Padding": "Padding", "FusedActivationFunction": "ActivationFunctionType"}
+ENUMERATIONS: Final = {
+    "Padding": "Padding",
+    "FusedActivationFunction": "ActivationFunctionType",
+    "Mode": "MirrorPadMode",
+}
 # The first version of each operator that takes int8 with per-channel weights; 2 for the others.
 VERSIONS: Final = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "HARD_SWISH": 1, "RESHAPE": 1}
 ALIGNMENT: Final = 16  # bytes; the schema's `force_align` of a buffer's data
@@ -138,7 +166,7 @@ class _Writer:
             self._builder.PrependUOffsetTRelative(offset)
         return int(self._builder.EndVector())
 
-    def table(self, schema: str, **fields: int | bool) -> int:
+    def table(self, schema: str, **fields: float) -> int:
         module = _schema(schema)
         module.Start(self._builder)
         for field, value in fields.items():

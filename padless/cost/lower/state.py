@@ -1,7 +1,7 @@
 """The state while a recording is written as TFLite, and the registry of rules that do it."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,23 @@ import numpy.typing as npt
 from torch import nn
 
 from padless.cost.lower.file import Tensor, TFLiteBuilder
-from padless.graph import Graph
+from padless.cost.lower.layout import Layout, Shape, moves, usual_order
+from padless.graph import Graph, Layer
 from padless.graph.record import Op, Ref
 from padless.graph.shadow import tensor_names
 
 Floats = npt.NDArray[np.float64]
 SCALE = 0.05  # nominal, of every activation
 NO_ACTIVATION, BOTTOM = "NONE", -128
+MAP = (0, 2, 3, 1)  # the order of a feature map's axes here
 
 
 class Unlowered(Exception):  # noqa: N818
     """The network has an operator that this file format, or this module, has no form for."""
+
+
+def refuse(op: Op, why: str) -> Unlowered:
+    return Unlowered(f"{op.name} {why}{f' (module {op.module})' if op.module else ''}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,14 @@ class Lowered:
     operators: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The tensor that holds a value, and how the value's axes lie in it."""
+
+    tensor: int
+    layout: Layout
+
+
 class Lowering:
     """Walks the recording once. Feature maps are [N, H, W, C] here, [N, C, H, W] in the recording."""
 
@@ -38,8 +52,8 @@ class Lowering:
         self.graph, self.recording = graph, graph.recording
         self.parameters = tensor_names(model)
         self.builder = TFLiteBuilder()
-        self.at: dict[int, int] = {}  # value -> tensor
-        self.flat: dict[int, tuple[int, int, int]] = {}  # flattened value -> C, H, W that it was
+        self.at: dict[int, Stored] = {}  # value -> where it is
+        self.moved: dict[tuple[int, tuple[int, ...]], int] = {}  # value, order -> a tensor that was brought into it
         self.transposed: dict[int, int] = {}  # value -> weight
         self.done: set[int] = set()  # operations that were merged into an earlier one
         self.readers: dict[int, list[int]] = {}
@@ -50,11 +64,14 @@ class Lowering:
         self.names: Counter[str] = Counter()
 
     def network(self) -> Lowered:
+        """Every operation that somebody reads, in its order."""
         for value in self.recording.inputs:
             shape = self.recording.shape(value)
             if shape[0] != 1:
                 raise Unlowered(f"the example has a batch of {shape[0]}, the compiler takes 1")
-            self.at[value] = self.activation(self.recording.values[value].name, nhwc(shape), zero_point=0)
+            layout = Layout.of(shape, usual_order(len(shape)))
+            name = self.recording.values[value].name
+            self.at[value] = Stored(self.activation(name, layout.sizes, zero_point=0), layout)
         for i, op in enumerate(self.recording.ops):
             if i in self.done or not any(v in self.readers or v in self.recording.outputs for v in op.outputs):
                 continue
@@ -64,7 +81,7 @@ class Lowering:
             rule(self, op)
         try:
             inputs, outputs = (
-                [self.at[v] for v in values] for values in (self.recording.inputs, self.recording.outputs)
+                [self.at[v].tensor for v in values] for values in (self.recording.inputs, self.recording.outputs)
             )
         except KeyError as error:
             raise Unlowered("an output of the network is not computed by it") from error
@@ -73,20 +90,18 @@ class Lowering:
 
     # --- reading the recording -------------------------------------------------------------------------------------
 
-    def shape(self, value: int) -> tuple[int, ...]:
+    def shape(self, value: int) -> Shape:
         return self.recording.shape(value)
 
-    def tensor(self, op: Op, ref: Any) -> int:
-        """The tensor that holds a value; a parameter becomes a constant."""
-        value = ref.value
-        if value not in self.at:
-            if self.recording.values[value].origin not in ("parameter", "buffer"):
-                raise Unlowered(f"{op.name} reads a tensor that the forward makes itself (module {op.module})")
-            data = self.weight(ref)
-            if data.ndim in (3, 4):
-                data = np.moveaxis(data, -3, -1).reshape(-1, *data.shape[-2:], data.shape[-3])  # channels last
-            self.at[value] = self.constant(self.recording.values[value].name, data)
-        return self.at[value]
+    def computed(self, ref: Ref) -> bool:
+        """Whether a value is an activation, not a parameter."""
+        return ref.value in self.at
+
+    def stored(self, op: Op, ref: Ref) -> Stored:
+        """Where an activation is. Raises Unlowered for a tensor that the forward makes itself."""
+        if ref.value not in self.at:
+            raise Unlowered(f"{op.name} reads a tensor that the forward makes itself (module {op.module})")
+        return self.at[ref.value]
 
     def weight(self, ref: Ref) -> Floats:
         """A parameter's or buffer's values."""
@@ -94,6 +109,11 @@ class Lowering:
         if name not in self.parameters:
             raise Unlowered("a weight is computed in the forward")
         return self.parameters[name].detach().cpu().double().numpy()
+
+    def layer_of(self, weight: Ref) -> Layer:
+        """The layer that the next call of a weight is; calls whose result nobody reads are passed over."""
+        name = self.recording.values[self.transposed.get(weight.value, weight.value)].name
+        return next(layer for layer in self.layers if layer.weight == name)
 
     def only_reader(self, value: int) -> tuple[int, Op] | None:
         """The one operation that reads a value, if nothing else does."""
@@ -118,23 +138,77 @@ class Lowering:
             return found[1]
         return None
 
+    # --- arranging -------------------------------------------------------------------------------------------------
+
+    def arranged(self, op: Op, ref: Ref, order: Sequence[int]) -> int:
+        """A tensor with the value's axes in this order, each as large as recorded."""
+        key = (ref.value, tuple(order))
+        if key not in self.moved:
+            sizes = tuple(self.shape(ref.value)[a] for a in order)
+            tensor = self.brought(op, self.stored(op, ref), order)
+            self.moved[key] = self.tiled(op, tensor, sizes)
+        return self.moved[key]
+
+    def brought(self, op: Op, stored: Stored, order: Sequence[int]) -> int:
+        """The same, but an axis that is broadcast has size 1."""
+        tensor, layout = stored.tensor, stored.layout
+        if not layout.stored(order):
+            before, permutation = moves(layout.sizes, layout.sequence(order))
+            tensor = self.reshaped(op, tensor, before)
+            out = self.another(op, "transpose", tensor, tuple(before[p] for p in permutation))
+            self.builder.operator("TRANSPOSE", [tensor, self.integers("permutation", permutation)], [out])
+            tensor = out
+        return self.reshaped(op, tensor, tuple(layout.width(a) for a in order))
+
+    def reshaped(self, op: Op, tensor: int, shape: Shape) -> int:
+        if self.builder.tensors[tensor].shape == shape:
+            return tensor
+        out = self.another(op, "reshape", tensor, shape)
+        self.builder.operator("RESHAPE", [tensor, self.integers("shape", shape)], [out])
+        return out
+
+    def tiled(self, op: Op, tensor: int, shape: Shape) -> int:
+        """A tensor whose axes of size 1 are repeated."""
+        has = self.builder.tensors[tensor].shape
+        if has == shape:
+            return tensor
+        out = self.another(op, "tile", tensor, shape)
+        times = [n // m for n, m in zip(shape, has, strict=True)]
+        self.builder.operator("TILE", [tensor, self.integers("multiples", times)], [out])
+        return out
+
     # --- writing tensors -------------------------------------------------------------------------------------------
 
     def name(self, base: str) -> str:
         self.names[base] += 1
         return base if self.names[base] == 1 else f"{base}#{self.names[base]}"
 
-    def activation(self, name: str, shape: tuple[int, ...], *, zero_point: int, scale: float = SCALE) -> int:
+    def activation(self, name: str, shape: Shape, *, zero_point: int, scale: float = SCALE) -> int:
         return self.builder.tensor(Tensor(name=self.name(name), shape=shape, scale=(scale,), zero_point=zero_point))
 
-    def like(self, op: Op, value: int, source: int | None = None) -> int:
-        """The tensor for an operation's result, quantised like `source` where one is given, known as `value`."""
-        name = f"{op.module or 'network'} {op.name.removeprefix('aten.').rstrip('_')}"
-        given = self.builder.tensors[source] if source is not None else Tensor(name="", shape=(), scale=(SCALE,))
-        self.at[value] = self.activation(
-            name, nhwc(self.shape(value)), zero_point=given.zero_point, scale=given.scale[0]
-        )
-        return self.at[value]
+    def another(self, op: Op, what: str, like: int, shape: Shape) -> int:
+        """An activation that belongs to an operation, quantised like another."""
+        given = self.builder.tensors[like]
+        scale = given.scale[0] if given.scale else SCALE
+        return self.activation(f"{op.module or 'network'} {what}", shape, zero_point=given.zero_point, scale=scale)
+
+    def result(
+        self, op: Op, value: int, order: Sequence[int] | None = None, *, like: int | None = None, name: str = ""
+    ) -> int:
+        """The tensor for an operation's result, with its axes in `order` (the usual one), known as `value`."""
+        shape = self.shape(value)
+        layout = Layout.of(shape, usual_order(len(shape)) if order is None else order)
+        return self.result_as(op, value, layout, layout.sizes, like=like, name=name)
+
+    def result_as(
+        self, op: Op, value: int, layout: Layout, shape: Shape, *, like: int | None = None, name: str = ""
+    ) -> int:
+        """The same with any layout, in a tensor of this shape."""
+        name = name or f"{op.module or 'network'} {op.name.removeprefix('aten.').rstrip('_')}"
+        given = self.builder.tensors[like] if like is not None else Tensor(name="", shape=(), scale=(SCALE,))
+        tensor = self.activation(name, shape, zero_point=given.zero_point, scale=given.scale[0])
+        self.at[value] = Stored(tensor, layout)
+        return tensor
 
     def constant(self, name: str, data: Floats) -> int:
         """A constant operand, INT8 with one scale."""
@@ -177,44 +251,6 @@ def lowers(*names: str) -> Callable[[Rule], Rule]:
         return rule
 
     return register
-
-
-def convolve(
-    builder: TFLiteBuilder, inputs: list[int], out: int, stride: tuple[int, int], dilation: tuple[int, int], act: str,
-    depthwise: bool,
-) -> None:  # fmt: skip
-    """CONV_2D or DEPTHWISE_CONV_2D without padding."""
-    options: dict[str, int | str] = {
-        "Padding": "VALID", "StrideH": stride[0], "StrideW": stride[1], "DilationHFactor": dilation[0],
-        "DilationWFactor": dilation[1], "FusedActivationFunction": act,
-    }  # fmt: skip
-    if depthwise:
-        options["DepthMultiplier"] = builder.tensors[out].shape[3] // builder.tensors[inputs[0]].shape[3]
-    builder.operator("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", inputs, [out], **options)
-
-
-def pad(
-    builder: TFLiteBuilder, x: int, rows: tuple[int, int], columns: tuple[int, int], name: str, *, lowest: bool = False
-) -> int:
-    """A map with zeros, or the lowest value there is, around it: above and below, left and right. None: the map itself."""
-    if not any((*rows, *columns)):
-        return x
-    given = builder.tensors[x]
-    n, h, w, c = given.shape
-    shape = (n, h + sum(rows), w + sum(columns), c)
-    out = builder.tensor(Tensor(name=name, shape=shape, scale=given.scale, zero_point=given.zero_point))
-    around = np.array([(0, 0), rows, columns, (0, 0)], np.int32)
-    inputs = [x, builder.tensor(Tensor(name=f"{name} widths", shape=around.shape, dtype="INT32", data=around))]
-    if lowest:
-        least = np.array([BOTTOM], np.int8)
-        value = Tensor(name=f"{name} value", shape=(1,), scale=given.scale, zero_point=given.zero_point, data=least)
-        inputs.append(builder.tensor(value))
-    builder.operator("PADV2" if lowest else "PAD", inputs, [out])
-    return out
-
-
-def nhwc(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else tuple(shape)
 
 
 def clamp(op: Op) -> str | None:

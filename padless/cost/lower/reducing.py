@@ -1,0 +1,151 @@
+"""The TFLite form of reductions, normalisation at run time, softmax and products of activations."""
+
+import numpy as np
+
+from padless.cost.lower.layers import scale_and_shift
+from padless.cost.lower.layout import Layout, usual_order
+from padless.cost.lower.pooling import global_average
+from padless.cost.lower.state import MAP, Lowering, Stored, lowers, refuse
+from padless.graph.record import Op, Ref
+
+CODES = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX", "amin": "REDUCE_MIN"}
+
+
+@lowers(*CODES)
+def reduction(net: Lowering, op: Op) -> None:
+    """An average over rows and columns is a pool."""
+    x, name = op.args[0], op.name.removeprefix("aten.")
+    rank = len(net.shape(x.value))
+    axes = sorted(a % rank for a in (op.args[1] if len(op.args) > 1 and op.args[1] else range(rank)))
+    if name == "mean" and rank == 4 and axes == [2, 3]:
+        global_average(net, op)
+        return
+    order = net.stored(op, x).layout.order() or usual_order(rank)
+    out = reduced(net, op, CODES[name], net.arranged(op, x, order), [order.index(a) for a in axes])
+    shape = net.shape(op.outputs[0])
+    if len(shape) == rank:
+        layout = Layout.of(shape, order)
+    else:
+        rest = [a for a in order if a not in axes]
+        layout = Layout.of(shape, [sorted(rest).index(a) for a in rest])
+        out = net.reshaped(op, out, layout.sizes)
+    net.at[op.outputs[0]] = Stored(out, layout)
+
+
+def reduced(net: Lowering, op: Op, code: str, tensor: int, axes: list[int]) -> int:
+    """A reduction that keeps its axes, with size 1."""
+    shape = net.builder.tensors[tensor].shape
+    out = net.another(op, code.lower(), tensor, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+    net.builder.operator(code, [tensor, net.integers("axes", axes)], [out], KeepDims=True)
+    return out
+
+
+@lowers("native_layer_norm")
+def layer_norm(net: Lowering, op: Op) -> None:
+    """Over the last axes: (x - mean) * rsqrt(mean of squares + eps), then gain and shift."""
+    x, normalised, gain, shift, eps = op.args
+    rank = len(net.shape(x.value))
+    axes = list(range(rank - len(normalised), rank))
+    normalise(net, op, x, axes, gain, shift, float(eps))
+
+
+def normalise(net: Lowering, op: Op, x: Ref, axes: list[int], gain: Ref | None, shift: Ref | None, eps: float) -> None:
+    rank = len(net.shape(x.value))
+    order = net.stored(op, x).layout.order() or usual_order(rank)
+    places = [order.index(a) for a in axes]
+    source = net.arranged(op, x, order)
+    layout = Layout.of(net.shape(x.value), order)
+    mean = reduced(net, op, "MEAN", source, places)
+    centred = net.another(op, "centred", source, layout.sizes)
+    net.builder.operator("SUB", [source, mean], [centred])
+    squared = net.another(op, "squared", source, layout.sizes)
+    net.builder.operator("MUL", [centred, centred], [squared])
+    variance = reduced(net, op, "MEAN", squared, places)
+    small = net.builder.tensors[variance].shape
+    safe, inverse = net.another(op, "plus eps", source, small), net.another(op, "rsqrt", source, small)
+    net.builder.operator("ADD", [variance, net.constant(f"{op.module} eps", np.array([eps]))], [safe])
+    net.builder.operator("RSQRT", [safe], [inverse])
+    out = net.another(op, "normalised", source, layout.sizes)
+    net.builder.operator("MUL", [centred, inverse], [out])
+    out = _gain_and_shift(net, op, out, layout, axes, gain, shift)
+    net.at[op.outputs[0]] = Stored(out, layout)
+
+
+def _gain_and_shift(
+    net: Lowering, op: Op, x: int, layout: Layout, axes: list[int], gain: Ref | None, shift: Ref | None
+) -> int:
+    """Along one last stored axis of a map as a depthwise 1x1 convolution, else as MUL and ADD."""
+    if gain is None and shift is None:
+        return x
+    sizes = tuple(layout.width(a) for a in axes)
+    g = net.weight(gain) if gain is not None else np.ones(sizes)
+    s = net.weight(shift) if shift is not None else np.zeros(sizes)
+    if len(layout.sizes) == 4 and len(axes) == 1 and layout.axes[axes[0]] == (3,):
+        out = net.another(op, "scaled", x, layout.sizes)
+        scale_and_shift(net, op, x, g, s, out, "NONE")
+        return out
+    rank = len(layout.axes)
+    order = layout.order() or usual_order(rank)
+    for code, data in (("MUL", g), ("ADD", s)):
+        constant = net.constant(
+            f"{op.module} {code}", data.reshape((1,) * (rank - data.ndim) + data.shape).transpose(order)
+        )
+        out = net.another(op, code.lower(), x, layout.sizes)
+        net.builder.operator(code, [x, constant], [out])
+        x = out
+    return x
+
+
+@lowers("native_group_norm")
+def group_norm(net: Lowering, op: Op) -> None:
+    """Each group's channels and pixels are one row: MEAN and the rest over it, then gain and shift for each channel."""
+    x, gain, shift, _, channels, _, groups, eps = op.args
+    shape = net.shape(x.value)
+    if len(shape) != 4:
+        raise refuse(op, "is not over a feature map")
+    per, value = channels // groups, op.outputs[0]
+    source = net.arranged(op, x, MAP)
+    sizes = (1, shape[2] * shape[3], groups, per)
+    rows = net.reshaped(op, source, sizes)
+    mean = reduced(net, op, "MEAN", rows, [1, 3])
+    centred, squared = (net.another(op, name, source, sizes) for name in ("centred", "squared"))
+    net.builder.operator("SUB", [rows, mean], [centred])
+    net.builder.operator("MUL", [centred, centred], [squared])
+    variance = reduced(net, op, "MEAN", squared, [1, 3])
+    safe, inverse = (net.another(op, name, source, (1, 1, groups, 1)) for name in ("plus eps", "rsqrt"))
+    net.builder.operator("ADD", [variance, net.constant(f"{op.module} eps", np.array([float(eps)]))], [safe])
+    net.builder.operator("RSQRT", [safe], [inverse])
+    out = net.another(op, "normalised", source, sizes)
+    net.builder.operator("MUL", [centred, inverse], [out])
+    layout = Layout.of(shape, MAP)
+    back = net.reshaped(op, out, layout.sizes)
+    net.at[value] = Stored(_gain_and_shift(net, op, back, layout, [1], gain, shift), layout)
+
+
+@lowers("_softmax", "_safe_softmax", "softmax")
+def softmax(net: Lowering, op: Op) -> None:
+    """Along the last stored axis."""
+    x = op.args[0]
+    rank = len(net.shape(x.value))
+    axis = op.args[1] % rank
+    order = (*(a for a in range(rank) if a != axis), axis)
+    source = net.arranged(op, x, order)
+    layout = Layout.of(net.shape(op.outputs[0]), order)
+    out = net.activation(f"{op.module or 'network'} softmax", layout.sizes, zero_point=-128, scale=1 / 256)
+    net.builder.operator("SOFTMAX", [source], [out], Beta=1.0)
+    net.at[op.outputs[0]] = Stored(out, layout)
+
+
+@lowers("bmm", "matmul")
+def product(net: Lowering, op: Op) -> None:
+    """BATCH_MATMUL of two activations."""
+    left, right = op.args[:2]
+    if not (net.computed(left) and net.computed(right)):
+        raise refuse(op, "multiplies by a tensor that is no activation")
+    ranks = {len(net.shape(ref.value)) for ref in (left, right)}
+    if len(ranks) > 1 or min(ranks) < 2:
+        raise refuse(op, "multiplies tensors of different ranks")
+    order = tuple(range(ranks.pop()))
+    operands = [net.arranged(op, ref, order) for ref in (left, right)]
+    out = net.result(op, op.outputs[0], order)
+    net.builder.operator("BATCH_MATMUL", operands, [out])

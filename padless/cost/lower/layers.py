@@ -3,6 +3,7 @@
 import numpy as np
 
 from padless.cost.lower.forms import convolve, grows_plainly, pad, upsample
+from padless.cost.lower.layout import Layout
 from padless.cost.lower.state import MAP, Floats, Lowering, Stored, lowers, refuse
 from padless.graph.record import Op
 
@@ -63,12 +64,19 @@ def affine(net: Lowering, norm: Op) -> tuple[Floats, Floats]:
 @lowers("native_batch_norm")
 def batch_norm(net: Lowering, op: Op) -> None:
     """One that stands before its convolution is a depthwise 1x1 convolution, with the clamp behind it merged in."""
-    if len(net.shape(op.outputs[0])) != 4:
-        raise refuse(op, "is not over a feature map")
+    shape = net.shape(op.outputs[0])
+    if len(shape) not in (2, 4):
+        raise refuse(op, "is not over a feature map or rows")
     gain, shift = affine(net, op)
     act, value = net.activation_behind(op)
-    x = net.arranged(op, op.args[0], MAP)
-    scale_and_shift(net, op, x, gain, shift, net.result(op, value), act)
+    if len(shape) == 4:
+        x = net.arranged(op, op.args[0], MAP)
+        out = net.result(op, value)
+    else:
+        layout = Layout((1, 1, *shape), ((2,), (3,)))
+        x = net.reshaped(op, net.arranged(op, op.args[0], (0, 1)), layout.sizes)
+        out = net.result_as(op, value, layout, layout.sizes)
+    scale_and_shift(net, op, x, gain, shift, out, act)
 
 
 def scale_and_shift(net: Lowering, op: Op, x: int, gain: Floats, shift: Floats, out: int, act: str) -> None:

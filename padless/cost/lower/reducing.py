@@ -1,13 +1,18 @@
 """The TFLite form of reductions, normalisation at run time, softmax and products of activations."""
 
+import math
+
 import numpy as np
 
+from padless.cost.lower.forms import convolve
 from padless.cost.lower.layers import scale_and_shift
 from padless.cost.lower.layout import Layout, usual_order
+from padless.cost.lower.moving import sliced
 from padless.cost.lower.pooling import global_average
-from padless.cost.lower.state import MAP, Lowering, Stored, lowers, refuse
+from padless.cost.lower.state import MAP, NO_ACTIVATION, Lowering, Stored, lowers, refuse
 from padless.graph.record import Op, Ref
 
+FEW = 8  # indices of an axis that are rather added up one by one
 CODES = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX", "amin": "REDUCE_MIN"}
 
 
@@ -21,7 +26,9 @@ def reduction(net: Lowering, op: Op) -> None:
         global_average(net, op)
         return
     order = net.stored(op, x).layout.order() or usual_order(rank)
-    out = reduced(net, op, CODES[name], net.arranged(op, x, order), [order.index(a) for a in axes])
+    source, places = net.arranged(op, x, order), [order.index(a) for a in axes]
+    few = len(axes) == 1 and net.shape(x.value)[axes[0]] <= FEW and name in ("sum", "mean")
+    out = added(net, op, name, source, places[0]) if few else reduced(net, op, CODES[name], source, places)
     shape = net.shape(op.outputs[0])
     if len(shape) == rank:
         layout = Layout.of(shape, order)
@@ -32,9 +39,36 @@ def reduction(net: Lowering, op: Op) -> None:
     net.at[op.outputs[0]] = Stored(out, layout)
 
 
+def added(net: Lowering, op: Op, name: str, tensor: int, axis: int) -> int:
+    """A sum over a short axis: its slices, added up."""
+    size = net.builder.tensors[tensor].shape[axis]
+    parts = [sliced(net, op, tensor, axis, i, i + 1, 1) for i in range(size)]
+    total = parts[0]
+    for part in parts[1:]:
+        out = net.another(op, "sum", tensor, net.builder.tensors[part].shape)
+        net.builder.operator("ADD", [total, part], [out])
+        total = out
+    if name == "mean":
+        out = net.another(op, "mean", tensor, net.builder.tensors[total].shape)
+        net.builder.operator("MUL", [total, net.constant(f"{op.module} share", np.array([1 / size]))], [out])
+        total = out
+    return total
+
+
 def reduced(net: Lowering, op: Op, code: str, tensor: int, axes: list[int]) -> int:
-    """A reduction that keeps its axes, with size 1."""
+    """A reduction that keeps its axes, with size 1.
+
+    Vela leaves a MEAN over channels to the CPU: it becomes a 1x1 convolution to one channel.
+    """
     shape = net.builder.tensors[tensor].shape
+    if code == "MEAN" and axes == [len(shape) - 1]:
+        rows = net.reshaped(op, tensor, (1, 1, math.prod(shape[:-1]), shape[-1]))
+        scale = net.builder.tensors[rows].scale[0]
+        average = np.full((1, 1, 1, shape[-1]), 1 / shape[-1])
+        filters = net.filters(f"{op.module or 'network'} mean", average, np.zeros(1), 0, scale)
+        out = net.another(op, "mean", tensor, (1, 1, math.prod(shape[:-1]), 1))
+        convolve(net.builder, [rows, *filters], out, (1, 1), (1, 1), NO_ACTIVATION, False)
+        return net.reshaped(op, out, (*shape[:-1], 1))
     out = net.another(op, code.lower(), tensor, tuple(1 if i in axes else n for i, n in enumerate(shape)))
     net.builder.operator(code, [tensor, net.integers("axes", axes)], [out], KeepDims=True)
     return out

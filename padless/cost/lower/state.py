@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from padless.cost.lower.file import Tensor, TFLiteBuilder
@@ -18,6 +19,9 @@ from padless.graph.shadow import tensor_names
 Floats = npt.NDArray[np.float64]
 SCALE = 0.05  # nominal, of every activation
 NO_ACTIVATION, BOTTOM = "NONE", -128
+MAKERS = frozenset(
+    ["arange", "zeros", "ones", "full", "linspace", "scalar_tensor", "eye"]
+)  # of constants, from nothing
 MAP = (0, 2, 3, 1)  # the order of a feature map's axes here
 
 
@@ -55,6 +59,8 @@ class Lowering:
         self.at: dict[int, Stored] = {}  # value -> where it is
         self.moved: dict[tuple[int, tuple[int, ...]], int] = {}  # value, order -> a tensor that was brought into it
         self.transposed: dict[int, int] = {}  # value -> weight
+        self.folded: dict[int, torch.Tensor] = {}  # value -> what the forward makes of parameters alone
+        self.roots: dict[int, frozenset[str]] = {}  # folded value -> the parameters it is made of
         self.done: set[int] = set()  # operations that were merged into an earlier one
         self.readers: dict[int, list[int]] = {}
         for i, op in enumerate(self.recording.ops):
@@ -74,6 +80,8 @@ class Lowering:
             self.at[value] = Stored(self.activation(name, layout.sizes, zero_point=0), layout)
         for i, op in enumerate(self.recording.ops):
             if i in self.done or not any(v in self.readers or v in self.recording.outputs for v in op.outputs):
+                continue
+            if self.fold(op):
                 continue
             rule = RULES.get(op.name)
             if rule is None:
@@ -104,16 +112,42 @@ class Lowering:
         return self.at[ref.value]
 
     def weight(self, ref: Ref) -> Floats:
-        """A parameter's or buffer's values."""
-        name = self.recording.values[self.transposed.get(ref.value, ref.value)].name
-        if name not in self.parameters:
-            raise Unlowered("a weight is computed in the forward")
-        return self.parameters[name].detach().cpu().double().numpy()
+        """The values of a parameter or buffer, or of what is made of them alone."""
+        value = self.transposed.get(ref.value, ref.value)
+        tensor = self.known(value)
+        if tensor is None:
+            raise Unlowered("a weight is computed from activations")
+        return tensor.detach().cpu().double().numpy()
+
+    def known(self, value: int) -> torch.Tensor | None:
+        """The values of a constant; None for an activation."""
+        return self.folded.get(value, self.parameters.get(self.recording.values[value].name))
+
+    def fold(self, op: Op) -> bool:
+        """Run an operation now if it reads constants alone. A weight's transposition is left to the layer behind it."""
+        reads = op.inputs()
+        if op.name == "aten.t" or any(self.known(v) is None for v in reads) or len(op.outputs) != 1:
+            return False
+        if not reads and op.name.removeprefix("aten.") not in MAKERS:
+            return False
+
+        def real(arg: Any) -> Any:
+            if isinstance(arg, Ref):
+                return self.known(arg.value)
+            return [real(a) for a in arg] if isinstance(arg, list | tuple) else arg
+
+        kwargs = {name: real(arg) for name, arg in op.kwargs.items() if name not in ("device", "layout", "pin_memory")}
+        with torch.no_grad():
+            self.folded[op.outputs[0]] = op.function(*map(real, op.args), **kwargs)
+        names = (self.roots.get(v, frozenset([self.recording.values[v].name])) for v in reads)
+        self.roots[op.outputs[0]] = frozenset().union(*names)
+        return True
 
     def layer_of(self, weight: Ref) -> Layer:
         """The layer that the next call of a weight is; calls whose result nobody reads are passed over."""
-        name = self.recording.values[self.transposed.get(weight.value, weight.value)].name
-        return next(layer for layer in self.layers if layer.weight == name)
+        value = self.transposed.get(weight.value, weight.value)
+        names = self.roots.get(value, frozenset([self.recording.values[value].name]))
+        return next(layer for layer in self.layers if layer.weight in names)
 
     def only_reader(self, value: int) -> tuple[int, Op] | None:
         """The one operation that reads a value, if nothing else does."""

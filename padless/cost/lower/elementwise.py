@@ -192,9 +192,8 @@ def combine(net: Lowering, op: Op, code: str, left: Any, right: Any) -> None:
         raise refuse(op, "combines two constants")
     main = net.at[whole[0].value]
     aligned = len(main.layout.axes) == len(shape)
-    if aligned and all(net.at[ref.value].layout == main.layout for ref in whole) and all(
-        not isinstance(a, Ref) or net.computed(a) or net.weight(a).size == 1 for a in (left, right)
-    ) and len({net.builder.tensors[net.at[ref.value].tensor].shape for ref in whole}) == 1:  # fmt: skip
+    alike = {(net.at[r.value].layout, net.builder.tensors[net.at[r.value].tensor].shape) for r in whole}
+    if aligned and len(alike) == 1 and (len(whole) == 2 or _single(net, left) or _single(net, right)):
         order = None  # whatever it is, it is the same for both
     else:
         order = (main.layout.order() if aligned else None) or usual_order(len(shape))
@@ -206,6 +205,13 @@ def combine(net: Lowering, op: Op, code: str, left: Any, right: Any) -> None:
         out = net.result(op, value, order)
     fused = {"FusedActivationFunction": act} if code in FUSING else {}
     net.builder.operator(code, operands, [out], **fused)
+
+
+def _single(net: Lowering, given: Any) -> bool:
+    """Whether an operand is one number."""
+    if isinstance(given, Ref):
+        return not net.computed(given) and net.weight(given).size == 1
+    return np.size(given) == 1
 
 
 def _operand(net: Lowering, op: Op, given: Any, order: tuple[int, ...] | None, rank: int) -> int:

@@ -146,11 +146,16 @@ def cut(net: Lowering, op: Op, source: Ref, value: int, axis: int, start: int, e
 
 
 def sliced(net: Lowering, op: Op, tensor: int, axis: int, start: int, end: int, step: int) -> int:
-    """STRIDED_SLICE along one stored axis."""
+    """STRIDED_SLICE along one stored axis. Every n-th of it is one of n on an axis of its own."""
     shape = list(net.builder.tensors[tensor].shape)
+    taken = len(range(start, end, step))
+    if step > 1 and start < step and taken * step == shape[axis]:
+        apart = net.reshaped(op, tensor, (*shape[:axis], taken, step, *shape[axis + 1 :]))
+        one = sliced(net, op, apart, axis + 1, start, start + 1, 1)
+        return net.reshaped(op, one, (*shape[:axis], taken, *shape[axis + 1 :]))
     begins, ends, steps = [0] * len(shape), list(shape), [1] * len(shape)
     begins[axis], ends[axis], steps[axis] = start, end, step
-    shape[axis] = len(range(start, end, step))
+    shape[axis] = taken
     out = net.another(op, "slice", tensor, tuple(shape))
     sides = [net.integers(name, data) for name, data in (("begin", begins), ("end", ends), ("steps", steps))]
     net.builder.operator("STRIDED_SLICE", [tensor, *sides], [out])

@@ -60,6 +60,7 @@ def reduced(net: Lowering, op: Op, code: str, tensor: int, axes: list[int]) -> i
 
     Vela leaves a MEAN over channels to the CPU: it becomes a 1x1 convolution to one channel.
     """
+    axes = sorted(axes)
     shape = net.builder.tensors[tensor].shape
     if code == "MEAN" and axes == [len(shape) - 1]:
         rows = net.reshaped(op, tensor, (1, 1, math.prod(shape[:-1]), shape[-1]))
@@ -69,6 +70,8 @@ def reduced(net: Lowering, op: Op, code: str, tensor: int, axes: list[int]) -> i
         out = net.another(op, "mean", tensor, (1, 1, math.prod(shape[:-1]), 1))
         convolve(net.builder, [rows, *filters], out, (1, 1), (1, 1), NO_ACTIVATION, False)
         return net.reshaped(op, out, (*shape[:-1], 1))
+    if code == "MEAN" and len(shape) - 1 in axes:
+        return reduced(net, op, code, reduced(net, op, code, tensor, [len(shape) - 1]), axes[:-1])
     out = net.another(op, code.lower(), tensor, tuple(1 if i in axes else n for i, n in enumerate(shape)))
     net.builder.operator(code, [tensor, net.integers("axes", axes)], [out], KeepDims=True)
     return out
@@ -83,18 +86,43 @@ def layer_norm(net: Lowering, op: Op) -> None:
     normalise(net, op, x, axes, gain, shift, float(eps))
 
 
+@lowers("var")
+def variance_alone(net: Lowering, op: Op) -> None:
+    """The mean of squared distances from the mean; PyTorch's correction is a factor."""
+    x = op.args[0]
+    shape = net.shape(x.value)
+    axes = sorted(a % len(shape) for a in (op.args[1] if len(op.args) > 1 and op.args[1] else range(len(shape))))
+    if len(net.shape(op.outputs[0])) != len(shape):
+        raise refuse(op, "drops axes")
+    correction = op.kwargs.get("correction", 1)
+    order = net.stored(op, x).layout.order() or usual_order(len(shape))
+    _, variance = spread(net, op, net.arranged(op, x, order), [order.index(a) for a in axes])
+    count = math.prod(shape[a] for a in axes)
+    if correction:
+        out = net.another(op, "corrected", variance, net.builder.tensors[variance].shape)
+        factor = net.constant(f"{op.module} correction", np.array([count / (count - float(correction))]))
+        net.builder.operator("MUL", [variance, factor], [out])
+        variance = out
+    net.at[op.outputs[0]] = Stored(variance, Layout.of(net.shape(op.outputs[0]), order))
+
+
+def spread(net: Lowering, op: Op, source: int, places: list[int]) -> tuple[int, int]:
+    """The distances from the mean along stored axes, and the mean of their squares."""
+    shape = net.builder.tensors[source].shape
+    mean = reduced(net, op, "MEAN", source, places)
+    centred, squared = (net.another(op, name, source, shape) for name in ("centred", "squared"))
+    net.builder.operator("SUB", [source, mean], [centred])
+    net.builder.operator("MUL", [centred, centred], [squared])
+    return centred, reduced(net, op, "MEAN", squared, places)
+
+
 def normalise(net: Lowering, op: Op, x: Ref, axes: list[int], gain: Ref | None, shift: Ref | None, eps: float) -> None:
     rank = len(net.shape(x.value))
     order = net.stored(op, x).layout.order() or usual_order(rank)
     places = [order.index(a) for a in axes]
     source = net.arranged(op, x, order)
     layout = Layout.of(net.shape(x.value), order)
-    mean = reduced(net, op, "MEAN", source, places)
-    centred = net.another(op, "centred", source, layout.sizes)
-    net.builder.operator("SUB", [source, mean], [centred])
-    squared = net.another(op, "squared", source, layout.sizes)
-    net.builder.operator("MUL", [centred, centred], [squared])
-    variance = reduced(net, op, "MEAN", squared, places)
+    centred, variance = spread(net, op, source, places)
     small = net.builder.tensors[variance].shape
     safe, inverse = net.another(op, "plus eps", source, small), net.another(op, "rsqrt", source, small)
     net.builder.operator("ADD", [variance, net.constant(f"{op.module} eps", np.array([eps]))], [safe])
@@ -141,11 +169,7 @@ def group_norm(net: Lowering, op: Op) -> None:
     source = net.arranged(op, x, MAP)
     sizes = (1, shape[2] * shape[3], groups, per)
     rows = net.reshaped(op, source, sizes)
-    mean = reduced(net, op, "MEAN", rows, [1, 3])
-    centred, squared = (net.another(op, name, source, sizes) for name in ("centred", "squared"))
-    net.builder.operator("SUB", [rows, mean], [centred])
-    net.builder.operator("MUL", [centred, centred], [squared])
-    variance = reduced(net, op, "MEAN", squared, [1, 3])
+    centred, variance = spread(net, op, rows, [1, 3])
     safe, inverse = (net.another(op, name, source, (1, 1, groups, 1)) for name in ("plus eps", "rsqrt"))
     net.builder.operator("ADD", [variance, net.constant(f"{op.module} eps", np.array([float(eps)]))], [safe])
     net.builder.operator("RSQRT", [safe], [inverse])

@@ -188,8 +188,6 @@ def combine(net: Lowering, op: Op, code: str, left: Any, right: Any) -> None:
     shape = net.shape(op.outputs[0])
     whole = [a for a in (left, right) if isinstance(a, Ref) and net.computed(a)]
     whole.sort(key=lambda ref: -math.prod(net.shape(ref.value)))
-    if not whole:
-        raise refuse(op, "combines two constants")
     main = net.at[whole[0].value]
     aligned = len(main.layout.axes) == len(shape)
     alike = {(net.at[r.value].layout, net.builder.tensors[net.at[r.value].tensor].shape) for r in whole}

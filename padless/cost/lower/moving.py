@@ -14,7 +14,7 @@ from padless.graph.record import Op, Ref
 def same(net: Lowering, op: Op) -> None:
     """Nothing to compute."""
     source = op.args[0]
-    if net.shape(source.value) != net.shape(op.outputs[0]):
+    if net.shape(source.value) != net.shape(op.outputs[0]):  # as_strided_ may do anything
         raise refuse(op, "changes the shape")
     net.at[op.outputs[0]] = net.stored(op, source)
 

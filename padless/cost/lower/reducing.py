@@ -194,16 +194,8 @@ def softmax(net: Lowering, op: Op) -> None:
     net.at[op.outputs[0]] = Stored(out, layout)
 
 
-@lowers("bmm", "matmul")
+@lowers("bmm")
 def product(net: Lowering, op: Op) -> None:
     """BATCH_MATMUL of two activations."""
-    left, right = op.args[:2]
-    if not (net.computed(left) and net.computed(right)):
-        raise refuse(op, "multiplies by a tensor that is no activation")
-    ranks = {len(net.shape(ref.value)) for ref in (left, right)}
-    if len(ranks) > 1 or min(ranks) < 2:
-        raise refuse(op, "multiplies tensors of different ranks")
-    order = tuple(range(ranks.pop()))
-    operands = [net.arranged(op, ref, order) for ref in (left, right)]
-    out = net.result(op, op.outputs[0], order)
-    net.builder.operator("BATCH_MATMUL", operands, [out])
+    operands = [net.arranged(op, ref, (0, 1, 2)) for ref in op.args[:2]]
+    net.builder.operator("BATCH_MATMUL", operands, [net.result(op, op.outputs[0])])

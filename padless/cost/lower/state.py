@@ -85,7 +85,7 @@ class Lowering:
                 continue
             rule = RULES.get(op.name)
             if rule is None:
-                raise Unlowered(f"{op.name} has no TFLite form{f' (module {op.module})' if op.module else ''}")
+                raise refuse(op, "has no TFLite form")
             rule(self, op)
         try:
             inputs, outputs = (
@@ -106,9 +106,9 @@ class Lowering:
         return ref.value in self.at
 
     def stored(self, op: Op, ref: Ref) -> Stored:
-        """Where an activation is. Raises Unlowered for a tensor that the forward makes itself."""
+        """Where an activation is. Raises Unlowered for a constant."""
         if ref.value not in self.at:
-            raise Unlowered(f"{op.name} reads a tensor that the forward makes itself (module {op.module})")
+            raise refuse(op, "reads a constant where an activation is expected")
         return self.at[ref.value]
 
     def weight(self, ref: Ref) -> Floats:

@@ -44,9 +44,10 @@ def test_version():
 
 def test_public_names():
     assert padless.__all__ == [
-        "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "NetworkCost", "PadlessError", "Plan",
-        "Target", "evaluate", "export", "finetune", "inspect", "load", "load_images", "load_model", "load_target",
-        "load_weights", "plan", "prune", "recover", "rule", "save", "targets", "trace",
+        "Answer", "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "LayerShape", "NetworkCost",
+        "PadlessError", "Plan", "Source", "Target", "evaluate", "export", "finetune", "inspect", "load", "load_images",
+        "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover", "rule", "save", "targets",
+        "trace",
     ]  # fmt: skip
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
 
@@ -68,6 +69,63 @@ def test_targets(run):
     assert code == 0 and all(t.id in out for t in padless.targets())
     code, out, _ = run("targets", "ethos-u85-512")
     assert code == 0 and "macs_per_cycle" in out and "ethos-u-vela==5.2.0" in out and "derived" in out
+    assert out.count("\ncompute.int8.") == 7 and "system.Ethos_U85_SYS_DRAM_Mid.clock_hz = 1000000000" in out
+    assert run("targets", "show", "ethos-u85-512")[1] == out
+    code, out, _ = run("targets", "nvdla-full@fp16")
+    assert "compute.fp16.output_unit = 16" in out
+
+
+def test_a_target_of_ones_own(run, tmp_path, monkeypatch):
+    code, out, _ = run("targets", "new", "npu.toml")
+    assert code == 0 and "padless targets check npu.toml" in out
+    code, out, _ = run("targets", "check", "npu.toml")
+    assert code == 0 and "npu.toml describes npu with 6 facts" in out
+    assert run("inspect", "networks:Small", "--target", "npu.toml")[0] == 0
+    monkeypatch.setenv("PADLESS_TARGETS", ".")
+    assert "npu" in run("targets")[1]
+    text = (tmp_path / "npu.toml").read_text()
+    (tmp_path / "npu.toml").write_text(text.replace("output_unit = 16 ", "output_unit = 12 "))
+    code, out, err = run("targets", "check", "npu.toml")
+    assert (code, out) == (2, "")
+    assert (
+        "npu.toml does not describe a target:\n  line 23: compute.int8.output_unit: is 12, but its fact says 16" in err
+    )
+
+
+def test_the_schema(run):
+    code, out, _ = run("targets", "schema")
+    assert code == 0 and json.loads(out)["properties"]["compute"]
+
+
+def test_probe(run, tmp_path):
+    rows = [f"16,16,64,{w},3,{1000 * -(-w // 6)}" for w in range(1, 61)]
+    (tmp_path / "board.csv").write_text("h,w,cin,cout,k,cycles\n" + "\n".join(rows))
+    code, out, _ = run("probe", "--oracle", "csv board.csv", "--png", "s.png", "--json", "s.json")
+    assert code == 0, out
+    assert "output unit 6: its edges are 15% of the steps and carry 100% of the rise" in out
+    assert re.search(r"1–6 +1,000", out) and "input channels" not in out
+    assert (tmp_path / "s.png").read_bytes()[:4] == b"\x89PNG"
+    assert json.loads((tmp_path / "s.json").read_text())["staircases"][0]["unit"] == 6
+    command = f"{sys.executable} -c 'print(-(-{{cin}}//4)*{{cout}})'"
+    code, out, _ = run("probe", "--oracle", command, "--side", "input", "--max", "24", "--other", "3")
+    assert code == 0 and "input unit 4" in out
+
+
+def test_probe_of_a_compiler(run):
+    code, out, _ = run(
+        "probe", "--target", "ethos-u55-128", "--side", "depthwise", "--max", "40", "--memory-mode", "Sram_Only"
+    )
+    assert code == 0 and "depthwise unit 8" in out and "Sram_Only" in out
+
+
+def test_inspect_with_another_oracle_and_a_roofline(run, tmp_path):
+    code, out, _ = run(
+        "inspect", "networks:Small", "--target", "gemmini-16", "--oracle", "scalesim 16x16", "--roofline", "r.html"
+    )
+    assert code == 0 and "SCALE-Sim 3.0.0, weight-stationary 16x16 array" in out and "a sum over layers" in out
+    assert "<svg" in (tmp_path / "r.html").read_text()
+    code, out, _ = run("inspect", "networks:Small", "--target", "unit:16", "--oracle", "onnxruntime")
+    assert code == 0 and "Nanoseconds, in place of cycles: ONNX Runtime" in out
 
 
 def test_inspect(run, tmp_path):
@@ -180,6 +238,16 @@ BAD = [
     (["export", "empty", "--format", "tflite"], 2, "Unknown format 'tflite'. Known: onnx, pt2"),
     (["prune", "networks:Small"], 2, "Missing option"),
     (["prnue"], 2, "No such command"),
+    (["targets", "new", "npu.json"], 2, "A target file ends in .toml; npu.json does not"),
+    (["targets", "new", "odd.toml"], 2, "odd.toml exists already"),
+    (["targets", "check", "none.toml"], 2, "Cannot read the target file none.toml"),
+    (["targets", "ethos-u85"], 2, "No target is called 'ethos-u85'"),
+    (["probe"], 2, "Nobody to ask: give --oracle, or a --target"),
+    (["probe", "--target", "ethos-u55-256", "--side", "left"], 2, "--side cannot be 'left'. Known: all, output"),
+    (["probe", "--oracle", "vela"], 2, "Vela compiles for Arm Ethos-U; unit:1 is none"),
+    (["inspect", "networks:Small", "--target", "gemmini-16", "--oracle", "velar"], 2, "No oracle is called 'velar'"),
+    (["inspect", "networks:Small", "--target", "unit:16", "--memory-mode", "x"], 2, "unit:16 has no oracle that a system"),
+    (["inspect", "networks:Small", "--target", "unit:16", "--roofline", "r.html"], 2, "No roofline for unit:16"),
 ]  # fmt: skip
 
 

@@ -125,6 +125,8 @@ FUNCTIONS = {
     "pools": (lambda x, m: F.max_pool2d(x, 3, 2, 1) + F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), CONV),
     "adaptive": (lambda x, m: F.adaptive_max_pool2d(x, 3) + F.adaptive_avg_pool2d(x, 3), CONV),
     "counted padding": (lambda x, m: F.avg_pool2d(x, 3, 2, 1), CONV),
+    "a wide stride": (lambda x, m: x, nn.Conv2d(12, 5, 5, 4, 2)),
+    "a wide stride, one side": (lambda x, m: x, nn.Conv2d(12, 5, (5, 3), (4, 1), (2, 0))),
     "transposed": (lambda x, m: x, nn.ConvTranspose2d(12, 5, 2, 2)),
     "transposed, larger": (lambda x, m: x, nn.ConvTranspose2d(12, 5, 4, 2, 1)),
     "normalised rows": (lambda x, m: x.mean((2, 3)), nn.Sequential(nn.BatchNorm1d(12), nn.Linear(12, 5))),

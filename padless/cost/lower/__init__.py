@@ -18,7 +18,7 @@ from torch import nn
 
 from padless.cost.lower import elementwise, layers, moving, pooling, reducing  # noqa: F401  (they register their rules)
 from padless.cost.lower.file import Tensor, TFLiteBuilder
-from padless.cost.lower.forms import convolve, grows_plainly, pad, upsample
+from padless.cost.lower.forms import convolve, grows_plainly, padded, upsample
 from padless.cost.lower.state import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered
 from padless.graph import Graph, LayerShape
 
@@ -82,6 +82,6 @@ def lower_layer(layer: LayerShape) -> bytes:
             for o, s, d, k, n in zip(layer.out_hw, layer.stride, layer.dilation, layer.kernel, layer.in_hw, strict=True)
         ]
         rows, columns = ((r // 2, r - r // 2) for r in reach)  # as evenly as they go on both sides
-        source = pad(builder, x, rows, columns, "padded")
+        source = padded(builder, x, rows, columns, layer.stride, "padded")
         convolve(builder, [source, weight, bias], out, layer.stride, layer.dilation, NO_ACTIVATION, depthwise)
     return builder.build([x], [out], "main")

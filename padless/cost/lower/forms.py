@@ -6,6 +6,7 @@ from padless.cost.lower.file import Tensor, TFLiteBuilder
 from padless.cost.lower.state import BOTTOM, NO_ACTIVATION
 
 Pair = tuple[int, int]
+WIDEST_STRIDE = 3  # that Ethos-U55 and U65 convolve with
 
 
 def convolve(
@@ -37,6 +38,32 @@ def pad(builder: TFLiteBuilder, x: int, rows: Pair, columns: Pair, name: str, *,
         inputs.append(builder.tensor(value))
     builder.operator("PADV2" if lowest else "PAD", inputs, [out])
     return out
+
+
+def padded(builder: TFLiteBuilder, x: int, rows: Pair, columns: Pair, stride: Pair, name: str) -> int:
+    """The map with zeros around it, for a convolution of this stride.
+
+    Vela merges PAD into the convolution, but then cannot decompose one whose stride is beyond 3 (Ethos-U55, U65): there
+    the zeros are joined to the map.
+    """
+    if max(stride) <= WIDEST_STRIDE:
+        return pad(builder, x, rows, columns, name)
+    for axis, sides in ((1, rows), (2, columns)):
+        given = builder.tensors[x]
+        if not any(sides):
+            continue
+        parts = []
+        for side, size in zip(("before", "after"), sides, strict=True):
+            shape = tuple(size if i == axis else n for i, n in enumerate(given.shape))
+            zeros = np.full(shape, given.zero_point, np.int8)
+            parts.append(builder.tensor(Tensor(
+                name=f"{name} {side} {axis}", shape=shape, scale=given.scale, zero_point=given.zero_point, data=zeros
+            )))  # fmt: skip
+        whole = [p for p in (parts[0], x, parts[1]) if builder.tensors[p].shape[axis]]
+        shape = tuple(n + sum(sides) if i == axis else n for i, n in enumerate(given.shape))
+        x = builder.tensor(Tensor(name=f"{name} {axis}", shape=shape, scale=given.scale, zero_point=given.zero_point))
+        builder.operator("CONCATENATION", whole, [x], Axis=axis, FusedActivationFunction=NO_ACTIVATION)
+    return x
 
 
 def pool(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from padless.cost.lower.forms import convolve, grows_plainly, pad, upsample
+from padless.cost.lower.forms import convolve, grows_plainly, padded, upsample
 from padless.cost.lower.layout import Layout
 from padless.cost.lower.state import MAP, Floats, Lowering, Stored, lowers, refuse
 from padless.graph.record import Op
@@ -28,7 +28,7 @@ def convolution(net: Lowering, op: Op) -> None:
     stored = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)  # 1HWO or OHWI
     rows, columns = padding
     name = net.name(f"{op.module or 'network'} pad")
-    source = pad(net.builder, net.arranged(op, x, MAP), (rows, rows), (columns, columns), name)
+    source = padded(net.builder, net.arranged(op, x, MAP), (rows, rows), (columns, columns), tuple(stride), name)
     scale = net.builder.tensors[source].scale[0]
     filters = net.filters(layer.name, stored, bias, 3 if depthwise else 0, scale)
     out = net.result(op, value, name=layer.name)

@@ -1,10 +1,17 @@
 """The pages under docs/ tell the truth."""
 
+import json
 import re
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
+from layers import layer
+
+from padless import load_target, targets
+from padless.cost.ask import Asked
+from padless.hardware.target import CATALOGUE
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -12,6 +19,36 @@ DOCS = Path(__file__).parents[1] / "docs"
 def test_the_page_of_operators_is_not_stale():
     script = runpy.run_path(str(DOCS / "supported_operators.py"))
     assert script["PAGE"].read_text() == script["page"](), "run: python docs/supported_operators.py"
+
+
+@pytest.mark.parametrize("name", ["targets.md", "target.schema.json", "measurements.md"])
+def test_the_pages_of_hardware_are_not_stale(name):
+    script = runpy.run_path(str(DOCS / "hardware_pages.py"))
+    assert (DOCS / name).read_text() == script["PAGES"][name](), "run: python docs/hardware_pages.py"
+
+
+def test_the_readme_counts_the_targets():
+    assert f"the {len(targets())} NPUs it knows" in (DOCS.parent / "README.md").read_text()
+
+
+def test_the_schema_describes_the_catalogue():
+    """Every file of the catalogue has only what the published schema names."""
+    schema = json.loads((DOCS / "target.schema.json").read_text())
+    for path in CATALOGUE.glob("*.toml"):
+        data = tomllib.loads(path.read_text())
+        assert set(data) <= set(schema["properties"])
+        assert set(schema["required"]) <= set(data)
+        for system in data.get("system", {}).values():
+            assert set(system) <= set(schema["$defs"]["System"]["properties"])
+
+
+def test_the_example_of_an_oracle_runs():
+    code = re.search(r"```python\n(.*?)```", (DOCS / "oracles.md").read_text(), re.DOTALL)
+    names: dict = {}
+    exec(compile(code[1], "oracles.md", "exec"), names)
+    oracle = names["board"](load_target("unit:16"), "400MHz", system_config=None, memory_mode=None)
+    (answer,) = Asked(oracle)([layer(10, 20, kernel=1, hw=10)])
+    assert (answer.total, str(answer.source)) == (100 * 10 * 20 // 2, "board 1, 400MHz")
 
 
 def test_the_example_of_a_rule_runs():

@@ -57,6 +57,8 @@ def inspect_command(
     if json_file:
         write_atomically(json_file, json.dumps(inspection(cost), indent=1) + "\n")
     out.print(report.layers(cost, f"{model} on {hardware.name}"))
+    for path in filter(None, (page, json_file)):
+        out.print(f"Written: {path}")
 
 
 @app.command("prune")

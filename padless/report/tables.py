@@ -35,6 +35,7 @@ def catalogue(targets: tuple[Target, ...]) -> Table:
 def target_sheet(target: Target) -> Group:
     """Every number of one target with its source and how sure it is."""
     lines = [Text(f"{target.name} ({target.id}, {target.vendor})", style="bold")]
+    lines += [Text(target.note)] if target.note else []
     for fact in target.facts:
         lines += [
             Text(f"\n{fact.field} = {_plain(fact.value)}", style="cyan"),
@@ -42,8 +43,8 @@ def target_sheet(target: Target) -> Group:
         ]
     settings = target.vela.model_dump() if target.vela else {}
     lines += [Text(f"\nArm Vela is asked with {_plain(settings)}.")] if settings else []
-    unknown = ", ".join(target.unknown)
-    lines.append(Text(f"\nUnknown, and never guessed: {unknown}." if unknown else "\nNothing is unknown."))
+    if target.unknown:
+        lines.append(Text(f"\nUnknown, and never guessed: {', '.join(target.unknown)}."))
     return Group(*lines)
 
 

@@ -1,0 +1,142 @@
+"""The solver of widths, against enumeration."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from padless.choose import solver
+from padless.choose.factors import Factor, TooWideError, elimination_order, marginals, minimise
+from padless.choose.solver import Problem, solve
+
+
+def random_factors(seed: int, variables: int, forbid: float) -> tuple[dict[str, int], list[Factor]]:
+    rng = np.random.default_rng(seed)
+    sizes = {f"v{i}": int(rng.integers(1, 5)) for i in range(variables)}
+    names = list(sizes)
+    factors = [Factor((v,), rng.normal(size=sizes[v])) for v in names] + [Factor((), np.array(0.5))]
+    for _ in range(rng.integers(0, 2 * variables)):
+        scope = tuple(rng.permutation(names)[: rng.integers(1, min(4, variables + 1))])
+        table = rng.normal(size=[sizes[v] for v in scope])
+        factors.append(Factor(scope, np.where(rng.random(table.shape) < forbid, np.inf, table)))
+    return sizes, factors
+
+
+def enumerated(sizes, factors):
+    """Every assignment with its sum."""
+    for levels in itertools.product(*(range(n) for n in sizes.values())):
+        pick = dict(zip(sizes, levels, strict=True))
+        yield pick, sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.0, 0.2, 0.7]))
+@settings(max_examples=150, deadline=None)
+def test_elimination_is_exact(seed, variables, forbid):
+    sizes, factors = random_factors(seed, variables, forbid)
+    order = elimination_order(sizes, [f.scope for f in factors], 10**6)
+    value, pick = minimise(sizes, factors, order)
+    everything = list(enumerated(sizes, factors))
+    assert value == pytest.approx(min(v for _, v in everything))
+    if np.isfinite(value):
+        assert sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors) == pytest.approx(value)
+    found = marginals(sizes, factors, order)
+    for v, size in sizes.items():
+        for level in range(size):
+            assert found[v][level] == pytest.approx(min(c for p, c in everything if p[v] == level))
+
+
+def test_a_graph_that_is_too_entangled():
+    sizes = {f"v{i}": 10 for i in range(6)}
+    scopes = list(itertools.combinations(sizes, 2))
+    with pytest.raises(TooWideError):
+        elimination_order(sizes, scopes, 10**5)
+    assert len(elimination_order(sizes, scopes, 10**6)) == 6
+
+
+def random_problem(seed: int, variables: int, budgets: int, share: float) -> Problem:
+    """Rising importance, costs that mostly rise with it, and a few forbidden combinations."""
+    rng = np.random.default_rng(seed)
+    sizes = {f"v{i}": int(rng.integers(1, 6)) for i in range(variables)}
+    names = list(sizes)
+    value = {v: np.cumsum(rng.exponential(size=n)) for v, n in sizes.items()}
+    costs = []
+    for _ in range(budgets):
+        one = [Factor((v,), np.cumsum(rng.exponential(size=sizes[v]))) for v in names]
+        for a, b in itertools.pairwise(names):
+            table = np.outer(np.arange(1, sizes[a] + 1), np.arange(1, sizes[b] + 1)) * rng.uniform(
+                0.8, 1.2, (sizes[a], sizes[b])
+            )
+            one.append(Factor((a, b), table))
+        costs.append([*one, Factor((), np.array(0.5))])
+    hard = []
+    if variables > 2:
+        shape = tuple(sizes[v] for v in names[:3])
+        hard = [Factor(tuple(names[:3]), np.where(rng.random(shape) < 0.3, np.inf, 0.0))]
+    top = {v: n - 1 for v, n in sizes.items()}
+    dense = [sum(float(f.table[tuple(top[v] for v in f.scope)]) for f in one) for one in costs]
+    return Problem(sizes=sizes, value=value, costs=costs, limits=[share * d for d in dense], hard=hard)
+
+
+def brute_force(problem: Problem) -> float:
+    best = -np.inf
+    for levels in itertools.product(*(range(n) for n in problem.sizes.values())):
+        pick = dict(zip(problem.sizes, levels, strict=True))
+        if all(np.isfinite(f.table[tuple(pick[v] for v in f.scope)]) for f in problem.hard) and problem.within(
+            problem.spent(pick)
+        ):
+            best = max(best, problem.worth(pick))
+    return best
+
+
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 3), st.sampled_from([0.15, 0.3, 0.5, 0.8, 1.0]))
+@settings(max_examples=200, deadline=None)
+def test_the_answer_is_brute_forces(seed, variables, budgets, share):
+    problem = random_problem(seed, variables, budgets, share)
+    best, found = brute_force(problem), solve(problem)
+    if not np.isfinite(best):
+        assert found.status == "infeasible" and found.pick == {}
+        return
+    assert found.status == "optimal"
+    assert found.objective == pytest.approx(best) == pytest.approx(problem.worth(found.pick))
+    assert found.bound == pytest.approx(best, rel=1e-6) and found.gap < 1e-6
+    assert problem.within(problem.spent(found.pick))
+
+
+def test_what_cannot_be_met_is_blamed_with_the_least():
+    problem = random_problem(1, 4, 2, 0.9)
+    least = min(problem.spent(dict(zip(problem.sizes, levels, strict=True)))[1]
+                for levels in itertools.product(*(range(n) for n in problem.sizes.values()))
+                if all(np.isfinite(f.table[tuple(dict(zip(problem.sizes, levels, strict=True))[v] for v in f.scope)]) for f in problem.hard))  # fmt: skip
+    tight = Problem(**{**{name: getattr(problem, name) for name in ("sizes", "value", "costs", "hard")},
+                       "limits": [problem.limits[0], 0.9 * least]})  # fmt: skip
+    found = solve(tight)
+    assert (found.status, found.blame) == ("infeasible", 1)
+    assert found.least == pytest.approx(least)
+
+
+def test_the_time_limit_gives_the_best_so_far_and_its_gap():
+    rng = np.random.default_rng(0)
+    names = [f"v{i}" for i in range(40)]
+    sizes = dict.fromkeys(names, 60)
+    value = {v: np.cumsum(np.sort(rng.lognormal(size=60))[::-1]) for v in names}
+    tables = [Factor((a, b), rng.uniform(0.5, 1.5, (60, 60)) * np.outer(np.arange(60), np.arange(60)))
+              for a, b in itertools.pairwise(names)]  # fmt: skip
+    problem = Problem(
+        sizes=sizes, value=value, costs=[tables], limits=[0.3 * sum(float(f.table[-1, -1]) for f in tables)]
+    )
+    hurried = solve(problem, time_limit=0.0)
+    assert hurried.pick and hurried.bound >= hurried.objective and problem.within(problem.spent(hurried.pick))
+    patient = solve(problem, time_limit=5)
+    assert hurried.objective <= patient.objective <= patient.bound <= hurried.bound + 1e-9
+    assert patient.gap < 0.01
+
+
+def test_entangled_graphs_are_left_to_the_integer_program(monkeypatch):
+    problem = random_problem(3, 5, 1, 0.5)
+    best = brute_force(problem)
+    monkeypatch.setattr(solver, "WIDEST", 1)
+    found = solve(problem)
+    assert (found.status, found.name) == ("optimal", "HiGHS")
+    assert found.objective == pytest.approx(best)

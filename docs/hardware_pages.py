@@ -19,9 +19,9 @@ Written by `python docs/hardware_pages.py` from `padless/hardware/catalogue/`; a
 `padless targets ID` prints each number with its source and how sure it is: *documented* (the vendor's manual,
 specification or RTL says it), *derived* (it follows from the vendor's compiler, driver or cost model) or
 *reverse-engineered* (a third party found it). The last column is the least sure of a target's facts. Units are channels
-in INT8; `?` is what no public source states: it counts as 1 (a depthwise unit as the output unit), and nothing is guessed. The memory block is what stored
-activations are padded to. A target's other precisions are asked for as `ID@fp16`; `int8w4` has 8-bit activations and
-4-bit weights.
+in INT8; `?` is what no public source states: it counts as 1 (a depthwise unit as the output unit), and nothing is
+guessed. The memory block is what stored activations are padded to. A target's other precisions are asked for as
+`ID@fp16`; `int8w4` has 8-bit activations and 4-bit weights.
 
 {table}
 

@@ -89,6 +89,9 @@ GOLDEN = {
     "ethos-u55-256@int16w8": (P * 9 * 48 * 40, P * 48 * 40, P * 9 * 24),
     "ethos-u65-512@int16w8": (P * 9 * 48 * 48, P * 48 * 48, P * 9 * 32),
     "ethos-u55-32@int16w8": (P * 9 * 48 * 40, P * 48 * 40, P * 9 * 20),
+    "ethos-u55-64@int16w8": (P * 9 * 48 * 40, P * 48 * 40, P * 9 * 24),
+    "ethos-u55-128@int16w8": (P * 9 * 48 * 40, P * 48 * 40, P * 9 * 24),
+    "ethos-u65-256@int16w8": (P * 9 * 48 * 40, P * 48 * 40, P * 9 * 24),
     "intel-npu-3720@fp16": (P * 9 * 48 * 48, P * 48 * 48, P * 9 * 32),
     "intel-npu-3720@int4": (P * 9 * 64 * 64, P * 64 * 64, P * 9 * 32),
 }
@@ -161,6 +164,9 @@ UNITS = {
     "ethos-u55-256@int16w8": ((16, 8), (16, 8), 8),
     "ethos-u65-512@int16w8": ((16, 16), (16, 16), 16),
     "ethos-u55-32@int16w8": ((16, 4), (16, 4), 4),
+    "ethos-u55-64@int16w8": ((16, 8), (16, 8), 8),
+    "ethos-u55-128@int16w8": ((16, 8), (16, 8), 8),
+    "ethos-u65-256@int16w8": ((16, 8), (16, 8), 8),
     "intel-npu-3720@fp16": ((16, 16), (16, 16), 16),
     "intel-npu-3720@int4": ((32, 32), (32, 32), 32),
 }
@@ -233,6 +239,72 @@ RATES = {
     "sophgo-bm1684x@fp16": (None, 64, None),
 }
 
+KIB = 1024
+# Every other number that a file states but for the systems of Ethos-U, which test_ethos_u_agrees_with_vela has.
+OTHERS = {
+    "adi-max78000": {
+        "memory.weight_bytes": 432 * KIB,
+        "memory.activation_bytes": 512 * KIB,
+        "limits.max_input_channels": 1024,
+        "limits.max_output_channels": 1024,
+    },
+    "adi-max78002": {
+        "memory.weight_bytes": 2340 * KIB,
+        "memory.activation_bytes": 1280 * KIB,
+        "limits.max_input_channels": 2048,
+        "limits.max_output_channels": 2048,
+    },
+    "amd-dpucahx8h": {"limits.max_output_channels": 256 * 16, "limits.max_kernel_blocks": 2048},
+    "amd-dpucvdx8h": {"limits.max_output_channels": 256 * 64, "limits.max_kernel_blocks": 256},
+    "ethos-n78-1tops": {"memory.internal_bytes": 448 * KIB, "weights.align_bytes": 16},
+    "ethos-n78-2tops": {"memory.internal_bytes": 768 * KIB, "weights.align_bytes": 16},
+    "ethos-n78-4tops-2ple": {"memory.internal_bytes": 1024 * KIB, "weights.align_bytes": 16},
+    "ethos-n78-4tops-4ple": {"memory.internal_bytes": 1024 * KIB, "weights.align_bytes": 16},
+    "ethos-n78-8tops": {"memory.internal_bytes": 2048 * KIB, "weights.align_bytes": 16},
+    "ethos-u55-32": {"memory.internal_bytes": 16 * KIB},
+    "ethos-u55-64": {"memory.internal_bytes": 16 * KIB},
+    "ethos-u55-128": {"memory.internal_bytes": 24 * KIB},
+    "ethos-u55-256": {"memory.internal_bytes": 48 * KIB},
+    "ethos-u65-256": {"memory.internal_bytes": 48 * KIB},
+    "ethos-u65-512": {"memory.internal_bytes": 2 * 48 * KIB, "compute.int8.cores": 2},
+    "gemmini-16": {"memory.internal_bytes": (256 + 64) * KIB},
+    "google-tpu-v1": {
+        "memory.internal_bytes": 28 * 1024 * KIB,
+        "system.tpu.tops": 92.0,
+        "system.tpu.dram_bytes_per_cycle": 48.6,  # 34 GB/s at 700 MHz
+    },
+    "intel-npu-3720": {
+        "compute.int8.cores": 2,
+        "compute.fp16.cores": 2,
+        "compute.int8.depthwise_macs_per_cycle": 2 * 2048 // 8,
+        "memory.internal_bytes": 2 * 1936 * KIB,
+        "limits.max_dimension": 8192,
+    },
+    "intel-npu-4000": {
+        "compute.int8.cores": 6,
+        "compute.fp16.cores": 6,
+        "compute.int8.depthwise_macs_per_cycle": 6 * 2048 // 8,
+        "memory.internal_bytes": 6 * 1440 * KIB,
+        "limits.max_dimension": 8192,
+    },
+    "nvdla-full": {"memory.internal_bytes": 512 * KIB, "memory.align_bytes": 32},
+    "nvdla-large": {"memory.internal_bytes": 16 * 64 * 512, "memory.align_bytes": 32},
+    "nvdla-medium-1024": {"memory.internal_bytes": 32 * 32 * 512, "memory.align_bytes": 32},
+    "nvdla-medium-512": {"memory.internal_bytes": 32 * 32 * 512},
+    "nvdla-small": {"memory.internal_bytes": 32 * 8 * 512},
+    "nvdla-small-256": {"memory.internal_bytes": 32 * 32 * 128},
+    "rockchip-rk3588": {
+        "memory.internal_bytes": 12 * 32 * KIB,
+        "weights.input_block": 32,
+        "weights.output_block": 2,
+    },
+    "sophgo-bm1684x": {"memory.internal_bytes": 64 * 256 * KIB, "memory.align_bytes": 64},
+    "sophgo-bm1688": {"memory.internal_bytes": 32 * 128 * KIB, "memory.align_bytes": 16},
+    "ti-tinpu": {"limits.max_kernel_height": 7},
+    "verisilicon-vipnano-6": {"memory.internal_bytes": 256 * KIB, "compute.int8.cores": 6},
+    "verisilicon-vipnano-8": {"memory.internal_bytes": 512 * KIB, "compute.int8.cores": 8},
+}
+
 
 def leaves(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
     """The dotted path and value of everything that is one value: an array, a rule and a list count as one."""
@@ -265,6 +337,19 @@ def test_units_and_padded_macs(id: str):
 def test_rate_block_and_clock(id: str):
     target = load_target(id)
     assert (target.active.macs_per_cycle, target.block, target.system.clock_hz) == RATES[id]
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_other_numbers(id: str):
+    elsewhere = (
+        r"compute\.\w+\.(\w+_unit|macs_per_cycle)|memory\.channel_block(_bytes)?|system\.(.+\.clock_hz|Ethos_U.+)"
+    )
+    found = {
+        fact.field: fact.value
+        for fact in load_target(id).facts
+        if type(fact.value) in (int, float) and not re.fullmatch(elsewhere, fact.field)
+    }
+    assert found == OTHERS.get(id, {})
 
 
 @pytest.mark.parametrize(

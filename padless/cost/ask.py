@@ -1,7 +1,7 @@
 """Putting layers to an oracle: equal shapes once, and what was answered before not at all."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from typing import Any
 
@@ -26,10 +26,15 @@ class Asked:
         """An answer for each layer. Raises OracleError, naming the layer, where the oracle fails."""
         shapes = [layer.shape for layer in layers]
         names = {shape: layer.name for shape, layer in zip(reversed(shapes), reversed(layers), strict=True)}
-        self._recall([shape for shape in names if shape not in self._known])
+        return self.shapes(shapes, names)
+
+    def shapes(self, shapes: Sequence[LayerShape], names: Mapping[LayerShape, str] | None = None) -> list[Answer]:
+        """The same for shapes; errors name them by `names`."""
         missing = [shape for shape in dict.fromkeys(shapes) if shape not in self._known]
+        self._recall(missing)
+        missing = [shape for shape in missing if shape not in self._known]
         if missing:
-            self._ask(missing, names)
+            self._ask(missing, names or {})
         return [self._known[shape] for shape in shapes]
 
     def close(self) -> None:
@@ -44,7 +49,7 @@ class Asked:
             for key, value in self.cache.get(keys).items():
                 self._known[keys[key]] = _answer(value)
 
-    def _ask(self, shapes: list[LayerShape], names: dict[LayerShape, str]) -> None:
+    def _ask(self, shapes: list[LayerShape], names: Mapping[LayerShape, str]) -> None:
         fresh: dict[str, Any] = {}
         written, done = time.monotonic(), 0
         with bar("Asking what layers cost", len(shapes)) as shown:
@@ -52,14 +57,14 @@ class Asked:
                 for shape, answer in zip(shapes, self.oracle(shapes), strict=True):
                     self._known[shape] = answer
                     done += 1
-                    shown.advance(note=names[shape])
+                    shown.advance(note=names.get(shape, str(shape)))
                     if self._key is not None:
                         fresh[key_of(self._key, astuple(shape))] = asdict(answer)
                         if time.monotonic() - written > SECONDS:
                             self.cache.put(fresh)
                             fresh, written = {}, time.monotonic()
             except OracleError as error:
-                raise OracleError(f"Layer {names[shapes[done]]}: {error}") from error
+                raise OracleError(f"Layer {names.get(shapes[done], shapes[done])}: {error}") from error
             finally:
                 if fresh:
                     self.cache.put(fresh)

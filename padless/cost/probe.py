@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from padless.cost.cycles import Answer, Oracle, Source
+from padless.cost.ask import Asked
+from padless.cost.cycles import Oracle, Source
 from padless.errors import UsageError
 from padless.graph import LayerShape
-from padless.progress import bar
 
 Swept = Literal["output", "input", "depthwise"]
 SIDES: tuple[Swept, ...] = ("output", "input", "depthwise")
@@ -107,12 +107,7 @@ def probe(oracle: Oracle, setting: Setting, sides: Sequence[Swept] = SIDES) -> l
             f"The oracle knows no {setting.kernel}x{setting.kernel} layer on a {setting.hw}x{setting.hw} map with "
             f"{setting.other} channels on the other side. Change --kernel, --hw or --other."
         )
-    answers: list[Answer] = []
-    with bar("Sweeping widths", len(shapes)) as shown:
-        for answer in oracle(shapes):
-            answers.append(answer)
-            shown.advance()
-    stairs, rest = [], iter(answers)
+    stairs, rest = [], iter(Asked(oracle).shapes(shapes))
     for side, found in asked.items():
         if found:
             here = [next(rest) for _ in found]

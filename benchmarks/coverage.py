@@ -77,7 +77,7 @@ def prepared(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
 def ours(name: str) -> dict[str, Any]:
     """One row of ours: both targets on one graph."""
     from padless import load_target, trace
-    from padless.choose import ALLOCATIONS, aligned_levels, importance, strongest
+    from padless.choose import RATIOS, aligned_levels, importance
     from padless.cost import narrowed, network_cost, reach
     from padless.cut import cut, equivalence_error
     from padless.cut.equivalence import awakened
@@ -103,7 +103,7 @@ def ours(name: str) -> dict[str, Any]:
         target = load_target(target_name)
         levels = aligned_levels(graph, target)
         scores = importance(graph, model)
-        keep = strongest(graph, scores, ALLOCATIONS["uniform"](graph, scores, levels, 0.5))
+        keep = scores.strongest(graph, RATIOS["uniform"](graph, scores, levels, 0.5))
         clock.append(time.perf_counter())
         small = cut(model, graph, keep)
         clock.append(time.perf_counter())

@@ -25,7 +25,7 @@ from common import write
 from torch import nn
 
 from padless import load_target
-from padless.choose import ALLOCATIONS, aligned_levels, importance, strongest
+from padless.choose import RATIOS, aligned_levels, importance
 from padless.cut import cut, equivalence_error
 from padless.graph.groups import grouped
 from padless.graph.record import record
@@ -51,7 +51,7 @@ def ours(model: nn.Module, x: torch.Tensor, check: bool = True) -> dict[str, flo
     clock.append(time.perf_counter())
     levels = aligned_levels(graph, load_target("unit:16"))
     scores = importance(graph, model)
-    keep = strongest(graph, scores, ALLOCATIONS["uniform"](graph, scores, levels, 0.5))
+    keep = scores.strongest(graph, RATIOS["uniform"](graph, scores, levels, 0.5))
     clock.append(time.perf_counter())
     small = cut(model, graph, keep)
     clock.append(time.perf_counter())

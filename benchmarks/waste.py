@@ -12,7 +12,7 @@ import torch
 from common import SHARED, write
 
 from padless import load_target, load_weights, trace
-from padless.choose import ALLOCATIONS, aligned_levels, free_levels, importance, strongest
+from padless.choose import RATIOS, aligned_levels, free_levels, importance
 from padless.cost import narrowed, network_cost
 from padless.inputs.zoo import load_model
 
@@ -41,7 +41,7 @@ def main() -> None:
             for ratio in (0.3, 0.5, 0.7):
                 row = {"network": name, "trained": weights.exists(), "unit": unit, "ratio": ratio}
                 for kind, levels in (("general", free_levels(graph)), ("aware", aligned)):
-                    keep = strongest(graph, scores, ALLOCATIONS["global"](graph, scores, levels, ratio))
+                    keep = scores.strongest(graph, RATIOS["global"](graph, scores, levels, ratio))
                     row[kind] = network_cost(graph, narrowed(graph, keep), target, aligned.fixed, None).totals()
                 assert row["aware"]["avoidable_macs_percent"] == 0
                 row["reduction_points"] = {

@@ -1,5 +1,7 @@
 """The verbs that work on a model and a target: `inspect` what it costs, `plan` a cut."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -7,16 +9,21 @@ import numpy as np
 from torch import Tensor, nn
 
 from padless.choose import (
-    ALLOCATIONS,
+    RATIOS,
     Budget,
+    Criterion,
+    Importance,
+    Levels,
     Outcome,
     Plan,
+    Solver,
     aligned_levels,
     free_levels,
     importance,
+    optimal,
     parse_budget,
     search,
-    strongest,
+    tabulate,
 )
 from padless.cost import NetworkCost
 from padless.errors import UsageError, suggest
@@ -25,6 +32,7 @@ from padless.hardware import Target, load_target
 from padless.pricing import Pricing
 from padless.progress import bar
 
+ALLOCATIONS = ("optimal", *RATIOS)
 ALIGNMENTS = ("unit", "none")
 REPAIRS = ("down", "up")
 
@@ -54,11 +62,13 @@ def plan(
     model: nn.Module,
     *example: Tensor,
     target: Target | str | Path,
-    budget: Budget | str,
-    importance: str = "l1",
-    allocate: str = "global",
+    budget: Budget | str | Sequence[Budget | str],
+    importance: str | Criterion | None = None,
+    images: Sequence[Tensor] = (),
+    allocate: str = "optimal",
     align: str = "unit",
     repair: str = "down",
+    time_limit: float = 10.0,
     seed: int = 0,
     oracle: str | None = None,
     system_config: str | None = None,
@@ -66,33 +76,54 @@ def plan(
 ) -> Plan:
     """Which channels each group of `model` keeps so that its cost on `target` meets `budget`.
 
-    `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, and is met after alignment. `align="unit"`
-    keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. A group whose own
-    width fills none (24 channels in units of 16) goes down to one that does, or with `repair="up"` may keep all its
-    channels and get zeros, which the hardware would have multiplied anyway. The model is only
-    read. `oracle` as for `inspect`. Raises UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
+    `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, or several of them; each is met after
+    alignment. `allocate="optimal"` keeps the most importance that fits, and says how far from optimal it can be
+    (`plan.solver`); `time_limit` is in seconds, for each solution. `uniform` and `global` cut by one ratio or threshold.
+    `importance` is a criterion's name, `package.module:function`, or a function (graph, model, images) -> one score a
+    channel; `reconstruction` by default where `images` (calibration batches [N, ...], shuffled, from the training data)
+    are given, else `l1`.
+
+    `align="unit"` keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. A
+    group whose own width fills none (24 channels in units of 16) goes down to one that does, or with `repair="up"` may
+    keep all its channels and get zeros, which the hardware would have multiplied anyway. The model is only read. `oracle`
+    as for `inspect`. Raises UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
     """
     with Pricing(
         model, example, _target(target), oracle=oracle, system_config=system_config, memory_mode=memory_mode
     ) as pricing:
         return make_plan(
-            pricing, budget, criterion=importance, allocate=allocate, align=align, repair=repair, seed=seed
-        )
+            pricing, budget, criterion=importance, images=images, allocate=allocate, align=align, repair=repair,
+            time_limit=time_limit, seed=seed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Widths:
+    """What an allocation decided."""
+
+    widths: dict[str, int]
+    cost: NetworkCost
+    milder: NetworkCost | None = None
+    ratio: float | None = None
+    tables: tuple[float, ...] | None = None
+    solver: Solver | None = None
 
 
 def make_plan(
     pricing: Pricing,
-    budget: Budget | str,
+    budget: Budget | str | Sequence[Budget | str],
     *,
-    criterion: str,
+    criterion: str | Criterion | None,
+    images: Sequence[Tensor] = (),
     allocate: str,
     align: str,
     repair: str,
+    time_limit: float = 10.0,
     seed: int,
     dense: NetworkCost | None = None,
 ) -> Plan:
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
-    budget = parse_budget(budget) if isinstance(budget, str) else budget
+    budgets = read_budgets(budget)
     for what, value, known in (
         ("allocate", allocate, list(ALLOCATIONS)),
         ("align", align, list(ALIGNMENTS)),
@@ -102,47 +133,121 @@ def make_plan(
             raise UsageError(f"{what} cannot be {value!r}. {suggest(value, known)}")
     graph = pricing.graph
     check_prunable(graph)
-    scores = importance(graph, pricing.model, criterion)
+    criterion = criterion or ("reconstruction" if images else "l1")
+    found = importance(graph, pricing.model, criterion, images, seed=seed)
     aligned = pricing.levels if repair == "down" else aligned_levels(graph, pricing.target, repair=repair)
     levels = aligned if align == "unit" else free_levels(graph)
     dense = dense or pricing.dense()
-    asks_cycles = budget.quantity in ("cycles", "npu_cycles")
-    with bar(f"Searching {budget}", None) as shown:
-
-        def price(widths: dict[str, int]) -> NetworkCost:
-            cost = pricing.cut(strongest(graph, scores, widths), cycles=asks_cycles)
-            shown.advance(1, f"{budget.of(cost):,} of at most {budget.limit(dense):,.0f}")
-            return cost
-
-        choice = search(budget, dense, lambda ratio: ALLOCATIONS[allocate](graph, scores, levels, ratio), price)
-    keep = strongest(graph, scores, choice.widths)
+    for one in budgets:
+        one.of(dense)  # raises where the target cannot say
+    decide = _optimal if allocate == "optimal" else _by_ratio
+    chosen = decide(pricing, budgets, found, levels, dense, allocate, time_limit)
+    keep = found.strongest(graph, chosen.widths)
+    asked = ", ".join(map(str, budgets))
     if (keep == 1).all():
         raise UsageError(
-            f"Nothing to cut: the network already meets {budget} and fills the units of {pricing.target.id}. "
+            f"Nothing to cut: the network already meets {asked} and fills the units of {pricing.target.id}. "
             "Ask for a smaller budget."
         )
-    after = choice.cost if asks_cycles else pricing.cut(keep)
+    after = chosen.cost if _asks_cycles(budgets) else pricing.cut(keep)
     return Plan(
         version=version("padless"),
         digest=graph.digest(),
         example_shapes=[list(shape) for shape in graph.example_shapes],
         target=pricing.target.id,
-        importance=criterion,
+        importance=criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "a function"),
         allocate=allocate,
         align=align,
-        ratio=choice.ratio,
+        ratio=chosen.ratio,
         seed=seed,
-        outcome=Outcome(
-            budget=str(budget),
-            limit=budget.limit(dense),
-            achieved=budget.of(after),
-            next_milder=budget.of(choice.milder) if choice.milder else None,
-        ),
+        outcomes=[
+            Outcome(
+                budget=str(one),
+                asked=one.limit(dense),
+                table_total=chosen.tables[k] if chosen.tables else None,
+                compiler_total=one.of(after),
+                next_milder=one.of(chosen.milder) if chosen.milder else None,
+            )
+            for k, one in enumerate(budgets)
+        ],
+        solver=chosen.solver,
+        importance_kept=found.kept({id: min(width, graph.group(id).width) for id, width in chosen.widths.items()}),
         before=dense.totals(),
         after=after.totals(),
         keep={g.id: np.flatnonzero(keep[g.channels]).tolist() for g in graph.groups},
-        zeros={g.id: more for g in graph.groups if (more := choice.widths[g.id] - g.width) > 0},
+        zeros={g.id: more for g in graph.groups if (more := chosen.widths[g.id] - g.width) > 0},
     )
+
+
+def _by_ratio(
+    pricing: Pricing,
+    budgets: list[Budget],
+    found: Importance,
+    levels: Levels,
+    dense: NetworkCost,
+    allocate: str,
+    time_limit: float,
+) -> _Widths:
+    graph = pricing.graph
+    with bar(f"Searching {', '.join(map(str, budgets))}", None) as shown:
+
+        def price(widths: dict[str, int]) -> NetworkCost:
+            cost = pricing.cut(found.strongest(graph, widths), cycles=_asks_cycles(budgets))
+            shown.advance(1, _progress(budgets, cost, dense))
+            return cost
+
+        choice = search(budgets, dense, lambda ratio: RATIOS[allocate](graph, found, levels, ratio), price)
+    return _Widths(widths=choice.widths, cost=choice.cost, milder=choice.milder, ratio=choice.ratio)
+
+
+def _optimal(
+    pricing: Pricing,
+    budgets: list[Budget],
+    found: Importance,
+    levels: Levels,
+    dense: NetworkCost,
+    allocate: str,
+    time_limit: float,
+) -> _Widths:
+    graph = pricing.graph
+    tables = tabulate(graph, levels, pricing.target, pricing.asked, [one.quantity for one in budgets])
+    fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
+    with bar(f"Choosing widths for {', '.join(map(str, budgets))}", None) as shown:
+
+        def price(widths: dict[str, int]) -> NetworkCost:
+            cost = pricing.cut(found.strongest(graph, widths), cycles=_asks_cycles(budgets))
+            shown.advance(1, _progress(budgets, cost, dense))
+            return cost
+
+        chosen = optimal(tables, found, fixed, budgets, dense, price, time_limit=time_limit)
+    solution = chosen.solution
+    return _Widths(
+        widths=chosen.widths,
+        cost=chosen.cost,
+        tables=chosen.table_totals,
+        solver=Solver(
+            name=solution.name, status=solution.status, objective=solution.objective, bound=solution.bound,
+            gap=solution.gap, seconds=round(solution.seconds, 3), rounds=chosen.rounds,
+        ),
+    )  # fmt: skip
+
+
+def _asks_cycles(budgets: list[Budget]) -> bool:
+    return any(one.quantity in ("cycles", "npu_cycles") for one in budgets)
+
+
+def _progress(budgets: list[Budget], cost: NetworkCost, dense: NetworkCost) -> str:
+    return ", ".join(f"{one.of(cost):,} of at most {one.limit(dense):,.0f}" for one in budgets)
+
+
+def read_budgets(budget: Budget | str | Sequence[Budget | str]) -> list[Budget]:
+    """One or several budgets, parsed. Raises UsageError where two are of one quantity, or there is none."""
+    given = [budget] if isinstance(budget, (Budget, str)) else list(budget)
+    budgets = [parse_budget(one) if isinstance(one, str) else one for one in given]
+    quantities = [one.quantity for one in budgets]
+    if not budgets or len(set(quantities)) < len(quantities):
+        raise UsageError(f"Give one budget or more, each of another quantity; got {', '.join(quantities) or 'none'}.")
+    return budgets
 
 
 def check_prunable(graph: Graph) -> None:

@@ -50,7 +50,7 @@ def demo(folder: Path, seed: int, command: str) -> dict[str, Any]:
     check_folder(folder)
     torch.manual_seed(seed)
     job = Job(
-        model="padless.demo:DigitsResNet", target=load_target("ethos-u55-256"), budget="cycles=50%", data="digits",
+        model="padless.demo:DigitsResNet", target=load_target("ethos-u55-256"), budgets=("cycles=50%",), data="digits",
         epochs=5, seed=seed, out=folder, command=command,
     )  # fmt: skip
     source = Source(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, normalise=None)

@@ -44,9 +44,9 @@ class Pricing:
                 f"Cycles are counted for one input at a time; the example has a batch of {batch}. Give a batch of 1."
             )
         self.levels = aligned_levels(self.graph, target)
-        self._asked: Asked | None = None
+        self.asked: Asked | None = None
         if spec:
-            self._asked = Asked(open_oracle(spec, target, system_config=system_config, memory_mode=memory_mode))
+            self.asked = Asked(open_oracle(spec, target, system_config=system_config, memory_mode=memory_mode))
         elif system_config or memory_mode:
             raise UsageError(f"{target.id} has no oracle that a system configuration or a memory mode is for.")
 
@@ -56,8 +56,8 @@ class Pricing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._asked:
-            self._asked.close()
+        if self.asked:
+            self.asked.close()
 
     def whole(self, model: nn.Module, graph: Graph) -> NetworkCost:
         """The cost of a model as it is, with its own weights: this one or a cut of it."""
@@ -71,20 +71,20 @@ class Pricing:
         )
 
     def _cycles(self, model: nn.Module, graph: Graph) -> Cycles | None:
-        if self._asked is None:
+        if self.asked is None:
             return None
-        if not isinstance(self._asked.oracle, Vela):
-            return summed(graph.layers, self._asked(graph.layers))
+        if not isinstance(self.asked.oracle, Vela):
+            return summed(graph.layers, self.asked(graph.layers))
         try:
             lowered = lower(graph, model)
         except Unlowered as reason:
             return summed(
                 graph.layers,
-                self._asked(graph.layers),
+                self.asked(graph.layers),
                 f"The network could not be compiled as a whole: {reason}. Its layers were, alone, with random weights; "
                 "what lies between them is not counted.",
             )
-        return self._asked.oracle.compile(lowered.tflite, "the network", lowered.operators)
+        return self.asked.oracle.compile(lowered.tflite, "the network", lowered.operators)
 
     def dense(self) -> NetworkCost:
         """The cost of the model that was given."""
@@ -93,9 +93,9 @@ class Pricing:
 
     def cut(self, keep: Keep, *, cycles: bool = True) -> NetworkCost:
         """The cost once only the channels in `keep` are left; without `cycles` no compiler is asked."""
-        if cycles and self._asked and isinstance(self._asked.oracle, Vela):
+        if cycles and self.asked and isinstance(self.asked.oracle, Vela):
             small = cut(self.model, self.graph, keep)
             return self.whole(small, trace(small, *self.example))
         layers = narrowed(self.graph, keep)
-        answer = summed(layers, self._asked(layers)) if cycles and self._asked else None
+        answer = summed(layers, self.asked(layers)) if cycles and self.asked else None
         return network_cost(self.graph, layers, self.target, self.levels.fixed, answer)

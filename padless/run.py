@@ -1,15 +1,15 @@
 """The main job, start to end: measure, plan, cut, check, recover, measure again, write one folder."""
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from padless.api import check_prunable, make_plan
-from padless.choose import parse_budget
+from padless.api import check_prunable, make_plan, read_budgets
+from padless.choose import WATCHING
 from padless.cut import prune_with_error
 from padless.deploy import check_folder, save
 from padless.errors import UsageError
@@ -22,6 +22,7 @@ from padless.recover import evaluate, finetune, recover
 from padless.report import page
 
 CALIBRATION = 2048  # images for batch norm re-estimation
+WATCHED = 512  # images for importance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +31,14 @@ class Job:
 
     model: str
     target: Target
-    budget: str
+    budgets: tuple[str, ...]
     weights: Path | None = None
     data: str | None = None
-    importance: str = "l1"
-    allocate: str = "global"
+    importance: str | None = None
+    allocate: str = "optimal"
     align: str = "unit"
     repair: str = "down"
+    time_limit: float = 10.0
     epochs: int = 0
     seed: int = 0
     input_shape: tuple[int, ...] | None = None
@@ -50,7 +52,9 @@ class Job:
 def run(job: Job) -> dict[str, Any]:
     """Do the job, write its folder and return the summary. Nothing is written when any step fails."""
     check_folder(job.out)
-    parse_budget(job.budget)
+    read_budgets(job.budgets)
+    if job.importance in WATCHING and not job.data:
+        raise UsageError(f"The importance {job.importance} watches calibration images. Give --data.")
     if job.epochs and not job.data:
         raise UsageError("Fine-tuning needs images. Give --data, or leave --epochs out.")
     torch.manual_seed(job.seed)
@@ -72,7 +76,7 @@ def run(job: Job) -> dict[str, Any]:
 def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str, Any]:
     """The part of `run` after loading."""
     say = console.print
-    example, budget = torch.zeros(source.input_shape), parse_budget(job.budget)
+    example, budgets = torch.zeros(source.input_shape), read_budgets(job.budgets)
     with Pricing(
         source.model,
         (example,),
@@ -84,11 +88,13 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         dense = pricing.dense()
         plan = make_plan(
             pricing,
-            budget,
+            budgets,
             criterion=job.importance,
+            images=list(images.calibration(WATCHED, job.seed)) if images else (),
             allocate=job.allocate,
             align=job.align,
             repair=job.repair,
+            time_limit=job.time_limit,
             seed=job.seed,
             dense=dense,
         )
@@ -120,16 +126,14 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "model": job.model,
         "target": job.target.id,
         "input_shape": list(source.input_shape),
-        "outcome": {
-            "budget": job.budget,
-            "limit": plan.outcome.limit,
-            "achieved": budget.of(final),
-            "achieved_by_plan": plan.outcome.achieved,
-            "next_milder": plan.outcome.next_milder,
-            "met": budget.of(final) <= plan.outcome.limit,
-            "ratio": plan.ratio,
-        },
-        "importance": job.importance,
+        "budgets": [
+            {**asdict(outcome), "achieved": budget.of(final), "met": budget.of(final) <= outcome.asked}
+            for budget, outcome in zip(budgets, plan.outcomes, strict=True)
+        ],
+        "solver": asdict(plan.solver) if plan.solver else None,
+        "ratio": plan.ratio,
+        "importance_kept": plan.importance_kept,
+        "importance": plan.importance,
         "allocate": job.allocate,
         "align": job.align,
         "repair": job.repair,

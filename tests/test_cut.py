@@ -12,7 +12,9 @@ from networks import Small, shaken, small
 from torch import nn
 
 from padless import load_target, plan, prune, trace
-from padless.choose import aligned_levels, free_levels, importance, strongest
+from padless.choose import aligned_levels, free_levels, importance
+from padless.choose.importance.curves import ranked
+from padless.choose.importance.weights import l1
 from padless.cost import narrowed, network_cost
 from padless.cut import cut, equivalence_error
 from padless.cut.equivalence import compare
@@ -26,9 +28,8 @@ X = torch.zeros(1, 3, 16, 16)
 
 def random_keep(graph, levels, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return strongest(
-        graph, rng.random(graph.channels), levels.settle({g: float(rng.choice(w)) for g, w in levels.widths.items()})
-    )
+    found = ranked(graph, rng.random(graph.channels), comparable=True)
+    return found.strongest(graph, levels.settle({g: float(rng.choice(w)) for g, w in levels.widths.items()}))
 
 
 def check(model: nn.Module, x: torch.Tensor | tuple[torch.Tensor, ...], target: Target, seed: int) -> None:
@@ -74,7 +75,7 @@ def test_networks_that_people_use(name):
 def test_prune_returns_an_ordinary_smaller_model_and_leaves_the_callers_alone():
     model = small().train()
     before = copy.deepcopy(model.state_dict())
-    made = plan(model, X, target="unit:8", budget="macs=50%")
+    made = plan(model, X, target="unit:8", budget="macs=50%", allocate="global")
     pruned = prune(model, made)
     assert type(pruned) is Small
     assert [type(m) for m in pruned.modules()] == [type(m) for m in model.modules()]
@@ -115,11 +116,10 @@ def test_the_reference_hides_removed_channels_from_sums_and_statistics():
 def test_a_wrong_cut_is_refused():
     model = small()
     graph = trace(model, X)
-    keep = strongest(
-        graph, importance(graph, model), {g.id: g.width if g.pinned else g.width // 2 for g in graph.groups}
-    )
-    other = cut(model, graph, strongest(graph, -importance(graph, model), {g: int(w.sum()) for g, w in
-                {g.id: keep[g.channels] for g in graph.groups}.items()}))  # fmt: skip
+    widths = {g.id: g.width if g.pinned else g.width // 2 for g in graph.groups}
+    scores = l1(graph, model)
+    keep = ranked(graph, scores, comparable=True).strongest(graph, widths)
+    other = cut(model, graph, ranked(graph, -scores, comparable=True).strongest(graph, widths))
     with pytest.raises(EquivalenceError, match=r"differs from the masked original by .* The cut is refused"):
         equivalence_error(model, other, graph, keep)
 
@@ -160,7 +160,7 @@ def test_a_forward_that_insists_on_float32_is_checked_in_it():
 
     model, x = Cast(), torch.zeros(1, 3, 4, 4)
     graph = trace(model, x)
-    keep = strongest(graph, importance(graph, model), {"a": 4, "b": 4})
+    keep = importance(graph, model).strongest(graph, {"a": 4, "b": 4})
     assert 0 <= equivalence_error(model, cut(model, graph, keep), graph, keep) < 1e-5
 
 
@@ -177,7 +177,7 @@ class Two(nn.Module):
 
 
 def halved(model: nn.Module, x: torch.Tensor) -> nn.Module:
-    return prune(model, plan(model, x, target="unit:2", budget="macs=60%"))
+    return prune(model, plan(model, x, target="unit:2", budget="macs=60%", allocate="uniform"))
 
 
 def test_odd_outputs_and_types_are_checked_too():
@@ -227,7 +227,7 @@ def test_a_branch_that_ends_in_zeros_hides_nothing():
 
     model = Branch()
     graph = trace(model, torch.zeros(1, 3, 4, 4))
-    keep = strongest(graph, importance(graph, model), {"a": 8, "inner": 4, "head": 2})
+    keep = importance(graph, model).strongest(graph, {"a": 8, "inner": 4, "head": 2})
     assert equivalence_error(model, cut(model, graph, keep), graph, keep) < 1e-10
     with pytest.raises(EquivalenceError, match="differs from the masked original"):
         halved(model, torch.zeros(1, 3, 4, 4))

@@ -1,12 +1,14 @@
 """Importance x cost x budget -> a plan: how many channels each group keeps, and which."""
 
-from padless.choose.allocate import ALLOCATIONS, strongest
+from padless.choose.allocate import RATIOS
 from padless.choose.budget import Budget, Choice, parse_budget, search
-from padless.choose.importance import CRITERIA, Scores, importance
+from padless.choose.importance import CRITERIA, WATCHING, Criterion, Importance, Scores, importance
 from padless.choose.levels import Levels, aligned_levels, free_levels
-from padless.choose.plan import Outcome, Plan
+from padless.choose.optimal import Chosen, optimal
+from padless.choose.plan import Outcome, Plan, Solver
+from padless.choose.tables import tabulate
 
 __all__ = [
-    "ALLOCATIONS", "CRITERIA", "Budget", "Choice", "Levels", "Outcome", "Plan", "Scores",
-    "aligned_levels", "free_levels", "importance", "parse_budget", "search", "strongest",
+    "CRITERIA", "RATIOS", "WATCHING", "Budget", "Choice", "Chosen", "Criterion", "Importance", "Levels", "Outcome", "Plan",
+    "Scores", "Solver", "aligned_levels", "free_levels", "importance", "optimal", "parse_budget", "search", "tabulate",
 ]  # fmt: skip

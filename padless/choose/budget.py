@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from padless.cost import NetworkCost
@@ -80,18 +80,18 @@ class Choice:
 
 
 def search(
-    budget: Budget,
+    budgets: Sequence[Budget],
     dense: NetworkCost,
     widths_at: Callable[[float], dict[str, int]],
     price: Callable[[dict[str, int]], NetworkCost],
 ) -> Choice:
-    """The least ratio whose widths meet the budget, by bisection; each set of widths is priced once.
+    """The least ratio whose widths meet the budgets, by bisection; each set of widths is priced once.
 
     A compiler's cost is not quite monotone in the ratio, so the answer is the mildest cut seen that meets the budget.
 
     Raises InfeasibleError when even the narrowest widths cost more.
     """
-    limit = budget.limit(dense)
+    limits = [budget.limit(dense) for budget in budgets]
     priced: dict[tuple[int, ...], NetworkCost] = {}
 
     def attempt(ratio: float) -> Choice:
@@ -102,14 +102,18 @@ def search(
         return Choice(ratio=ratio, widths=widths, cost=priced[key])
 
     def met(choice: Choice) -> bool:
-        return budget.of(choice.cost) <= limit
+        return all(budget.of(choice.cost) <= limit for budget, limit in zip(budgets, limits, strict=True))
 
     mild = attempt(0.0)
     if met(mild):
         return mild
     severe = attempt(1.0)
     if not met(severe):
-        least = budget.of(severe.cost)
+        least, limit, budget = next(
+            (budget.of(severe.cost), limit, budget)
+            for budget, limit in zip(budgets, limits, strict=True)
+            if budget.of(severe.cost) > limit
+        )
         raise InfeasibleError(
             f"The budget {budget} asks for at most {math.floor(limit):,}; the narrowest network that this target and "
             f"allocation allow costs {least:,} ({100 * least / budget.of(dense):.1f} % of dense). "

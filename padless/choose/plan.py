@@ -1,6 +1,6 @@
 """A plan: which channels each group keeps, and everything needed to check and replay that on a fresh model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,30 @@ from padless.graph import Graph
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The budget as asked, and what the chosen widths cost by the same measure."""
+    """One budget: what was asked, and what the chosen widths cost by the same measure."""
 
     budget: str
-    limit: float
-    achieved: float
-    next_milder: float | None  # what the next wider network of this allocation costs: why no more was kept
+    asked: float
+    table_total: float | None  # the sum over layers that the solver saw; None where no solver did
+    compiler_total: float  # of the whole network
+    next_milder: float | None  # what the next wider network of a ratio's allocation costs: why no more was kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solver:
+    """How good the widths are: no choice within the tables' budgets keeps more than `bound`.
+
+    The objective is the importance kept: its sum, or (criteria without a common unit) the sum over the groups of the
+    logarithm of the share kept. `gap` is (bound - objective) / |objective|.
+    """
+
+    name: str
+    status: str
+    objective: float
+    bound: float
+    gap: float
+    seconds: float = field(compare=False)
+    rounds: int  # of asking the compiler for the whole network
 
 
 @validated(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
@@ -33,9 +51,11 @@ class Plan:
     importance: str
     allocate: str
     align: str  # "unit" or "none"
-    ratio: float
+    ratio: float | None  # of uniform and global
     seed: int
-    outcome: Outcome
+    outcomes: list[Outcome]
+    solver: Solver | None  # of optimal
+    importance_kept: float  # share of the dense network's
     before: Totals
     after: Totals
     keep: dict[str, list[int]]

@@ -26,6 +26,7 @@ from padless.choose.factors import (
 )
 from padless.choose.program import integer_program
 
+Status = Literal["optimal", "within tolerance", "time limit", "infeasible"]
 WIDEST = 5_000_000  # entries of a bucket
 PRICES = 60  # rounds of finding prices, at most
 CLOSED = 1e-9  # of the objective
@@ -59,7 +60,7 @@ class Problem:
 class Solution:
     """`gap` is (bound - objective) / objective: no answer within the budgets is better by more."""
 
-    status: Literal["optimal", "time limit", "infeasible"]
+    status: Status
     pick: Pick
     objective: float
     bound: float
@@ -73,11 +74,14 @@ class Solution:
         return max(0.0, self.bound - self.objective) / max(abs(self.objective), 1e-300)
 
 
-def solve(problem: Problem, *, time_limit: float = 10.0) -> Solution:
-    """The best levels found within `time_limit` seconds, and the bound. Deterministic, but for where the time runs out."""
+def solve(problem: Problem, *, time_limit: float = 10.0, tolerance: float = 0.0) -> Solution:
+    """The best levels found within `time_limit` seconds, and the bound. Ends at a gap of `tolerance`.
+
+    Deterministic, but for where the time runs out.
+    """
     started = time.monotonic()
     try:
-        search = _Search(problem, started + time_limit)
+        search = _Search(problem, started + time_limit, tolerance)
     except TooWideError:
         return _program_alone(problem, started, time_limit)
     if (blamed := search.unreachable()) is not None:
@@ -86,9 +90,10 @@ def solve(problem: Problem, *, time_limit: float = 10.0) -> Solution:
             name="Lagrangian prices", blame=blamed[0], least=blamed[1],
         )  # fmt: skip
     search.run()
-    done = search.bound - search.best <= CLOSED * max(1.0, abs(search.best))
+    closed = search.bound - search.best <= CLOSED * max(1.0, abs(search.best))
+    reached: Status = "optimal" if closed else "within tolerance" if search.done(search.bound) else "time limit"
     return Solution(
-        status="infeasible" if not search.pick else "optimal" if done else "time limit",
+        status="infeasible" if not search.pick else reached,
         pick=search.pick,
         objective=search.best,
         bound=max(search.best, search.bound),
@@ -101,8 +106,8 @@ def solve(problem: Problem, *, time_limit: float = 10.0) -> Solution:
 class _Search:
     """Prices, answers, and the levels that are still in question."""
 
-    def __init__(self, problem: Problem, deadline: float) -> None:
-        self.problem, self.deadline = problem, deadline
+    def __init__(self, problem: Problem, deadline: float, tolerance: float) -> None:
+        self.problem, self.deadline, self.tolerance = problem, deadline, tolerance
         self.limits = np.array(problem.limits, dtype=float)
         self.levels: dict[str, npt.NDArray[np.int64]] = {v: np.arange(n) for v, n in problem.sizes.items()}
         scopes = [f.scope for one in (*problem.costs, problem.hard) for f in one]
@@ -181,7 +186,7 @@ class _Search:
         self.bound = min(self.bound, lowest)
 
     def done(self, bound: float) -> bool:
-        return bound - self.best <= CLOSED * max(1.0, abs(self.best))
+        return bound - self.best <= max(CLOSED * max(1.0, abs(self.best)), self.tolerance * abs(self.best))
 
     # --- closing the gap -------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import typer
 
 from padless import report
 from padless.api import inspect
+from padless.choose import CRITERIA
 from padless.cli.app import Memory, Model, Oracle, Shape, System, TargetOption, Weights, app, out
 from padless.errors import UsageError
 from padless.files import write_atomically
@@ -66,11 +67,12 @@ def prune_command(
     model: Model,
     target: TargetOption,
     budget: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--budget",
-            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k. Quantities: cycles (total), "
-            "npu_cycles (without waiting for outer memory), macs, padded_macs, weight_bytes, padded_weight_bytes.",
+            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k; may be given several times. "
+            "Quantities: cycles (total), npu_cycles (without waiting for outer memory), macs, padded_macs, weight_bytes, "
+            "padded_weight_bytes.",
         ),
     ],
     weights: Weights = None,
@@ -80,10 +82,25 @@ def prune_command(
             "--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."
         ),
     ] = None,
-    importance: Annotated[str, typer.Option("--importance", help="l1 or l2.")] = "l1",
+    importance: Annotated[
+        str | None,
+        typer.Option(
+            "--importance",
+            help=f"{', '.join(CRITERIA)}, or package.module:function (graph, model, images -> one score a channel). By "
+            "default reconstruction with --data, else l1.",
+        ),
+    ] = None,
     allocate: Annotated[
-        str, typer.Option("--allocate", help="uniform (one ratio) or global (one threshold).")
-    ] = "global",
+        str,
+        typer.Option(
+            "--allocate",
+            help="optimal (the most importance within the budgets, with a proof), uniform (one ratio) or global (one "
+            "threshold).",
+        ),
+    ] = "optimal",
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of optimal.")
+    ] = 10.0,
     align: Annotated[
         str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")
     ] = "unit",
@@ -111,10 +128,12 @@ def prune_command(
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`
     """
-    folder = default_folder(model, target, budget, allocate, align, importance, f"seed{seed}")
+    criterion = importance or ("reconstruction" if data else "l1")
+    folder = default_folder(model, target, "-".join(budget), allocate, align, criterion, f"seed{seed}")
     job = Job(
-        model=model, target=load_target(target), budget=budget, weights=weights, data=data, importance=importance,
-        allocate=allocate, align=align, repair=repair, epochs=epochs, seed=seed, input_shape=parse_shape(input_shape),
+        model=model, target=load_target(target), budgets=tuple(budget), weights=weights, data=data, importance=importance,
+        allocate=allocate, align=align, repair=repair, time_limit=time_limit, epochs=epochs, seed=seed,
+        input_shape=parse_shape(input_shape),
         oracle=oracle, system_config=system, memory_mode=memory_mode, out=out_dir or folder,
         command=command_line(),
     )  # fmt: skip
@@ -159,20 +178,28 @@ def demo_command(
 
 def finish(summary: dict[str, Any], folder: Path) -> None:
     """The closing lines of a run."""
-    outcome = summary["outcome"]
     out.print(report.widths(summary["widths"]))
     out.print(report.totals({"dense": summary["before"], "pruned": summary["after"]}))
-    out.print(
-        f"Asked {outcome['budget']} (at most {outcome['limit']:,.0f}), achieved {outcome['achieved']:,.0f}. "
-        f"Cycles: {summary['after']['oracle'] or 'no oracle for this target'}."
-    )
-    if outcome["next_milder"]:
-        out.print(f"The next milder cut of this allocation costs {outcome['next_milder']:,.0f}.")
-    if not outcome["met"]:
+    for one in summary["budgets"]:
+        table = f" The tables' sum: {one['table_total']:,.0f}." if one["table_total"] is not None else ""
         out.print(
-            f"The plan met the budget at {outcome['achieved_by_plan']:,.0f}; the trained weights compress worse. "
-            "Ask for a slightly smaller budget.",
-            style="yellow",
+            f"Asked {one['budget']} (at most {one['asked']:,.0f}), achieved {one['achieved']:,.0f} "
+            f"({100 * one['achieved'] / one['asked']:.1f} % of it).{table}"
+        )
+        if one["next_milder"]:
+            out.print(f"The next milder cut of this allocation costs {one['next_milder']:,.0f}.")
+        if not one["met"]:
+            out.print(
+                f"The plan met the budget at {one['compiler_total']:,.0f}; the trained weights compress worse. "
+                "Ask for a slightly smaller budget.",
+                style="yellow",
+            )
+    out.print(f"Cycles: {summary['after']['oracle'] or 'no oracle for this target'}.")
+    out.print(f"Importance kept ({summary['importance']}): {100 * summary['importance_kept']:.2f} %.")
+    if solver := summary["solver"]:
+        out.print(
+            f"Solver: {solver['status']}, gap {100 * solver['gap']:.2g} % in {solver['seconds']:.1f} s ({solver['name']}; "
+            f"the compiler asked {solver['rounds']} time{'s' if solver['rounds'] > 1 else ''})."
         )
     out.print(f"Sliced equals masked: largest relative difference {summary['equivalence_max_error']:.1e} (float64).")
     out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json, report.html")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.errors import UsageError
-from padless.recover.modes import device_of, evaluating
+from padless.modes import device_of, evaluating
 
 
 @torch.no_grad()

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from padless.errors import UsageError
 from padless.inputs import Images
+from padless.modes import device_of, evaluating
 from padless.progress import bar
-from padless.recover.modes import device_of, evaluating
 
 
 def bf16_pays(device: torch.device) -> bool:

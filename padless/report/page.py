@@ -24,12 +24,15 @@ Parts = list[tuple[str, float]]  # colour and length of each part of a bar
 
 def page(summary: Mapping[str, Any], dense: NetworkCost, pruned: NetworkCost) -> str:
     """The report of a run: headline, totals, MACs and cycles of every layer before and after."""
-    outcome = summary["outcome"]
     title = f"{escape(summary['model'])} on {escape(summary['target'])}"
     sections = [
         f"<h1>{title}</h1>",
-        f"<p>Asked <b>{escape(outcome['budget'])}</b> (at most {outcome['limit']:,.0f}), achieved "
-        f"<b>{outcome['achieved']:,.0f}</b>. Cycles: {escape(summary['after']['oracle'] or 'no oracle for this target')}. "
+        *(
+            f"<p>Asked <b>{escape(one['budget'])}</b> (at most {one['asked']:,.0f}), achieved "
+            f"<b>{one['achieved']:,.0f}</b>.</p>"
+            for one in summary["budgets"]
+        ),
+        f"<p>{_solver(summary)}Cycles: {escape(summary['after']['oracle'] or 'no oracle for this target')}. "
         f"Sliced equals masked to {summary['equivalence_max_error']:.1e}.</p>",
         _totals(summary),
         "<h2>What each layer multiplies</h2>",
@@ -47,6 +50,14 @@ def page(summary: Mapping[str, Any], dense: NetworkCost, pruned: NetworkCost) ->
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {title}</title>'
         f"<style>{STYLE}</style>\n{body}</html>\n"
     )
+
+
+def _solver(summary: Mapping[str, Any]) -> str:
+    solver = summary["solver"]
+    kept = f"Importance kept ({escape(summary['importance'])}): {100 * summary['importance_kept']:.2f} %. "
+    if not solver:
+        return kept
+    return f"{kept}No choice of widths keeps more than {100 * solver['gap']:.3g} % above that, by the tables. "
 
 
 def _versions(versions: Mapping[str, str]) -> str:

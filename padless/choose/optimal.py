@@ -1,0 +1,145 @@
+"""The widths that keep most importance within budgets, and how far from the best they can be.
+
+The tables price layers one by one; a compiler prices the network. Where they differ (cascading, allocation, operators
+between the layers), the tables' limits are moved by what was seen, and the choice is made again, until the compiler's own
+total meets the budgets and uses them.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+
+from padless.choose.budget import Budget
+from padless.choose.importance import Importance
+from padless.choose.solver import Problem, Solution, solve
+from padless.choose.tables import ASKED, Tables
+from padless.cost import NetworkCost
+from padless.errors import InfeasibleError
+
+ROUNDS = 12  # of asking the compiler
+USED = 0.985  # of a budget, at least, if the tables can
+TOLERANCE = 1e-5  # the gap at which solving ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chosen:
+    """Widths, their cost as a whole, the last solution, and per budget what the tables say."""
+
+    widths: dict[str, int]
+    cost: NetworkCost
+    solution: Solution
+    table_totals: tuple[float, ...]
+    rounds: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Limit:
+    """What the tables may spend of one budget, between limits known to be within it and above it."""
+
+    asked: float
+    now: float
+    low: float = 0.0
+    high: float = math.inf
+
+    def learn(self, table: float, whole: float) -> None:
+        """Move the limit by the ratio that was seen, but never to where the answer is known."""
+        if whole > self.asked:
+            self.high = min(self.high, self.now, table) if self.low < table else min(self.high, self.now)
+        else:
+            self.low = max(self.low, table)
+        wanted = self.asked * table / max(whole, 1.0)
+        if not self.low < wanted < self.high:
+            wanted = (self.low + self.high) / 2 if math.isfinite(self.high) else wanted
+        self.now = wanted
+
+
+def optimal(
+    tables: Tables,
+    importance: Importance,
+    fixed: dict[str, int],
+    budgets: Sequence[Budget],
+    dense: NetworkCost,
+    price: Callable[[dict[str, int]], NetworkCost],
+    *,
+    time_limit: float,
+) -> Chosen:
+    """The best widths found with `time_limit` seconds for each solution. `fixed` are the widths that cannot be chosen.
+
+    Raises InfeasibleError, naming the budget to blame and the least that can be reached.
+    """
+    problem = problem_of(tables, importance, budgets)
+    full = problem.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
+    limits = []
+    for k, budget in enumerate(budgets):
+        asked = budget.limit(dense)
+        ratio = budget.of(dense) / full[k] if full is not None and budget.quantity in ASKED else 1.0
+        limits.append(_Limit(asked=asked, now=asked / ratio))
+    best: Chosen | None = None
+    last: tuple[int, ...] | None = None
+    wholes: list[int] = []
+    approximate = [budget.quantity in ASKED for budget in budgets]
+    for rounds in range(1, ROUNDS + 1):
+        solution = solve(
+            replace(problem, limits=[limit.now for limit in limits]), time_limit=time_limit, tolerance=TOLERANCE
+        )
+        if not solution.pick:
+            if best:
+                break
+            if wholes or solution.blame is None or solution.least is None or not approximate[solution.blame]:
+                _infeasible(solution, budgets, limits, dense, reached=wholes)
+            limits[solution.blame].now = solution.least  # the compiler may well see it otherwise
+            continue
+        widths = fixed | {id: int(found[solution.pick[id]]) for id, found in tables.widths.items()}
+        cost = price(widths)
+        totals = problem.spent(solution.pick)
+        wholes = [budget.of(cost) for budget in budgets]
+        shares = [whole / limit.asked for whole, limit in zip(wholes, limits, strict=True)]
+        if max(shares) <= 1 and (best is None or solution.objective >= best.solution.objective):
+            best = Chosen(
+                widths=widths, cost=cost, solution=solution, table_totals=tuple(totals.tolist()), rounds=rounds
+            )
+        everything = all(solution.pick[v] == size - 1 for v, size in tables.sizes.items())
+        same = tuple(solution.pick.values())
+        if max(shares) <= 1 and (max(shares) >= USED or everything or same == last):
+            break
+        last = same
+        for k, limit in enumerate(limits):
+            limit.learn(float(totals[k]), wholes[k])
+    if best is None:
+        _infeasible(solution, budgets, limits, dense, reached=wholes)
+    return best
+
+
+def problem_of(tables: Tables, importance: Importance, budgets: Sequence[Budget]) -> Problem:
+    """The choice of levels, without limits yet."""
+    return Problem(
+        sizes=tables.sizes,
+        value={id: importance.worth(id, widths) for id, widths in tables.widths.items()},
+        costs=[tables.costs[budget.quantity] for budget in budgets],
+        limits=[np.inf] * len(budgets),
+        hard=tables.hard,
+    )
+
+
+def _infeasible(
+    solution: Solution,
+    budgets: Sequence[Budget],
+    limits: Sequence[_Limit],
+    dense: NetworkCost,
+    reached: Sequence[int],
+) -> NoReturn:
+    k = solution.blame or 0
+    budget, limit = budgets[k], limits[k]
+    if solution.least is None and (len(budgets) > 1 or not reached):
+        raise InfeasibleError(
+            f"No widths of this target meet all of {', '.join(map(str, budgets))} together. Ask for more of one."
+        )
+    least = float(reached[k]) if reached else (solution.least or 0.0) * limit.asked / limit.now
+    raise InfeasibleError(
+        f"The budget {budget} asks for at most {math.floor(limit.asked):,}; the narrowest network that this target and "
+        f"allocation allow costs {math.ceil(least):,} ({100 * least / budget.of(dense):.1f} % of dense). "
+        "Ask for that or more, or cut outside the units (--align none --allocate global)."
+    )

@@ -1,0 +1,178 @@
+"""What every choice of widths costs: per layer a table over its input and output widths, from any oracle.
+
+The variables are the channel groups that may be cut, each with its feasible widths. An axis on which several groups lie (a
+concatenation) is indexed by their sum, which is a variable of its own: the previous sum plus the next width, so that axes
+that begin alike share it, and a dense block remains a chain.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from padless.choose.factors import Array, Factor
+from padless.choose.levels import Levels, Widths
+from padless.cost.ask import Asked
+from padless.cost.padding import padding
+from padless.graph import Graph, Layer, LayerShape
+from padless.graph.structure import SIDES, Side
+from padless.hardware import Target
+
+MOST = 32  # widths a group is offered: of more, evenly spaced ones
+COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
+ASKED = {"cycles": "total", "npu_cycles": "npu"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tables:
+    """`widths` are the levels of each group; `sums` the values of each running sum.
+
+    `costs` has, per quantity and layer, a table over the levels of the variables that the layer depends on.
+    """
+
+    widths: Mapping[str, Widths]
+    sums: Mapping[str, Widths]
+    hard: tuple[Factor, ...]
+    costs: Mapping[str, tuple[Factor, ...]]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {v: len(values) for v, values in (*self.widths.items(), *self.sums.items())}
+
+
+def tabulate(graph: Graph, levels: Levels, target: Target, asked: Asked | None, quantities: Sequence[str]) -> Tables:
+    """Tables for each of `quantities`: counted ones from the padding, cycles from the oracle, asked all at once.
+
+    Raises OracleError from the oracle.
+    """
+    variables = _Variables(graph, levels)
+    shapes: dict[LayerShape, str] = {}
+    grids = []
+    for layer in graph.layers:
+        scope, grid = variables.grid(layer)
+        shapes |= {shape: layer.name for shape in grid.ravel() if shape not in shapes}
+        grids.append((scope, grid))
+    costs: dict[str, list[Factor]] = {quantity: [] for quantity in quantities}
+    listed = list(shapes)
+    values = _values(listed, shapes, target, asked, quantities)
+    place = {shape: i for i, shape in enumerate(listed)}
+    stored: set[str] = set()
+    for layer, (scope, grid) in zip(graph.layers, grids, strict=True):
+        places = np.vectorize(place.__getitem__, otypes=[np.int64])(grid)
+        for quantity in quantities:
+            if "weight" not in quantity or layer.weight not in stored:  # a second call shares the first one's weights
+                costs[quantity].append(Factor(scope, values[quantity][places]))
+        stored.add(layer.weight)
+    return Tables(
+        widths=variables.widths,
+        sums=variables.sums,
+        hard=tuple(variables.hard),
+        costs={quantity: tuple(factors) for quantity, factors in costs.items()},
+    )
+
+
+def _values(
+    shapes: list[LayerShape],
+    names: Mapping[LayerShape, str],
+    target: Target,
+    asked: Asked | None,
+    quantities: Sequence[str],
+) -> dict[str, Array]:
+    values: dict[str, Array] = {}
+    if any(quantity in ASKED for quantity in quantities):
+        assert asked is not None  # else the dense network has no cycles, and a budget on them is refused
+        answers = asked.shapes(shapes, names)
+        values |= {q: np.array([getattr(a, field) for a in answers], dtype=float) for q, field in ASKED.items()}
+    if any(quantity in COUNTED for quantity in quantities):
+        costs = [padding(shape, target) for shape in shapes]
+        values |= {q: np.array([getattr(cost, q) for cost in costs], dtype=float) for q in COUNTED}
+    return values
+
+
+class _Variables:
+    """Groups and running sums, and which of them each axis depends on."""
+
+    def __init__(self, graph: Graph, levels: Levels) -> None:
+        joint = {id for axis in levels.joint for id in axis.repeats}
+        self.fixed = {g.id: g.width for g in graph.groups if len(levels.widths[g.id]) == 1}
+        self.fixed = {id: int(levels.widths[id][0]) for id in self.fixed}
+        self.widths: dict[str, Widths] = {
+            id: found if id in joint else _spread(found) for id, found in levels.widths.items() if id not in self.fixed
+        }
+        self.sums: dict[str, Widths] = {}
+        self.hard: list[Factor] = []
+        self._prefixes: dict[tuple[tuple[str, int], ...], str] = {}
+        self._on: dict[tuple[str, Side], list[tuple[str, int]]] = {}
+        for group in graph.groups:
+            for member in group.members:
+                self._on.setdefault((member.layer, member.side), []).append((group.id, member.repeats))
+        self._widths = {g.id: g.width for g in graph.groups}
+        wholes = {(axis.layer, axis.side): axis.unit for axis in levels.joint}
+        self._axes: dict[tuple[str, Side], tuple[str | None, Widths]] = {}
+        for layer in graph.layers:
+            for side in SIDES:
+                self._axes[layer.name, side] = self._axis(layer, side)
+        for axis, unit in wholes.items():
+            variable, sizes = self._axes[axis]
+            if variable is not None:
+                self.hard.append(Factor((variable,), np.where(sizes % unit == 0, 0.0, np.inf)))
+
+    def _axis(self, layer: Layer, side: Side) -> tuple[str | None, Widths]:
+        """The variable that an axis depends on, and the axis' size at each of its levels."""
+        owners = self._on.get((layer.name, side), [])
+        size = layer.c_in if side == "in" else layer.c_out
+        rest = size - sum(repeats * self._widths[id] for id, repeats in owners)
+        rest += sum(repeats * self.fixed[id] for id, repeats in owners if id in self.fixed)
+        free = [(id, repeats) for id, repeats in owners if id not in self.fixed]
+        if not free:
+            return None, np.array([rest])
+        if len(free) == 1:
+            id, repeats = free[0]
+            return id, rest + repeats * self.widths[id]
+        variable = self._sum(tuple(free))
+        return variable, rest + self.sums[variable]
+
+    def _sum(self, parts: tuple[tuple[str, int], ...]) -> str:
+        """The running sum of some groups' widths, each times its repeats."""
+        if parts in self._prefixes:
+            return self._prefixes[parts]
+        id, repeats = parts[-1]
+        added = repeats * self.widths[id]
+        if len(parts) == 2:
+            before, (first, times) = parts[0][0], parts[0]
+            so_far = times * self.widths[first]
+        else:
+            before = self._sum(parts[:-1])
+            so_far = self.sums[before]
+        name = f"sum {len(self.sums)}"
+        total = so_far[:, None] + added[None]
+        values = np.unique(total)
+        self.sums[name] = values
+        self._prefixes[parts] = name
+        self.hard.append(Factor((before, id, name), np.where(total[..., None] == values, 0.0, np.inf)))
+        return name
+
+    def grid(self, layer: Layer) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
+        """The variables that a layer depends on, and its shape at each combination of their levels (an array of objects)."""
+        (v_in, sizes_in), (v_out, sizes_out) = (self._axes[layer.name, side] for side in SIDES)
+        tied = v_in == v_out
+        scope = tuple(v for v in ((v_in,) if tied else (v_in, v_out)) if v is not None)
+        pairs: Any = zip(sizes_in, sizes_out, strict=True) if tied else ((i, o) for i in sizes_in for o in sizes_out)
+        plain, found = layer.shape, []
+        for c_in, c_out in pairs:
+            groups = layer.groups * int(c_in) // layer.c_in if layer.drops_groups else layer.groups
+            found.append(replace(plain, c_in=int(c_in), c_out=int(c_out), groups=groups))
+        grid = np.empty(len(found), dtype=object)
+        grid[:] = found
+        sizes = [len(self.widths[v] if v in self.widths else self.sums[v]) for v in scope]
+        return scope, grid.reshape(sizes)
+
+
+def _spread(widths: Widths) -> Widths:
+    """At most `MOST` of the widths, evenly spaced, the first and the last among them."""
+    if len(widths) <= MOST:
+        return widths
+    few: Widths = widths[np.unique(np.linspace(0, len(widths) - 1, MOST).round().astype(int))]
+    return few

@@ -37,13 +37,14 @@ def main() -> None:
                 command = [
                     "padless", "prune", f"cifar10/{network}", "--weights", f"{shared}/weights/{network}.safetensors",
                     "--data", f"{shared}/data/cifar10-jpeg", "--target", "ethos-u55-256", "--budget", given.budget,
-                    "--align", align, "--epochs", given.epochs, "--out", str(folder),
+                    "--align", align, "--allocate", "global", "--importance", "l1", "--epochs", given.epochs,
+                    "--out", str(folder),
                 ]  # fmt: skip
                 program = Path(sys.executable).with_name("padless")
                 subprocess.run([program, *command[1:]], check=True, cwd=ROOT)
             summary = json.loads((ROOT / folder / "summary.json").read_text())
             kept = {side: {k: summary[side][k] for k in KEYS if k in summary[side]} for side in ("before", "after")}
-            facts = {k: summary[k] for k in ("outcome", "equivalence_max_error", "command")}
+            facts = {k: summary[k] for k in ("budgets", "equivalence_max_error", "command")}
             rows.append({"network": network, "align": align, **kept, **facts})
             write("accuracy", rows, seed=0, epochs=given.epochs, accuracy="last epoch")
     columns = ("cycles %", "waste %", "dense", "cut", "norm", "tuned")

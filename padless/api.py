@@ -19,10 +19,13 @@ from padless.choose import (
     Solver,
     aligned_levels,
     free_levels,
+    frozen_inputs,
+    greedy,
     importance,
     optimal,
     parse_budget,
     search,
+    solve,
     tabulate,
 )
 from padless.cost import NetworkCost
@@ -32,7 +35,8 @@ from padless.hardware import Target, load_target
 from padless.pricing import Pricing
 from padless.progress import bar
 
-ALLOCATIONS = ("optimal", *RATIOS)
+METHODS = {"optimal": solve, "greedy": greedy, "frozen": frozen_inputs}  # on tables of costs
+ALLOCATIONS = (*METHODS, *RATIOS)
 ALIGNMENTS = ("unit", "none")
 REPAIRS = ("down", "up")
 
@@ -78,7 +82,8 @@ def plan(
 
     `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, or several of them; each is met after
     alignment. `allocate="optimal"` keeps the most importance that fits, and says how far from optimal it can be
-    (`plan.solver`); `time_limit` is in seconds, for each solution. `uniform` and `global` cut by one ratio or threshold.
+    (`plan.solver`); `time_limit` is in seconds, for each solution. The others are baselines: `greedy` by importance per
+    cost, `frozen` (a knapsack that prices layers by their outputs alone), `uniform` and `global` by one ratio or threshold.
     `importance` is a criterion's name, `package.module:function`, or a function (graph, model, images) -> one score a
     channel; `reconstruction` by default where `images` (calibration batches [N, ...], shuffled, from the training data)
     are given, else `l1`.
@@ -140,7 +145,7 @@ def make_plan(
     dense = dense or pricing.dense()
     for one in budgets:
         one.of(dense)  # raises where the target cannot say
-    decide = _optimal if allocate == "optimal" else _by_ratio
+    decide = _by_tables if allocate in METHODS else _by_ratio
     chosen = decide(pricing, budgets, found, levels, dense, allocate, time_limit)
     keep = found.strongest(graph, chosen.widths)
     asked = ", ".join(map(str, budgets))
@@ -200,7 +205,7 @@ def _by_ratio(
     return _Widths(widths=choice.widths, cost=choice.cost, milder=choice.milder, ratio=choice.ratio)
 
 
-def _optimal(
+def _by_tables(
     pricing: Pricing,
     budgets: list[Budget],
     found: Importance,
@@ -219,17 +224,15 @@ def _optimal(
             shown.advance(1, _progress(budgets, cost, dense))
             return cost
 
-        chosen = optimal(tables, found, fixed, budgets, dense, price, time_limit=time_limit)
+        chosen = optimal(tables, found, fixed, budgets, dense, price, time_limit=time_limit, method=METHODS[allocate])
     solution = chosen.solution
-    return _Widths(
-        widths=chosen.widths,
-        cost=chosen.cost,
-        tables=chosen.table_totals,
-        solver=Solver(
+    proven = None
+    if allocate == "optimal":
+        proven = Solver(
             name=solution.name, status=solution.status, objective=solution.objective, bound=solution.bound,
             gap=solution.gap, seconds=round(solution.seconds, 3), rounds=chosen.rounds,
-        ),
-    )  # fmt: skip
+        )  # fmt: skip
+    return _Widths(widths=chosen.widths, cost=chosen.cost, tables=chosen.table_totals, solver=proven)
 
 
 def _asks_cycles(budgets: list[Budget]) -> bool:

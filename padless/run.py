@@ -58,19 +58,25 @@ def run(job: Job) -> dict[str, Any]:
     if job.epochs and not job.data:
         raise UsageError("Fine-tuning needs images. Give --data, or leave --epochs out.")
     torch.manual_seed(job.seed)
-    source = load_model(job.model, input_shape=job.input_shape)
-    if job.weights:
-        load_weights(source.model, job.weights)
-    elif ":" not in job.model:  # a factory may well bring its own
-        console.print(f"No --weights: {job.model} has random weights, so only its costs mean anything.", style="yellow")
-    images = None
-    if job.data:
-        if len(source.input_shape) != 4:
-            raise UsageError(f"Images need an input shape of N,C,H,W; {job.model} takes {source.input_shape}.")
-        check_prunable(trace(source.model, torch.zeros(source.input_shape)))  # before minutes are spent on data
-        shape = (source.input_shape[1], source.input_shape[2], source.input_shape[3])
-        images = load_images(job.data, shape=shape, normalise=source.normalise)
-    return prune_and_save(job, source, images)
+    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.input_shape))
+
+
+def opened(
+    model: str, weights: Path | None, data: str | None, input_shape: tuple[int, ...] | None
+) -> tuple[Source, Images | None]:
+    """A model with its weights, and its images where there are any. Raises UsageError for what is not there."""
+    source = load_model(model, input_shape=input_shape)
+    if weights:
+        load_weights(source.model, weights)
+    elif ":" not in model:  # a factory may well bring its own
+        console.print(f"No --weights: {model} has random weights, so only its costs mean anything.", style="yellow")
+    if not data:
+        return source, None
+    if len(source.input_shape) != 4:
+        raise UsageError(f"Images need an input shape of N,C,H,W; {model} takes {source.input_shape}.")
+    check_prunable(trace(source.model, torch.zeros(source.input_shape)))  # before minutes are spent on data
+    shape = (source.input_shape[1], source.input_shape[2], source.input_shape[3])
+    return source, load_images(data, shape=shape, normalise=source.normalise)
 
 
 def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str, Any]:

@@ -175,6 +175,10 @@ def test_prune_and_export(run, tmp_path):
     assert {"python", "padless", "torch", "ethos-u-vela"} <= set(summary["versions"])
     assert "accuracy" not in summary["after"]
     assert re.search(r"Asked cycles=80% \(at most [0-9,]+\), achieved [0-9,]+", out)
+    assert re.search(r"Solver: optimal, gap 0 % in [0-9.]+ s", out)
+    assert summary["solver"]["bound"] >= summary["solver"]["objective"] and summary["solver"]["gap"] < 1e-6
+    (told,) = summary["budgets"]
+    assert told["compiler_total"] == summary["after"]["cycles"] <= told["asked"] and told["table_total"] and told["met"]
     page = (tmp_path / "run" / "report.html").read_text()
     assert page.count("<svg") == 2 and f"{summary['after']['cycles']:,}" in page and "block.body.0: 16→24, now" in page
     assert "http" not in page.replace("http://www.w3.org", "") and "<script" not in page
@@ -279,3 +283,31 @@ def test_readmes_python_block_runs(tmp_path, monkeypatch):
     exec(compile(block[1], "README.md", "exec"), names)
     assert (tmp_path / "runs" / "small" / "plan.json").exists()
     assert 0 <= padless.evaluate(names["small"], load_images("digits", shape=(1, 32, 32))) <= 100
+
+
+def test_a_family_of_budgets_is_drawn(run, tmp_path):
+    code, out, err = run(
+        "plan", "networks:Small", "--target", "unit:4", "--quantity", "macs", "--pareto", "5", "--png", "p.png", "--json",
+        "p.json",
+    )  # fmt: skip
+    assert code == 0, err
+    points = json.loads((tmp_path / "p.json").read_text())
+    assert len(points) == 5 and points[-1]["importance_kept"] == pytest.approx(1)
+    assert out.count(" % ") >= 5 and (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = run("plan", "networks:Small", "--target", "unit:4", "--quantity", "mac")
+    assert code == 2 and "Unknown quantity 'mac'. Did you mean macs" in err
+
+
+def test_several_budgets_are_met_together(run, tmp_path):
+    code, out, err = run(
+        "prune", "networks:Small", "--target", "unit:4", "--budget", "macs=70%", "--budget", "weight_bytes=50%",
+        "--out", "run",
+    )  # fmt: skip
+    assert code == 0, err
+    told = json.loads((tmp_path / "run" / "summary.json").read_text())["budgets"]
+    assert [one["budget"] for one in told] == ["macs=70%", "weight_bytes=50%"] and all(one["met"] for one in told)
+    assert out.count("Asked ") == 2
+    code, _, err = run(
+        "prune", "networks:Small", "--target", "unit:4", "--budget", "macs=70%", "--importance", "fisher"
+    )
+    assert code == 2 and "The importance fisher watches calibration images. Give --data." in err

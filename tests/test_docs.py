@@ -56,6 +56,12 @@ def test_the_example_of_a_rule_runs():
     exec(compile(code[1], "custom-operators.md", "exec"), {"__name__": "example"})
 
 
+def test_the_example_of_a_criterion_runs(capsys):
+    code = re.search(r"```python\n(.*?)```", (DOCS / "choosing.md").read_text(), re.DOTALL)
+    exec(compile(code[1], "choosing.md", "exec"), {"__name__": "example"})
+    assert capsys.readouterr().out.split() == ["spread", "optimal", "32"]
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

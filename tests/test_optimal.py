@@ -1,6 +1,7 @@
 """Tables of what widths cost, and the best widths within budgets."""
 
 import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from networks import small
 from torch import nn
 
 from padless import load_target, plan, prune, trace
+from padless.api import ALLOCATIONS
 from padless.choose import aligned_levels, parse_budget, tabulate
 from padless.choose.importance import importance
 from padless.choose.optimal import optimal
@@ -16,6 +18,7 @@ from padless.cost import narrowed, network_cost
 from padless.cost.ask import Asked
 from padless.cost.oracles import open_oracle
 from padless.errors import InfeasibleError, UsageError
+from padless.pareto import pareto
 from padless.pricing import Pricing
 
 X = torch.zeros(1, 3, 16, 16)
@@ -184,3 +187,36 @@ def test_plans_repeat():
     model = small()
     first, second = (plan(model, X, target="unit:4", budget="macs=50%") for _ in range(2))
     assert first == second and first.solver.seconds >= 0
+
+
+@pytest.mark.parametrize("model", [Dense, small])
+@pytest.mark.parametrize("share", [85, 75])
+def test_no_rival_keeps_more_importance(model, share):
+    torch.manual_seed(0)
+    net = model()
+    kept = {}
+    for allocate in ALLOCATIONS:
+        made = plan(net, X, target="unit:8", budget=f"padded_macs={share}%", allocate=allocate)
+        assert made.after["padded_macs"] <= share / 100 * made.before["padded_macs"]
+        kept[allocate] = made.importance_kept
+        assert (made.solver is None) == (allocate != "optimal")
+    assert all(kept["optimal"] >= other - 1e-12 for other in kept.values()), kept
+
+
+def test_greedy_finds_nothing_where_nothing_fits():
+    with pytest.raises(InfeasibleError, match="No widths of this target meet all of macs=1"):
+        plan(small(), X, target="unit:8", budget="macs=1", allocate="greedy")
+
+
+def test_a_family_of_budgets():
+    """Costs and importance rise together, from the least to the dense network, each as good as a plan of that budget."""
+    model = small()
+    points = pareto(model, X, target=load_target("unit:4"), quantity="macs", points=6)
+    assert len(points) == 6 and points[-1].importance_kept == pytest.approx(1) and points[-1].share == 1
+    assert all(a.cost <= b.cost and a.importance_kept <= b.importance_kept for a, b in pairwise(points))
+    made = plan(model, X, target="unit:4", budget=f"macs={points[2].cost:.0f}")
+    assert made.importance_kept == pytest.approx(points[2].importance_kept, rel=1e-3)
+    with pytest.raises(UsageError, match="at least 2 points; got 1"):
+        pareto(model, X, target=load_target("unit:4"), quantity="macs", points=1)
+    with pytest.raises(UsageError, match="no oracle for cycles"):
+        pareto(model, X, target=load_target("unit:4"))

@@ -19,6 +19,7 @@ from padless.choose.tables import ASKED, Tables
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
 
+Method = Callable[[Problem, float, float], Solution]
 ROUNDS = 12  # of asking the compiler
 USED = 0.985  # of a budget, at least, if the tables can
 TOLERANCE = 1e-5  # the gap at which solving ends
@@ -65,8 +66,11 @@ def optimal(
     price: Callable[[dict[str, int]], NetworkCost],
     *,
     time_limit: float,
+    method: Method = solve,
 ) -> Chosen:
     """The best widths found with `time_limit` seconds for each solution. `fixed` are the widths that cannot be chosen.
+
+    `method` chooses levels within the tables' limits: `solve`, or one of the rivals.
 
     Raises InfeasibleError, naming the budget to blame and the least that can be reached.
     """
@@ -82,9 +86,7 @@ def optimal(
     wholes: list[int] = []
     approximate = [budget.quantity in ASKED for budget in budgets]
     for rounds in range(1, ROUNDS + 1):
-        solution = solve(
-            replace(problem, limits=[limit.now for limit in limits]), time_limit=time_limit, tolerance=TOLERANCE
-        )
+        solution = method(replace(problem, limits=[limit.now for limit in limits]), time_limit, TOLERANCE)
         if not solution.pick:
             if best:
                 break

@@ -74,7 +74,7 @@ class Solution:
         return max(0.0, self.bound - self.objective) / max(abs(self.objective), 1e-300)
 
 
-def solve(problem: Problem, *, time_limit: float = 10.0, tolerance: float = 0.0) -> Solution:
+def solve(problem: Problem, time_limit: float = 10.0, tolerance: float = 0.0) -> Solution:
     """The best levels found within `time_limit` seconds, and the bound. Ends at a gap of `tolerance`.
 
     Deterministic, but for where the time runs out.

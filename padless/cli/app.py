@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from padless import __version__
+from padless.choose import CRITERIA
 
 app = typer.Typer(
     name="padless",
@@ -38,6 +39,21 @@ Oracle = Annotated[
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."),
+]
+Criterion = Annotated[
+    str | None,
+    typer.Option(
+        "--importance",
+        help=f"{', '.join(CRITERIA)}, or package.module:function (graph, model, images -> one score a channel). By default "
+        "reconstruction with --data, else l1.",
+    ),
+]
+TimeLimit = Annotated[
+    float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of the best widths.")
+]
 Shape = Annotated[
     str | None, typer.Option("--input-shape", help="Such as 1,3,32,32; the model's usual shape by default.")
 ]

@@ -11,8 +11,20 @@ import typer
 
 from padless import report
 from padless.api import inspect
-from padless.choose import CRITERIA
-from padless.cli.app import Memory, Model, Oracle, Shape, System, TargetOption, Weights, app, out
+from padless.cli.app import (
+    Criterion,
+    Data,
+    Memory,
+    Model,
+    Oracle,
+    Shape,
+    System,
+    TargetOption,
+    TimeLimit,
+    Weights,
+    app,
+    out,
+)
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
@@ -76,31 +88,17 @@ def prune_command(
         ),
     ],
     weights: Weights = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."
-        ),
-    ] = None,
-    importance: Annotated[
-        str | None,
-        typer.Option(
-            "--importance",
-            help=f"{', '.join(CRITERIA)}, or package.module:function (graph, model, images -> one score a channel). By "
-            "default reconstruction with --data, else l1.",
-        ),
-    ] = None,
+    data: Data = None,
+    importance: Criterion = None,
     allocate: Annotated[
         str,
         typer.Option(
             "--allocate",
-            help="optimal (the most importance within the budgets, with a proof), uniform (one ratio) or global (one "
-            "threshold).",
+            help="optimal: the most importance within the budgets, with a proof. Baselines: greedy (importance per cost), "
+            "frozen (a knapsack over outputs alone), uniform (one ratio), global (one threshold).",
         ),
     ] = "optimal",
-    time_limit: Annotated[
-        float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of optimal.")
-    ] = 10.0,
+    time_limit: TimeLimit = 10.0,
     align: Annotated[
         str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")
     ] = "unit",
@@ -198,8 +196,8 @@ def finish(summary: dict[str, Any], folder: Path) -> None:
     out.print(f"Importance kept ({summary['importance']}): {100 * summary['importance_kept']:.2f} %.")
     if solver := summary["solver"]:
         out.print(
-            f"Solver: {solver['status']}, gap {100 * solver['gap']:.2g} % in {solver['seconds']:.1f} s ({solver['name']}; "
-            f"the compiler asked {solver['rounds']} time{'s' if solver['rounds'] > 1 else ''})."
+            f"Solver: {solver['status']}, gap {round(100 * solver['gap'], 4):g} % in {solver['seconds']:.1f} s "
+            f"({solver['name']}; {solver['rounds']} round{'s' if solver['rounds'] > 1 else ''} with the whole network)."
         )
     out.print(f"Sliced equals masked: largest relative difference {summary['equivalence_max_error']:.1e} (float64).")
     out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json, report.html")

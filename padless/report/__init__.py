@@ -1,8 +1,12 @@
 """What was wasted, what is left, what it costs."""
 
+from padless.report.frontier import draw_frontier, frontier
 from padless.report.page import page
 from padless.report.roofline import roofline_page
 from padless.report.staircase import draw, staircases
 from padless.report.tables import catalogue, layers, target_sheet, totals, widths
 
-__all__ = ["catalogue", "draw", "layers", "page", "roofline_page", "staircases", "target_sheet", "totals", "widths"]
+__all__ = [
+    "catalogue", "draw", "draw_frontier", "frontier", "layers", "page", "roofline_page", "staircases", "target_sheet",
+    "totals", "widths",
+]  # fmt: skip

@@ -57,7 +57,7 @@ def _solver(summary: Mapping[str, Any]) -> str:
     kept = f"Importance kept ({escape(summary['importance'])}): {100 * summary['importance_kept']:.2f} %. "
     if not solver:
         return kept
-    return f"{kept}No choice of widths keeps more than {100 * solver['gap']:.3g} % above that, by the tables. "
+    return f"{kept}No choice of widths keeps more than {round(100 * solver['gap'], 4):g} % above that, by the tables. "
 
 
 def _versions(versions: Mapping[str, str]) -> str:

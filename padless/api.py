@@ -1,6 +1,6 @@
 """The verbs that work on a model and a target: `inspect` what it costs, `plan` a cut."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +24,7 @@ from padless.choose import (
     importance,
     optimal,
     parse_budget,
+    restricted,
     search,
     solve,
     tabulate,
@@ -72,6 +73,9 @@ def plan(
     allocate: str = "optimal",
     align: str = "unit",
     repair: str = "down",
+    freeze: Sequence[str] = (),
+    widths: Mapping[str, tuple[int, int]] | None = None,
+    floor: float = 0.0,
     time_limit: float = 10.0,
     seed: int = 0,
     oracle: str | None = None,
@@ -90,15 +94,17 @@ def plan(
 
     `align="unit"` keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. A
     group whose own width fills none (24 channels in units of 16) goes down to one that does, or with `repair="up"` may
-    keep all its channels and get zeros, which the hardware would have multiplied anyway. The model is only read. `oracle`
-    as for `inspect`. Raises UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
+    keep all its channels and get zeros, which the hardware would have multiplied anyway. Layers named in `freeze` keep
+    all their output channels, those in `widths` from a least to a greatest number (both may have wildcards), and every
+    group keeps at least the share `floor` of its importance. The model is only read. `oracle` as for `inspect`. Raises
+    UsageError, InfeasibleError (with the least possible), TraceError, OracleError.
     """
     with Pricing(
         model, example, _target(target), oracle=oracle, system_config=system_config, memory_mode=memory_mode
     ) as pricing:
         return make_plan(
             pricing, budget, criterion=importance, images=images, allocate=allocate, align=align, repair=repair,
-            time_limit=time_limit, seed=seed,
+            freeze=freeze, widths=widths, floor=floor, time_limit=time_limit, seed=seed,
         )  # fmt: skip
 
 
@@ -123,6 +129,9 @@ def make_plan(
     allocate: str,
     align: str,
     repair: str,
+    freeze: Sequence[str] = (),
+    widths: Mapping[str, tuple[int, int]] | None = None,
+    floor: float = 0.0,
     time_limit: float = 10.0,
     seed: int,
     dense: NetworkCost | None = None,
@@ -142,6 +151,7 @@ def make_plan(
     found = importance(graph, pricing.model, criterion, images, seed=seed)
     aligned = pricing.levels if repair == "down" else aligned_levels(graph, pricing.target, repair=repair)
     levels = aligned if align == "unit" else free_levels(graph)
+    levels = restricted(levels, graph, found, freeze=freeze, widths=widths, floor=floor)
     dense = dense or pricing.dense()
     for one in budgets:
         one.of(dense)  # raises where the target cannot say

@@ -38,6 +38,8 @@ class Job:
     allocate: str = "optimal"
     align: str = "unit"
     repair: str = "down"
+    freeze: tuple[str, ...] = ()
+    floor: float = 0.0
     time_limit: float = 10.0
     epochs: int = 0
     seed: int = 0
@@ -100,6 +102,8 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
             allocate=job.allocate,
             align=job.align,
             repair=job.repair,
+            freeze=job.freeze,
+            floor=job.floor,
             time_limit=job.time_limit,
             seed=job.seed,
             dense=dense,
@@ -143,6 +147,8 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "allocate": job.allocate,
         "align": job.align,
         "repair": job.repair,
+        "freeze": list(job.freeze),
+        "floor": job.floor,
         "epochs": job.epochs,
         "data": job.data,
         "before": before,

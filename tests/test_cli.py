@@ -301,10 +301,12 @@ def test_a_family_of_budgets_is_drawn(run, tmp_path):
 def test_several_budgets_are_met_together(run, tmp_path):
     code, out, err = run(
         "prune", "networks:Small", "--target", "unit:4", "--budget", "macs=70%", "--budget", "weight_bytes=50%",
-        "--out", "run",
+        "--freeze", "stem", "--floor", "0.3", "--out", "run",
     )  # fmt: skip
     assert code == 0, err
-    told = json.loads((tmp_path / "run" / "summary.json").read_text())["budgets"]
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    told = summary["budgets"]
+    assert summary["widths"]["stem"]["c_out"] == [16, 16] and (summary["freeze"], summary["floor"]) == (["stem"], 0.3)
     assert [one["budget"] for one in told] == ["macs=70%", "weight_bytes=50%"] and all(one["met"] for one in told)
     assert out.count("Asked ") == 2
     code, _, err = run(

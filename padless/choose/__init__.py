@@ -6,6 +6,7 @@ from padless.choose.importance import CRITERIA, WATCHING, Criterion, Importance,
 from padless.choose.levels import Levels, aligned_levels, free_levels
 from padless.choose.optimal import Chosen, optimal, problem_of
 from padless.choose.plan import Outcome, Plan, Solver
+from padless.choose.restrict import restricted
 from padless.choose.rivals import frozen_inputs, greedy
 from padless.choose.solver import solve
 from padless.choose.tables import tabulate
@@ -13,5 +14,5 @@ from padless.choose.tables import tabulate
 __all__ = [
     "CRITERIA", "RATIOS", "WATCHING", "Budget", "Choice", "Chosen", "Criterion", "Importance", "Levels", "Outcome",
     "Plan", "Scores", "Solver", "aligned_levels", "free_levels", "frozen_inputs", "greedy", "importance", "optimal",
-    "parse_budget", "problem_of", "search", "solve", "tabulate",
+    "parse_budget", "problem_of", "restricted", "search", "solve", "tabulate",
 ]  # fmt: skip

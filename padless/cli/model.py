@@ -108,6 +108,14 @@ def prune_command(
             "--repair", help="Widths that fill no whole units: down to the next, or up with channels of zeros."
         ),
     ] = "down",
+    freeze: Annotated[
+        list[str] | None,
+        typer.Option("--freeze", help="A layer whose output channels all stay; wildcards; may be given several times."),
+    ] = None,
+    floor: Annotated[
+        float,
+        typer.Option("--floor", min=0, max=1, help="The share of its importance that every group keeps at least."),
+    ] = 0.0,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data.")] = 0,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
     seed: Annotated[
@@ -130,10 +138,9 @@ def prune_command(
     folder = default_folder(model, target, "-".join(budget), allocate, align, criterion, f"seed{seed}")
     job = Job(
         model=model, target=load_target(target), budgets=tuple(budget), weights=weights, data=data, importance=importance,
-        allocate=allocate, align=align, repair=repair, time_limit=time_limit, epochs=epochs, seed=seed,
-        input_shape=parse_shape(input_shape),
-        oracle=oracle, system_config=system, memory_mode=memory_mode, out=out_dir or folder,
-        command=command_line(),
+        allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor, time_limit=time_limit,
+        epochs=epochs, seed=seed, input_shape=parse_shape(input_shape), oracle=oracle,
+        system_config=system, memory_mode=memory_mode, out=out_dir or folder, command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
 

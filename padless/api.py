@@ -68,7 +68,7 @@ def plan(
     *example: Tensor,
     target: Target | str | Path,
     budget: Budget | str | Sequence[Budget | str],
-    importance: str | Criterion | None = None,
+    importance: str | Criterion | Importance | None = None,
     images: Sequence[Tensor] = (),
     allocate: str = "optimal",
     align: str = "unit",
@@ -88,9 +88,9 @@ def plan(
     alignment. `allocate="optimal"` keeps the most importance that fits, and says how far from optimal it can be
     (`plan.solver`); `time_limit` is in seconds, for each solution. The others are baselines: `greedy` by importance per
     cost, `frozen` (a knapsack that prices layers by their outputs alone), `uniform` and `global` by one ratio or threshold.
-    `importance` is a criterion's name, `package.module:function`, or a function (graph, model, images) -> one score a
-    channel; `reconstruction` by default where `images` (calibration batches [N, ...], shuffled, from the training data)
-    are given, else `l1`.
+    `importance` is a criterion's name, `package.module:function`, a function (graph, model, images) -> one score a
+    channel, or curves from `padless.choose.importance`; `reconstruction` by default where `images` (calibration
+    batches [N, ...], shuffled, from the training data) are given, else `l1`.
 
     `align="unit"` keeps only widths that fill the target's units; `align="none"` is general pruning, the baseline. A
     group whose own width fills none (24 channels in units of 16) goes down to one that does, or with `repair="up"` may
@@ -124,7 +124,7 @@ def make_plan(
     pricing: Pricing,
     budget: Budget | str | Sequence[Budget | str],
     *,
-    criterion: str | Criterion | None,
+    criterion: str | Criterion | Importance | None,
     images: Sequence[Tensor] = (),
     allocate: str,
     align: str,
@@ -148,7 +148,10 @@ def make_plan(
     graph = pricing.graph
     check_prunable(graph)
     criterion = criterion or ("reconstruction" if images else "l1")
-    found = importance(graph, pricing.model, criterion, images, seed=seed)
+    if isinstance(criterion, Importance):
+        found = criterion
+    else:
+        found = importance(graph, pricing.model, criterion, images, seed=seed)
     aligned = pricing.levels if repair == "down" else aligned_levels(graph, pricing.target, repair=repair)
     levels = aligned if align == "unit" else free_levels(graph)
     levels = restricted(levels, graph, found, freeze=freeze, widths=widths, floor=floor)
@@ -170,7 +173,7 @@ def make_plan(
         digest=graph.digest(),
         example_shapes=[list(shape) for shape in graph.example_shapes],
         target=pricing.target.id,
-        importance=criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "a function"),
+        importance=found.name,
         allocate=allocate,
         align=align,
         ratio=chosen.ratio,

@@ -16,8 +16,10 @@ from padless.choose.importance import importance
 from padless.choose.optimal import optimal
 from padless.cost import narrowed, network_cost
 from padless.cost.ask import Asked
+from padless.cost.cycles import Answer, Source
 from padless.cost.oracles import open_oracle
-from padless.errors import InfeasibleError, UsageError
+from padless.cost.padding import padding
+from padless.errors import InfeasibleError, OracleError, UsageError
 from padless.pareto import pareto
 from padless.pricing import Pricing
 
@@ -251,3 +253,28 @@ def test_impossible_wishes():
     ):
         with pytest.raises(UsageError, match=message):
             plan(small(), X, target="unit:8", budget="macs=50%", **wish)
+
+
+def test_layers_that_cannot_be_priced_alone_are_priced_by_their_neighbours():
+    """An oracle that counts padded MACs, but refuses some shapes: what is filled in is what it would have said."""
+    graph, target = trace(small(), X), load_target("unit:8")
+    levels = aligned_levels(graph, target)
+
+    refused = []
+
+    def table(refuses):
+        def oracle(shapes):
+            for shape in shapes:
+                cost = 10 * padding(shape, target).padded_macs
+                answer = Answer(source=Source(oracle="macs"), total=cost, npu=cost)
+                refused.append(shape) if refuses(shape) else None
+                yield OracleError("it is too large") if refuses(shape) else answer
+
+        return tabulate(graph, levels, target, Asked(oracle), ["cycles"]).costs["cycles"]
+
+    widest = max(layer.c_out for layer in graph.layers)
+    for plain, partly in zip(table(lambda _: False), table(lambda s: s.c_out == widest > s.c_in), strict=True):
+        np.testing.assert_allclose(plain.table, partly.table)
+    assert refused
+    with pytest.raises(OracleError, match=r"Layer .*: it is too large"):
+        table(lambda _: True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import distance_transform_edt
 
 from padless.choose.factors import Array, Factor
 from padless.choose.levels import Levels, Widths
@@ -63,7 +64,7 @@ def tabulate(graph: Graph, levels: Levels, target: Target, asked: Asked | None, 
         places = np.vectorize(place.__getitem__, otypes=[np.int64])(grid)
         for quantity in quantities:
             if "weight" not in quantity or layer.weight not in stored:  # a second call shares the first one's weights
-                costs[quantity].append(Factor(scope, values[quantity][places]))
+                costs[quantity].append(Factor(scope, _completed(values[quantity][places], grid, target, asked)))
         stored.add(layer.weight)
     return Tables(
         widths=variables.widths,
@@ -83,12 +84,24 @@ def _values(
     values: dict[str, Array] = {}
     if any(quantity in ASKED for quantity in quantities):
         assert asked is not None  # else the dense network has no cycles, and a budget on them is refused
-        answers = asked.shapes(shapes, names)
-        values |= {q: np.array([getattr(a, field) for a in answers], dtype=float) for q, field in ASKED.items()}
+        answers = asked.attempt(shapes, names)
+        values |= {q: np.array([getattr(a, field, np.nan) for a in answers], dtype=float) for q, field in ASKED.items()}
     if any(quantity in COUNTED for quantity in quantities):
         costs = [padding(shape, target) for shape in shapes]
         values |= {q: np.array([getattr(cost, q) for cost in costs], dtype=float) for q in COUNTED}
     return values
+
+
+def _completed(costs: Array, grid: npt.NDArray[Any], target: Target, asked: Asked | None) -> Array:
+    """Where the oracle has no answer for a layer alone, the nearest answer's cost for as many padded MACs."""
+    unknown = np.isnan(costs)
+    if not unknown.any():
+        return costs
+    if unknown.all() and asked is not None:
+        asked.shapes(grid.ravel().tolist())  # raises what the oracle says
+    work = np.vectorize(lambda shape: float(padding(shape, target).padded_macs), otypes=[np.float64])(grid)
+    nearest = tuple(distance_transform_edt(unknown, return_distances=False, return_indices=True))
+    return np.where(unknown, costs[nearest] / work[nearest] * work, costs)
 
 
 class _Variables:

@@ -20,7 +20,7 @@ class Asked:
     def __init__(self, oracle: Oracle, cache: Cache | None = None) -> None:
         self.oracle, self.cache = oracle, cache or Cache()
         self._key: str | None = getattr(oracle, "key", None)
-        self._known: dict[LayerShape, Answer] = {}
+        self._known: dict[LayerShape, Answer | OracleError] = {}
 
     def __call__(self, layers: Sequence[Layer]) -> list[Answer]:
         """An answer for each layer. Raises OracleError, naming the layer, where the oracle fails."""
@@ -30,6 +30,17 @@ class Asked:
 
     def shapes(self, shapes: Sequence[LayerShape], names: Mapping[LayerShape, str] | None = None) -> list[Answer]:
         """The same for shapes; errors name them by `names`."""
+        found = []
+        for answer in self.attempt(shapes, names):
+            if isinstance(answer, OracleError):
+                raise answer
+            found.append(answer)
+        return found
+
+    def attempt(
+        self, shapes: Sequence[LayerShape], names: Mapping[LayerShape, str] | None = None
+    ) -> list[Answer | OracleError]:
+        """The same, with an error in the place of each shape that the oracle has no answer for."""
         missing = [shape for shape in dict.fromkeys(shapes) if shape not in self._known]
         self._recall(missing)
         missing = [shape for shape in missing if shape not in self._known]
@@ -55,10 +66,12 @@ class Asked:
         with bar("Asking what layers cost", len(shapes)) as shown:
             try:
                 for shape, answer in zip(shapes, self.oracle(shapes), strict=True):
-                    self._known[shape] = answer
                     done += 1
                     shown.advance(note=names.get(shape, str(shape)))
-                    if self._key is not None:
+                    if isinstance(answer, OracleError):
+                        answer = OracleError(f"Layer {names.get(shape, shape)}: {answer}")
+                    self._known[shape] = answer
+                    if self._key is not None and isinstance(answer, Answer):
                         fresh[key_of(self._key, astuple(shape))] = asdict(answer)
                         if time.monotonic() - written > SECONDS:
                             self.cache.put(fresh)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from padless.cost.padding import padding
-from padless.errors import UsageError
+from padless.errors import OracleError, UsageError
 from padless.graph import Layer, LayerShape
 from padless.hardware import Target, round_up
 
@@ -42,7 +42,8 @@ class Answer:
     cpu_operators: int = 0
 
 
-Oracle = Callable[[Sequence[LayerShape]], Iterable[Answer]]
+# An error in an answer's place: this layer has none, the next ones may. An error that is raised ends the asking.
+Oracle = Callable[[Sequence[LayerShape]], Iterable[Answer | OracleError]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor, nn
@@ -45,8 +46,9 @@ def importance(
         raise UsageError(f"Unknown importance {criterion!r}. {suggest(criterion, CRITERIA)}")
     if criterion in WATCHING and not images:
         raise UsageError(f"The importance {criterion} watches calibration images. Give --data (or images=).")
+    name = criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "a function")
     if criterion == "reconstruction":
-        return reconstruction(graph, model, images)
+        return replace(reconstruction(graph, model, images), name=name)
     if callable(criterion):
         scores = _own(graph, model, criterion, images)
     elif criterion in _WEIGHTS:
@@ -57,7 +59,7 @@ def importance(
         scores = np.random.default_rng(seed).random(graph.channels)
     else:
         scores = _own(graph, model, _named(criterion), images)
-    return ranked(graph, scores, comparable=criterion in _COMPARABLE)
+    return replace(ranked(graph, scores, comparable=criterion in _COMPARABLE), name=name)
 
 
 def _own(graph: Graph, model: nn.Module, criterion: Criterion, images: Sequence[Tensor]) -> Scores:

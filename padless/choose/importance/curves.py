@@ -38,6 +38,7 @@ class Importance:
 
     curves: Mapping[str, Curve]
     comparable: bool
+    name: str = ""
 
     def worth(self, id: str, widths: npt.NDArray[np.int64]) -> Array:
         """What some widths of a group add to the sum that is to be as large as possible; above 0 for 1 channel or more."""

@@ -75,8 +75,8 @@ class Vela:
         self.pool.close()
         self.cache.close()
 
-    def __call__(self, shapes: Sequence[LayerShape]) -> Iterator[Answer]:
-        """Each layer alone, with seeded random weights."""
+    def __call__(self, shapes: Sequence[LayerShape]) -> Iterator[Answer | OracleError]:
+        """Each layer alone, with seeded random weights; an error for one that Vela cannot compile alone."""
 
         def request(shape: LayerShape) -> Request:
             try:
@@ -87,7 +87,11 @@ class Vela:
                 ) from error
 
         for reply in self.pool.map(request, shapes, str):
-            self._check(reply, "it")
+            try:
+                self._check(reply, "it")
+            except OracleError as error:
+                yield error
+                continue
             yield Answer(
                 source=self.source,
                 total=reply["total"],

@@ -9,6 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from padless.choose import (
+    ASKED,
+    PEAKS,
     RATIOS,
     Budget,
     Criterion,
@@ -167,7 +169,7 @@ def make_plan(
             f"Nothing to cut: the network already meets {asked} and fills the units of {pricing.target.id}. "
             "Ask for a smaller budget."
         )
-    after = chosen.cost if _asks_cycles(budgets) else pricing.cut(keep)
+    after = chosen.cost if _asks_whole(budgets) else pricing.cut(keep, whole=pricing.asked is not None)
     return Plan(
         version=version("padless"),
         digest=graph.digest(),
@@ -210,7 +212,7 @@ def _by_ratio(
     with bar(f"Searching {', '.join(map(str, budgets))}", None) as shown:
 
         def price(widths: dict[str, int]) -> NetworkCost:
-            cost = pricing.cut(found.strongest(graph, widths), cycles=_asks_cycles(budgets))
+            cost = pricing.cut(found.strongest(graph, widths), whole=_asks_whole(budgets))
             shown.advance(1, _progress(budgets, cost, dense))
             return cost
 
@@ -233,7 +235,7 @@ def _by_tables(
     with bar(f"Choosing widths for {', '.join(map(str, budgets))}", None) as shown:
 
         def price(widths: dict[str, int]) -> NetworkCost:
-            cost = pricing.cut(found.strongest(graph, widths), cycles=_asks_cycles(budgets))
+            cost = pricing.cut(found.strongest(graph, widths), whole=_asks_whole(budgets))
             shown.advance(1, _progress(budgets, cost, dense))
             return cost
 
@@ -248,8 +250,9 @@ def _by_tables(
     return _Widths(widths=chosen.widths, cost=chosen.cost, tables=chosen.table_totals, solver=proven)
 
 
-def _asks_cycles(budgets: list[Budget]) -> bool:
-    return any(one.quantity in ("cycles", "npu_cycles") for one in budgets)
+def _asks_whole(budgets: list[Budget]) -> bool:
+    """Whether a budget is on what only the whole network tells."""
+    return any(one.quantity in (*ASKED, *PEAKS) for one in budgets)
 
 
 def _progress(budgets: list[Budget], cost: NetworkCost, dense: NetworkCost) -> str:

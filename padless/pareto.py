@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from padless.api import check_prunable
-from padless.choose import Budget, Criterion, importance, problem_of, solve, tabulate
+from padless.choose import PEAKS, Budget, Criterion, importance, problem_of, solve, tabulate
 from padless.errors import UsageError
 from padless.hardware import Target
 from padless.pricing import Pricing
@@ -51,6 +51,11 @@ def pareto(
     """
     if points < 2:
         raise UsageError(f"A family of budgets has at least 2 points; got {points}.")
+    if quantity in PEAKS:
+        raise UsageError(
+            f"A family of budgets is for costs that add up over layers, which {quantity} does not. Ask for one budget at a "
+            f"time: --budget {quantity}=70%."
+        )
     with Pricing(
         model, example, target, oracle=oracle, system_config=system_config, memory_mode=memory_mode
     ) as pricing:

@@ -91,11 +91,9 @@ class Pricing:
         with bar("Counting cycles", None):
             return self.whole(self.model, self.graph)
 
-    def cut(self, keep: Keep, *, cycles: bool = True) -> NetworkCost:
-        """The cost once only the channels in `keep` are left; without `cycles` no compiler is asked."""
-        if cycles and self.asked and isinstance(self.asked.oracle, Vela):
+    def cut(self, keep: Keep, *, whole: bool = True) -> NetworkCost:
+        """The cost once only the channels in `keep` are left; without `whole` only what adds up over layers."""
+        if whole:
             small = cut(self.model, self.graph, keep)
             return self.whole(small, trace(small, *self.example))
-        layers = narrowed(self.graph, keep)
-        answer = summed(layers, self.asked(layers)) if cycles and self.asked else None
-        return network_cost(self.graph, layers, self.target, self.levels.fixed, answer)
+        return network_cost(self.graph, narrowed(self.graph, keep), self.target, self.levels.fixed, None)

@@ -53,6 +53,18 @@ def tables_of(model, target="unit:8", quantities=("macs", "padded_macs", "weight
     return graph, levels, tabulate(graph, levels, hardware, asked, quantities)
 
 
+def drawn(graph, levels, tables, rng):
+    """Random levels, and the widths that they are."""
+    pick = {id: int(rng.integers(len(w))) for id, w in tables.widths.items()}
+    widths = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups}
+    widths |= {id: int(w[pick[id]]) for id, w in tables.widths.items()}
+    for factor in tables.hard:  # running sums follow from the widths
+        if len(factor.scope) == 3:
+            before, added, total = factor.scope
+            (pick[total],) = np.flatnonzero(np.isfinite(factor.table[pick[before], pick[added]]))
+    return pick, widths
+
+
 @pytest.mark.parametrize("model", [Dense, small])
 @pytest.mark.parametrize("target", ["unit:8", "unit:16x8", "ethos-u55-256"])
 def test_tables_say_what_the_network_costs(model, target):
@@ -61,18 +73,26 @@ def test_tables_say_what_the_network_costs(model, target):
     importances = importance(graph, model())
     rng = np.random.default_rng(0)
     for _ in range(20):
-        pick = {id: int(rng.integers(len(w))) for id, w in tables.widths.items()}
-        widths = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups}
-        widths |= {id: int(w[pick[id]]) for id, w in tables.widths.items()}
-        for factor in tables.hard:  # running sums follow from the widths
-            if len(factor.scope) == 3:
-                before, added, total = factor.scope
-                (pick[total],) = np.flatnonzero(np.isfinite(factor.table[pick[before], pick[added]]))
+        pick, widths = drawn(graph, levels, tables, rng)
         keep = importances.strongest(graph, widths)
         cost = network_cost(graph, narrowed(graph, keep), load_target(target), levels.fixed, None)
         for quantity, factors in tables.costs.items():
             said = sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors)
             assert said == cost.totals()[quantity], quantity
+
+
+@pytest.mark.parametrize("model", [Dense, small])
+@pytest.mark.parametrize("target", ["unit:8", "ethos-u55-256"])
+def test_tables_say_what_lives_at_once(model, target):
+    """The most of the moments is the peak of the network that was cut, for any widths."""
+    net = model().eval()
+    graph, levels, tables = tables_of(net, target, ["peak_activation_bytes"])
+    importances, rng = importance(graph, net), np.random.default_rng(0)
+    with Pricing(net, (X,), load_target(target), oracle="ceil" if "ethos" in target else None) as pricing:
+        for _ in range(10):
+            pick, widths = drawn(graph, levels, tables, rng)
+            said = [sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in one) for one in tables.peaks]
+            assert max(said) == pricing.cut(importances.strongest(graph, widths)).peak.bytes
 
 
 def test_a_dense_block_is_a_chain():
@@ -81,11 +101,20 @@ def test_a_dense_block_is_a_chain():
     assert max(len(f.scope) for factors in tables.costs.values() for f in factors) == 2
 
 
-@pytest.mark.parametrize("budgets", [["macs=50%"], ["padded_macs=70%", "weight_bytes=50%"], ["weight_bytes=40%"]])
+@pytest.mark.parametrize(
+    "budgets",
+    [
+        ["macs=50%"],
+        ["padded_macs=70%", "weight_bytes=50%"],
+        ["weight_bytes=40%"],
+        ["peak_activation_bytes=60%", "macs=70%"],
+    ],
+)
 def test_nothing_within_the_budgets_keeps_more(budgets):
     """Against every choice of widths."""
     model = small()
-    graph, _, tables = tables_of(model, "unit:4")
+    quantities = [budget.split("=")[0] for budget in budgets]
+    graph, _, tables = tables_of(model, "unit:4", quantities)
     found = importance(graph, model)
     made = plan(model, X, target="unit:4", budget=budgets)
     assert made.solver.status == "optimal" and made.solver.gap < 1e-6
@@ -93,8 +122,12 @@ def test_nothing_within_the_budgets_keeps_more(budgets):
     for pick in itertools.product(*(range(len(w)) for w in tables.widths.values())):
         at = dict(zip(tables.widths, pick, strict=True))
         spent = {
-            q: sum(float(f.table[tuple(at[v] for v in f.scope)]) for f in fs) for q, fs in tables.costs.items()
-        }  # fmt: skip
+            q: max(
+                sum(float(f.table[tuple(at[v] for v in f.scope)]) for f in one)
+                for one in (tables.peaks if "peak" in q else [tables.costs[q]])
+            )
+            for q in quantities
+        }
         if all(spent[o.budget.split("=")[0]] <= o.asked for o in made.outcomes):
             best = max(best, sum(float(found.worth(id, w[at[id]][None])[0]) for id, w in tables.widths.items()))
     assert made.solver.objective == pytest.approx(best)
@@ -222,6 +255,10 @@ def test_a_family_of_budgets():
         pareto(model, X, target=load_target("unit:4"), quantity="macs", points=1)
     with pytest.raises(UsageError, match="no oracle for cycles"):
         pareto(model, X, target=load_target("unit:4"))
+    with pytest.raises(UsageError, match="add up over layers, which peak_activation_bytes does not"):
+        pareto(model, X, target=load_target("unit:4"), quantity="peak_activation_bytes")
+    with pytest.raises(UsageError, match="no oracle for peak_sram_bytes. Use a budget on peak_activation_bytes"):
+        plan(model, X, target="unit:4", budget="peak_sram_bytes=50%")
 
 
 def test_what_single_groups_may_be():

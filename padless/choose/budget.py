@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError, UsageError, suggest
 
-QUANTITIES = ("cycles", "npu_cycles", "macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
+QUANTITIES = ("cycles", "npu_cycles", "macs", "padded_macs", "weight_bytes", "padded_weight_bytes",
+              "peak_sram_bytes", "peak_activation_bytes")  # fmt: skip
 _SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
@@ -28,10 +29,10 @@ class Budget:
         """What a network spends of it. Raises UsageError where the target cannot say."""
         value = cost.totals()[self.quantity]  # type: ignore[literal-required]
         if value is None:
-            raise UsageError(
-                f"The target has no oracle for {self.quantity}: no source states its MACs per cycle. "
-                "Use a budget on padded_macs, macs or weight_bytes."
-            )
+            reason, other = ": no source states its MACs per cycle", "padded_macs, macs or weight_bytes"
+            if "cycles" not in self.quantity:
+                reason, other = "", "peak_activation_bytes"
+            raise UsageError(f"The target has no oracle for {self.quantity}{reason}. Use a budget on {other}.")
         return int(value)
 
     def __str__(self) -> str:

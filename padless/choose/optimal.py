@@ -7,22 +7,20 @@ total meets the budgets and uses them.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn
-
-import numpy as np
 
 from padless.choose.budget import Budget
 from padless.choose.importance import Importance
-from padless.choose.solver import Problem, Solution, solve
-from padless.choose.tables import ASKED, Tables
+from padless.choose.solver import Solution, solve
+from padless.choose.tables import ASKED, PEAKS, Tables
+from padless.choose.within import Chooser, Method
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
 
-Method = Callable[[Problem, float, float], Solution]
 ROUNDS = 12  # of asking the compiler
 USED = 0.985  # of a budget, at least, if the tables can
-TOLERANCE = 1e-5  # the gap at which solving ends
+SEEN = (*ASKED, *PEAKS)  # quantities of which a compiler's total is not the tables'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,19 +72,19 @@ def optimal(
 
     Raises InfeasibleError, naming the budget to blame and the least that can be reached.
     """
-    problem = problem_of(tables, importance, budgets)
-    full = problem.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
+    chooser = Chooser(tables, importance, budgets, method, time_limit)
+    full = chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
     limits = []
     for k, budget in enumerate(budgets):
         asked = budget.limit(dense)
-        ratio = budget.of(dense) / full[k] if full is not None and budget.quantity in ASKED else 1.0
+        ratio = budget.of(dense) / full[k] if full is not None and budget.quantity in SEEN else 1.0
         limits.append(_Limit(asked=asked, now=asked / ratio))
     best: Chosen | None = None
     last: tuple[int, ...] | None = None
     wholes: list[int] = []
-    approximate = [budget.quantity in ASKED for budget in budgets]
+    approximate = [budget.quantity in SEEN for budget in budgets]
     for rounds in range(1, ROUNDS + 1):
-        solution = method(replace(problem, limits=[limit.now for limit in limits]), time_limit, TOLERANCE)
+        solution = chooser.choose([limit.now for limit in limits])
         if not solution.pick:
             if best:
                 break
@@ -96,7 +94,7 @@ def optimal(
             continue
         widths = fixed | {id: int(found[solution.pick[id]]) for id, found in tables.widths.items()}
         cost = price(widths)
-        totals = problem.spent(solution.pick)
+        totals = chooser.spent(solution.pick)
         wholes = [budget.of(cost) for budget in budgets]
         shares = [whole / limit.asked for whole, limit in zip(wholes, limits, strict=True)]
         if max(shares) <= 1 and (best is None or solution.objective >= best.solution.objective):
@@ -115,17 +113,6 @@ def optimal(
     return best
 
 
-def problem_of(tables: Tables, importance: Importance, budgets: Sequence[Budget]) -> Problem:
-    """The choice of levels, without limits yet."""
-    return Problem(
-        sizes=tables.sizes,
-        value={id: importance.worth(id, widths) for id, widths in tables.widths.items()},
-        costs=[tables.costs[budget.quantity] for budget in budgets],
-        limits=[np.inf] * len(budgets),
-        hard=tables.hard,
-    )
-
-
 def _infeasible(
     solution: Solution,
     budgets: Sequence[Budget],
@@ -140,8 +127,9 @@ def _infeasible(
             f"No widths of this target meet all of {', '.join(map(str, budgets))} together. Ask for more of one."
         )
     least = float(reached[k]) if reached else (solution.least or 0.0) * limit.asked / limit.now
+    who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
     raise InfeasibleError(
-        f"The budget {budget} asks for at most {math.floor(limit.asked):,}; the narrowest network that this target and "
-        f"allocation allow costs {math.ceil(least):,} ({100 * least / budget.of(dense):.1f} % of dense). "
+        f"The budget {budget} asks for at most {math.floor(limit.asked):,}; the {who} costs {math.ceil(least):,} "
+        f"({100 * least / budget.of(dense):.1f} % of dense). "
         "Ask for that or more, or cut outside the units (--align none --allocate global)."
     )

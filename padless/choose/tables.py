@@ -5,7 +5,7 @@ concatenation) is indexed by their sum, which is a variable of its own: the prev
 that begin alike share it, and a dense block remains a chain.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from scipy.ndimage import distance_transform_edt
 from padless.choose.factors import Array, Factor
 from padless.choose.levels import Levels, Widths
 from padless.cost.ask import Asked
+from padless.cost.memory import moments, value_bytes
 from padless.cost.padding import padding
 from padless.graph import Graph, Layer, LayerShape
 from padless.graph.structure import SIDES, Side
@@ -24,6 +25,7 @@ from padless.hardware import Target
 MOST = 32  # widths a group is offered: of more, evenly spaced ones
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
 ASKED = {"cycles": "total", "npu_cycles": "npu"}
+PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,6 +39,7 @@ class Tables:
     sums: Mapping[str, Widths]
     hard: tuple[Factor, ...]
     costs: Mapping[str, tuple[Factor, ...]]
+    peaks: tuple[tuple[Factor, ...], ...] = ()  # what lives at each moment, in bytes: the most of them counts
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -44,7 +47,8 @@ class Tables:
 
 
 def tabulate(graph: Graph, levels: Levels, target: Target, asked: Asked | None, quantities: Sequence[str]) -> Tables:
-    """Tables for each of `quantities`: counted ones from the padding, cycles from the oracle, asked all at once.
+    """Tables for each of `quantities`: counted ones from the padding, cycles from the oracle, asked all at once, peaks
+    from what lives at the same time.
 
     Raises OracleError from the oracle.
     """
@@ -55,18 +59,21 @@ def tabulate(graph: Graph, levels: Levels, target: Target, asked: Asked | None, 
         scope, grid = variables.grid(layer)
         shapes |= {shape: layer.name for shape in grid.ravel() if shape not in shapes}
         grids.append((scope, grid))
-    costs: dict[str, list[Factor]] = {quantity: [] for quantity in quantities}
+    sums = [quantity for quantity in quantities if quantity not in PEAKS]
+    costs: dict[str, list[Factor]] = {quantity: [] for quantity in sums}
     listed = list(shapes)
     values = _values(listed, shapes, target, asked, quantities)
     place = {shape: i for i, shape in enumerate(listed)}
     stored: set[str] = set()
     for layer, (scope, grid) in zip(graph.layers, grids, strict=True):
         places = np.vectorize(place.__getitem__, otypes=[np.int64])(grid)
-        for quantity in quantities:
+        for quantity in sums:
             if "weight" not in quantity or layer.weight not in stored:  # a second call shares the first one's weights
                 costs[quantity].append(Factor(scope, _completed(values[quantity][places], grid, target, asked)))
         stored.add(layer.weight)
+    peaks = tuple(variables.peaks(target)) if len(sums) < len(quantities) else ()
     return Tables(
+        peaks=peaks,
         widths=variables.widths,
         sums=variables.sums,
         hard=tuple(variables.hard),
@@ -121,6 +128,7 @@ class _Variables:
         for group in graph.groups:
             for member in group.members:
                 self._on.setdefault((member.layer, member.side), []).append((group.id, member.repeats))
+        self.graph = graph
         self._widths = {g.id: g.width for g in graph.groups}
         wholes = {(axis.layer, axis.side): axis.unit for axis in levels.joint}
         self._axes: dict[tuple[str, Side], tuple[str | None, Widths]] = {}
@@ -134,8 +142,10 @@ class _Variables:
 
     def _axis(self, layer: Layer, side: Side) -> tuple[str | None, Widths]:
         """The variable that an axis depends on, and the axis' size at each of its levels."""
-        owners = self._on.get((layer.name, side), [])
         size = layer.c_in if side == "in" else layer.c_out
+        return self._owned(size, self._on.get((layer.name, side), []))
+
+    def _owned(self, size: int, owners: list[tuple[str, int]]) -> tuple[str | None, Widths]:
         rest = size - sum(repeats * self._widths[id] for id, repeats in owners)
         rest += sum(repeats * self.fixed[id] for id, repeats in owners if id in self.fixed)
         free = [(id, repeats) for id, repeats in owners if id not in self.fixed]
@@ -166,6 +176,29 @@ class _Variables:
         self._prefixes[parts] = name
         self.hard.append(Factor((before, id, name), np.where(total[..., None] == values, 0.0, np.inf)))
         return name
+
+    def peaks(self, target: Target) -> Iterator[tuple[Factor, ...]]:
+        """Per moment a table for each variable that what lives then depends on."""
+        graph = self.graph
+        owner = np.append(np.repeat(np.arange(len(graph.groups)), [g.width for g in graph.groups]), len(graph.groups))
+        sizes: dict[int, tuple[str | None, Array]] = {}
+        for moment in moments(graph):
+            found: dict[str | None, Array] = {}
+            for value in moment.values:
+                if value not in sizes:
+                    variable, widths = None, None
+                    if axis := graph.values.get(value):
+                        counts = np.bincount(owner[axis.channels], minlength=len(graph.groups) + 1)[:-1]
+                        owners = [
+                            (group.id, int(count) // group.width)
+                            for group, count in zip(graph.groups, counts, strict=True)
+                            if count
+                        ]
+                        variable, widths = self._owned(len(axis.channels), owners)
+                    sizes[value] = variable, value_bytes(graph, value, target, widths).astype(float)
+                variable, bytes = sizes[value]
+                found[variable] = found.get(variable, 0.0) + bytes.reshape(-1 if variable else ())
+            yield tuple(Factor((v,) if v else (), table) for v, table in found.items())
 
     def grid(self, layer: Layer) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
         """The variables that a layer depends on, and its shape at each combination of their levels (an array of objects)."""

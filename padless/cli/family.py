@@ -9,6 +9,7 @@ import torch
 import typer
 
 from padless import report
+from padless.choose import PEAKS
 from padless.choose.budget import QUANTITIES
 from padless.cli.app import (
     Criterion,
@@ -37,7 +38,9 @@ def plan_command(
     model: Model,
     target: TargetOption,
     points: Annotated[int, typer.Option("--pareto", min=2, help="How many budgets.")] = 20,
-    quantity: Annotated[str, typer.Option("--quantity", help=f"{', '.join(QUANTITIES)}.")] = "cycles",
+    quantity: Annotated[
+        str, typer.Option("--quantity", help=f"{', '.join(q for q in QUANTITIES if q not in PEAKS)}.")
+    ] = "cycles",
     weights: Weights = None,
     data: Data = None,
     importance: Criterion = None,

@@ -15,9 +15,14 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 
-from padless.graph import Graph
+import numpy as np
+import numpy.typing as npt
+
+from padless.graph import Graph, channel_axis
 from padless.graph.record import Op, Recording
-from padless.hardware import Target, round_up
+from padless.hardware import Target
+
+Widths = npt.NDArray[np.int64]
 
 VIEWS = frozenset((
     "view", "_unsafe_view", "reshape", "flatten", "squeeze", "unsqueeze", "detach", "alias", "clone", "native_dropout",
@@ -35,9 +40,58 @@ class Peak:
     where: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What lives while one operation runs."""
+
+    where: str  # its module
+    values: tuple[int, ...]
+
+
 def peak_memory(graph: Graph, target: Target) -> Peak:
     """Live-range analysis of one run of the recorded network, in the precision that the target prices."""
+    best = Peak(bytes=0, where="network")
+    for moment in moments(graph):
+        live = sum(int(value_bytes(graph, value, target)) for value in moment.values)
+        if live > best.bytes:
+            best = Peak(bytes=live, where=moment.where)
+    return best
+
+
+def value_bytes(graph: Graph, value: int, target: Target, widths: Widths | None = None) -> Widths:
+    """Bytes of a recorded value, [] or at each of `widths` of the axis that a cut changes."""
     recording = graph.recording
+    shape: list[int | Widths] = list(recording.shape(value))
+    if not shape:
+        return np.array(0)
+    if widths is not None:
+        shape[graph.values[value].axis] = widths
+    axis = channel_axis(recording.shape(value))
+    plain = target.memory.channel_block_optional and value in (*recording.inputs, *recording.outputs)
+    block, align = 1 if plain else target.block, target.memory.align_bytes or 1
+    shape[axis] = -(-shape[axis] // block) * block
+    elements = math.prod(shape)
+    return np.asarray(-(-(elements * target.activation_bits) // (8 * align)) * align)
+
+
+def moments(graph: Graph) -> list[Moment]:
+    """The sets of values that live at the same time, each once and none that is part of the one beside it."""
+    recording = graph.recording
+    born, dies = _lives(recording)
+    found: list[Moment] = []
+    for i in range(-1, len(recording.ops)):
+        live = tuple(v for v, first in born.items() if first <= i <= dies.get(v, first))
+        where = (recording.ops[i].module or "network") if i >= 0 else "input"
+        if found and set(live) <= set(found[-1].values):
+            continue
+        if found and set(found[-1].values) < set(live):
+            found.pop()
+        found.append(Moment(where=where, values=live))
+    return found
+
+
+def _lives(recording: Recording) -> tuple[dict[int, int], dict[int, int]]:
+    """For each value with memory of its own: the operation that makes it (-1 for inputs), and the last that needs it."""
     last = _last_uses(recording)
     storage: dict[int, int] = {}  # value -> the value whose memory it lies in
 
@@ -68,18 +122,7 @@ def peak_memory(graph: Graph, target: Target) -> Peak:
     for value, when in last.items():
         home = root(value)
         dies[home] = max(dies.get(home, when), when)
-    plain = {*recording.inputs, *recording.outputs} if target.memory.channel_block_optional else set()
-    sizes = {value: _bytes(recording.shape(value), target, 1 if value in plain else target.block) for value in born}
-    change = [0] * (len(recording.ops) + 2)
-    for value, first in born.items():
-        change[first + 1] += sizes[value]
-        change[dies.get(value, first) + 2 if dies.get(value, first) < len(recording.ops) else -1] -= sizes[value]
-    live, most, where = 0, 0, "network"
-    for i, step in enumerate(change[:-1]):
-        live += step
-        if live > most:
-            most, where = live, (recording.ops[i - 1].module or "network") if i else "input"
-    return Peak(bytes=most, where=where)
+    return born, dies
 
 
 def _last_uses(recording: Recording) -> dict[int, int]:
@@ -108,12 +151,3 @@ def _windowed(name: str) -> bool:
 
 def _name(op: Op) -> str:
     return op.name.removeprefix("aten.").removesuffix("_")
-
-
-def _bytes(shape: tuple[int, ...], target: Target, block: int) -> int:
-    """Channels lie on axis 1 of a map, on the last axis of anything else."""
-    if not shape:
-        return 0
-    axis = 1 if len(shape) >= 3 else len(shape) - 1
-    padded = math.prod((*shape[:axis], *shape[axis + 1 :])) * round_up(shape[axis], block)
-    return round_up(-(-padded * target.activation_bits // 8), target.memory.align_bytes or 1)

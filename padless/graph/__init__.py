@@ -2,7 +2,18 @@
 
 from padless.graph.groups import trace
 from padless.graph.rules import rule
-from padless.graph.structure import FIXED, ChannelGroup, Channels, Graph, Layer, LayerShape, Member, ParameterAxis
+from padless.graph.structure import (
+    FIXED,
+    ChannelGroup,
+    Channels,
+    Graph,
+    Layer,
+    LayerShape,
+    Member,
+    ParameterAxis,
+    ValueAxis,
+    channel_axis,
+)
 
 __all__ = [
     "FIXED",
@@ -13,6 +24,8 @@ __all__ = [
     "LayerShape",
     "Member",
     "ParameterAxis",
+    "ValueAxis",
+    "channel_axis",
     "rule",
     "trace",
 ]

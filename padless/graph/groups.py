@@ -2,12 +2,13 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
 from torch import Tensor, nn
 
-from padless.graph.channels import Call, Channels, Ids
+from padless.graph.channels import MODEL, Call, Channels, Ids
 from padless.graph.record import Recording, record
 from padless.graph.rules import apply_rule
 from padless.graph.structure import (
@@ -21,6 +22,8 @@ from padless.graph.structure import (
     ParameterAxis,
     Positions,
     StoredSize,
+    ValueAxis,
+    channel_axis,
 )
 
 
@@ -101,7 +104,18 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
         numbered=numbered,
         example_shapes=example_shapes,
         recording=channels.recording,
+        values=dict(_values(channels, numbered)),
     )
+
+
+def _values(channels: Channels, numbered: Ids) -> Iterator[tuple[int, ValueAxis]]:
+    for value, axes in channels.axes.items():
+        found = {axis: numbered[ids] for axis, ids in axes.items()}
+        free = [axis for axis, places in found.items() if (places != FIXED).any()]
+        if free and channels.recording.values[value].origin not in MODEL:
+            usual = channel_axis(channels.recording.shape(value))
+            axis = usual if usual in free else free[0]
+            yield value, ValueAxis(axis=axis, channels=found[axis])
 
 
 def _stored(channels: Channels, numbered: Ids) -> tuple[StoredSize, ...]:

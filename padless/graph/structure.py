@@ -8,6 +8,7 @@ network's own (the image's colours, for one).
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Literal
@@ -117,6 +118,19 @@ class StoredSize:
     channels: Channels  # along that axis
 
 
+def channel_axis(shape: Sequence[int]) -> int:
+    """Where channels lie: on axis 1 of a map, on the last axis of anything else."""
+    return 1 if len(shape) >= 3 else len(shape) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ValueAxis:
+    """The channel at each position of one axis of a recorded value; the axis of channels where several have them."""
+
+    axis: int
+    channels: Channels  # [size of that axis]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Positions:
     """A buffer of positions along an axis of channels."""
@@ -139,6 +153,7 @@ class Graph:
     numbered: Channels  # the channel of each id of the contractions
     example_shapes: tuple[tuple[int, ...], ...]
     recording: Recording
+    values: Mapping[int, ValueAxis]  # the recorded values whose size a cut changes
 
     @property
     def channels(self) -> int:

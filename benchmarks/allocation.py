@@ -87,25 +87,12 @@ def compared(name: str, id: str, limit: float, alone: float) -> list[dict]:
             row |= {"gap_percent_60s": 100 * longer.gap, "seconds_60s": longer.seconds}
         row |= {f"highs_{k}": v for k, v in highs(at, alone).items()}
         row |= {f"cp_sat_{k}": v for k, v in cp_sat(at, alone).items()}
-        for label, rival in (("greedy", greedy), ("frozen", fitted)):
+        for label, rival in (("greedy", greedy), ("frozen", frozen_inputs)):
             other = rival(at, limit, 0.0)
             row[f"{label}_objective"] = at.worth(other.pick) if other.pick else None
         rows.append(row)
         print({k: v for k, v in row.items() if k not in facts or k in ("network", "target")}, flush=True)
     return rows
-
-
-def fitted(problem: Problem, limit: float, tolerance: float):
-    """Frozen inputs, its limit raised as far as the true cost allows."""
-    low, high, best = problem.limits[0], 4 * problem.limits[0], None
-    for _ in range(12):
-        middle = (low + high) / 2
-        found = frozen_inputs(replace(problem, limits=[middle]), limit, 1e-4)
-        met = bool(found.pick) and problem.within(problem.spent(found.pick))
-        if met and (best is None or problem.worth(found.pick) > problem.worth(best.pick)):
-            best = found
-        low, high = (middle, high) if met else (low, middle)
-    return best or found
 
 
 def highs(problem: Problem, seconds: float) -> dict:

@@ -12,11 +12,11 @@ from padless.errors import PadlessError
 from padless.graph import ChannelGroup, Graph, Layer, LayerShape, rule, trace
 from padless.hardware import Target, load_target, targets
 from padless.inputs import Images, load_images, load_model, load_weights
-from padless.recover import evaluate, finetune, recover
+from padless.recover import Recovery, evaluate, finetune, recover, reestimate_batchnorm
 
 __all__ = [
     "Answer", "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "LayerShape", "NetworkCost",
-    "PadlessError", "Plan", "Source", "Target", "evaluate", "export", "finetune", "inspect", "load", "load_images",
-    "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover", "rule", "save", "targets",
-    "trace",
+    "PadlessError", "Plan", "Recovery", "Source", "Target", "evaluate", "export", "finetune", "inspect", "load",
+    "load_images", "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover",
+    "reestimate_batchnorm", "rule", "save", "targets", "trace",
 ]  # fmt: skip

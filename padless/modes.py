@@ -1,10 +1,24 @@
-"""What every pass over a model needs: where it lives, and its training modes back afterwards."""
+"""What every pass over a model needs: where it lives, its training modes back afterwards, its layers as they are called."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d)
+CONVOLUTIONS = (F.conv1d, F.conv2d, *TRANSPOSED)
+_NAMES: dict[Any, tuple[str, ...]] = {
+    F.linear: ("input", "weight", "bias"),
+    **dict.fromkeys((F.conv1d, F.conv2d), ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
+    **dict.fromkeys(
+        TRANSPOSED, ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+    ),
+}
+_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -22,3 +36,38 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+At = Callable[[str, Any, Mapping[str, Any], Callable[..., Tensor]], Tensor]
+Norm = Callable[[Tensor, Tensor | None], None]
+
+
+class LayerCalls(TorchFunctionMode):
+    """Sees every convolution and linear map with one of `model`'s own weights, however it is called.
+
+    `at(name, function, arguments, call)` is asked for the result in its place; `name` is the weight's path, `arguments`
+    are those of `torch.nn.functional` by name, `call()` computes, `call(x)` on another input. `norm(input, running mean)`
+    is told of each batch norm before it runs.
+    """
+
+    def __init__(self, model: nn.Module, at: At, norm: Norm | None = None) -> None:
+        super().__init__()
+        self.names = {id(p): name for name, p in model.named_parameters()}
+        self.at, self.norm = at, norm
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _NAMES:
+            given = {**_DEFAULTS, **dict(zip(_NAMES[func], args, strict=False)), **kwargs}
+            name = self.names.get(id(given["weight"]))
+            if name is not None:
+
+                def call(x: Tensor | None = None) -> Any:
+                    if x is None:
+                        return func(*args, **kwargs)
+                    return func(x, *args[1:], **{k: v for k, v in kwargs.items() if k != "input"})
+
+                return self.at(name, func, given, call)
+        elif func is F.batch_norm and self.norm:
+            self.norm(args[0], args[1])
+        return func(*args, **kwargs)

@@ -1,5 +1,6 @@
 """What a model, and each cut of it, costs on a target: one place that knows which oracle to ask."""
 
+import copy
 from types import TracebackType
 
 from torch import Tensor, nn
@@ -58,6 +59,13 @@ class Pricing:
     ) -> None:
         if self.asked:
             self.asked.close()
+
+    def on(self, model: nn.Module) -> "Pricing":
+        """The same target and oracle for another model: a cut of this one."""
+        other = copy.copy(self)
+        other.model, other.graph = model, trace(model, *self.example)
+        other.levels = aligned_levels(other.graph, self.target)
+        return other
 
     def whole(self, model: nn.Module, graph: Graph) -> NetworkCost:
         """The cost of a model as it is, with its own weights: this one or a cut of it."""

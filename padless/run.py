@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from padless.api import check_prunable, make_plan, read_budgets
-from padless.choose import WATCHING
-from padless.cut import prune_with_error
+from padless.api import check_prunable, read_budgets
+from padless.choose import WATCHING, Outcome, Plan
 from padless.deploy import check_folder, save
-from padless.errors import UsageError
+from padless.errors import UsageError, suggest
 from padless.graph import trace
 from padless.hardware import Target
 from padless.inputs import Images, Source, load_images, load_model, load_weights
 from padless.pricing import Pricing
 from padless.progress import bar, console
-from padless.recover import evaluate, finetune, recover
+from padless.recover import METHODS, Recovery, evaluate, finetune, recover
 from padless.report import page
+from padless.stages import Staged, prune_in_stages
 
-CALIBRATION = 2048  # images for batch norm re-estimation
-WATCHED = 512  # images for importance
+CALIBRATION = 512  # images for importance and recovery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,9 @@ class Job:
     freeze: tuple[str, ...] = ()
     floor: float = 0.0
     time_limit: float = 10.0
+    steps: int = 1
+    recover: str = "auto"
+    calibration: int = CALIBRATION
     epochs: int = 0
     seed: int = 0
     input_shape: tuple[int, ...] | None = None
@@ -59,6 +62,8 @@ def run(job: Job) -> dict[str, Any]:
         raise UsageError(f"The importance {job.importance} watches calibration images. Give --data.")
     if job.epochs and not job.data:
         raise UsageError("Fine-tuning needs images. Give --data, or leave --epochs out.")
+    if job.recover not in METHODS:
+        raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.seed)
     return prune_and_save(job, *opened(job.model, job.weights, job.data, job.input_shape))
 
@@ -94,39 +99,33 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         memory_mode=job.memory_mode,
     ) as pricing:
         dense = pricing.dense()
-        plan = make_plan(
-            pricing,
-            budgets,
-            criterion=job.importance,
-            images=list(images.calibration(WATCHED, job.seed)) if images else (),
-            allocate=job.allocate,
-            align=job.align,
-            repair=job.repair,
-            freeze=job.freeze,
-            floor=job.floor,
-            time_limit=job.time_limit,
-            seed=job.seed,
-            dense=dense,
-        )
         before: dict[str, Any] = {**dense.totals()}
         after: dict[str, Any] = {}
+        calibration = list(images.calibration(job.calibration, job.seed)) if images else []
         if images:
             before["accuracy"] = evaluate(source.model, images)
             say(f"Dense accuracy {before['accuracy']:.2f} %")
-        with bar("Cutting, and checking against the masked original", None):
-            small, error = prune_with_error(source.model, plan)
-        if images:
-            after["accuracy_before_recovery"] = evaluate(small, images)
-            seen = recover(small, images.calibration(CALIBRATION, job.seed))
-            after["accuracy_after_batchnorm"] = evaluate(small, images)
-            say(
-                f"Cut: {after['accuracy_before_recovery']:.2f} %, batch norm re-estimated on {seen} images: "
-                f"{after['accuracy_after_batchnorm']:.2f} %"
-            )
-            if job.epochs:
-                losses = finetune(small, images, epochs=job.epochs, seed=job.seed)
-                say(f"Fine-tuned {job.epochs} epoch(s), last mean loss {losses[-1]:.3f}")
-            after["accuracy"] = evaluate(small, images) if job.epochs else after["accuracy_after_batchnorm"]
+
+        def recovered(small: nn.Module, plan: Plan) -> Recovery | None:
+            if not images:
+                return None
+            after["accuracy_before_recovery"] = after["accuracy"] = evaluate(small, images)
+            say(f"Cut to {' and '.join(map(_outcome, plan.outcomes))}: {after['accuracy']:.2f} %")
+            found = recover(small, source.model, plan, calibration, method=job.recover)
+            after["accuracy_after_recovery"] = after["accuracy"] = evaluate(small, images)
+            say(f"Recovered ({found.method}, {found.images} images, {found.seconds:.1f} s): {after['accuracy']:.2f} %")
+            return found
+
+        staged = prune_in_stages(
+            pricing, budgets, dense, recovered, steps=job.steps, floor=job.floor, criterion=job.importance,
+            images=calibration, allocate=job.allocate, align=job.align, repair=job.repair, freeze=job.freeze,
+            time_limit=job.time_limit, seed=job.seed,
+        )  # fmt: skip
+        small, plan = staged.model, staged.plan
+        if images and job.epochs:
+            losses = finetune(small, images, epochs=job.epochs, seed=job.seed)
+            after["accuracy"] = evaluate(small, images)
+            say(f"Fine-tuned {job.epochs} epoch(s), last mean loss {losses[-1]:.3f}: {after['accuracy']:.2f} %")
         small.eval()
         final_graph = trace(small, example)
         # Trained weights compress otherwise than the cut ones, so the compiler is asked again.
@@ -149,6 +148,8 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "repair": job.repair,
         "freeze": list(job.freeze),
         "floor": job.floor,
+        "steps": job.steps,
+        "recovery": _recovery(staged, after),
         "epochs": job.epochs,
         "data": job.data,
         "before": before,
@@ -157,13 +158,29 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
             old.name: {"c_in": [old.c_in, new.c_in], "c_out": [old.c_out, new.c_out]}
             for old, new in zip(pricing.graph.layers, final_graph.layers, strict=True)
         },
-        "equivalence_max_error": error,
+        "equivalence_max_error": staged.error,
         "versions": versions(),
         "seed": job.seed,
         "command": job.command,
     }  # fmt: skip
     save(job.out, small, plan, summary, page=page(summary, dense, final))
     return summary
+
+
+def _outcome(outcome: Outcome) -> str:
+    return f"{outcome.compiler_total:,.0f} {outcome.budget.partition('=')[0]}"
+
+
+def _recovery(staged: Staged, after: dict[str, Any]) -> dict[str, Any] | None:
+    """Of the last stage; the seconds of all."""
+    if not staged.recoveries:
+        return None
+    return {
+        **asdict(staged.recoveries[-1]),
+        "seconds": round(sum(found.seconds for found in staged.recoveries), 3),
+        "accuracy_before": after["accuracy_before_recovery"],
+        "accuracy_after": after["accuracy_after_recovery"],
+    }
 
 
 def versions() -> dict[str, str]:

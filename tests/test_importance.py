@@ -64,22 +64,24 @@ def test_reconstruction_knows_what_the_others_make_up_for():
     assert lost[4] < 0.05 * lost[3]
 
 
-def test_reconstruction_is_the_error_of_the_least_squares_update():
-    """On a linear consumer at positions of its own: what is left after the best affine fit from the remaining channels."""
+def test_reconstruction_is_what_the_least_squares_update_leaves():
+    """What the best affine fit from the remaining channels does to each image's loss, squared: positions agree or cancel."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU(), nn.Conv2d(5, 4, 1)).eval()
     graph, xs = trace(model, torch.zeros(1, 3, 4, 4)), [torch.randn(64, 3, 4, 4)]
     curve = importance(graph, model, "reconstruction", xs).curves["0"]
-    seen = observe(graph, model, xs)["2.weight"]
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.cat([torch.randint(0, 2, (32, 4, 4, 4), generator=generator) * 2 - 1 for _ in range(2)])
+    gradients = signs.movedim(1, -1).double() / 64**0.5  # of the loss for outputs that are no class scores
     with torch.no_grad():
         x = model[1](model[0](xs[0])).movedim(1, -1).reshape(-1, 5).double()
         y = x @ model[2].weight[:, :, 0, 0].double().T
         for width in range(1, 5):
             some = torch.cat([x[:, curve.order[:width].copy()], torch.ones(len(x), 1).double()], 1)
             rest = y - some @ torch.linalg.lstsq(some, y).solution
-            weigh = 0.5 * seen.gradient_squares / seen.images
-            expected = float((weigh * rest.square().mean(0)).sum())
-            assert curve.kept[-1] - curve.kept[width] == pytest.approx(expected, rel=0.1)  # the ridge
+            effects = (gradients * rest.reshape(64, 4, 4, 4)).sum((1, 2, 3))
+            expected = 0.5 * float(effects.square().mean())
+            assert curve.kept[-1] - curve.kept[width] == pytest.approx(expected, rel=0.05)  # the ridge
 
 
 def test_gradients_of_drawn_labels_are_the_fisher_information():

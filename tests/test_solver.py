@@ -55,12 +55,12 @@ def test_a_graph_that_is_too_entangled():
     assert len(elimination_order(sizes, scopes, 10**6)) == 6
 
 
-def random_problem(seed: int, variables: int, budgets: int, share: float) -> Problem:
-    """Rising importance, costs that mostly rise with it, and a few forbidden combinations."""
+def random_problem(seed: int, variables: int, budgets: int, share: float, unit: float = 1.0) -> Problem:
+    """Rising importance in some unit, costs that mostly rise with it, and a few forbidden combinations."""
     rng = np.random.default_rng(seed)
     sizes = {f"v{i}": int(rng.integers(1, 6)) for i in range(variables)}
     names = list(sizes)
-    value = {v: np.cumsum(rng.exponential(size=n)) for v, n in sizes.items()}
+    value = {v: unit * np.cumsum(rng.exponential(size=n)) for v, n in sizes.items()}
     costs = []
     for _ in range(budgets):
         one = [Factor((v,), np.cumsum(rng.exponential(size=sizes[v]))) for v in names]
@@ -90,16 +90,17 @@ def brute_force(problem: Problem) -> float:
     return best
 
 
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 3), st.sampled_from([0.15, 0.3, 0.5, 0.8, 1.0]))
+@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 3), st.sampled_from([0.15, 0.3, 0.5, 0.8, 1.0]),
+       st.sampled_from([1e-7, 1.0, 1e6]))  # fmt: skip
 @settings(max_examples=200, deadline=None)
-def test_the_answer_is_brute_forces(seed, variables, budgets, share):
-    problem = random_problem(seed, variables, budgets, share)
+def test_the_answer_is_brute_forces(seed, variables, budgets, share, unit):
+    problem = random_problem(seed, variables, budgets, share, unit)
     best, found = brute_force(problem), solve(problem)
     if not np.isfinite(best):
         assert found.status == "infeasible" and found.pick == {}
         return
     assert found.status == "optimal"
-    assert found.objective == pytest.approx(best) == pytest.approx(problem.worth(found.pick))
+    assert found.objective == pytest.approx(best, rel=1e-9, abs=0) == problem.worth(found.pick)
     assert found.bound == pytest.approx(best, rel=1e-6) and found.gap < 1e-6
     assert problem.within(problem.spent(found.pick))
 

@@ -8,6 +8,8 @@ import numpy as np
 from padless.choose.factors import Array, Factor, Pick
 from padless.choose.solver import Problem, Solution, solve
 
+FITTED = 14  # halvings of the range in which the frozen knapsack's limit is raised
+
 
 def greedy(problem: Problem, time_limit: float, tolerance: float) -> Solution:
     """From full widths down, always the step that loses the least importance for the cost that it saves.
@@ -46,14 +48,27 @@ def greedy(problem: Problem, time_limit: float, tolerance: float) -> Solution:
 def frozen_inputs(problem: Problem, time_limit: float, tolerance: float) -> Solution:
     """A layer's cost counts by its output width alone, its inputs as wide as they are (the idea of HALP, NeurIPS 2022).
 
-    Then each group has a cost of its own, and the choice is a knapsack, which is solved exactly here.
+    Then each group has a cost of its own, and the choice is a knapsack, which is solved exactly here. Narrower inputs make
+    its answer cheaper than it believes: its limits are raised by one factor as far as the true costs allow.
     """
-    costs = [[_frozen(f, problem) for f in one] for one in problem.costs]
-    found = solve(replace(problem, costs=costs), time_limit=time_limit, tolerance=tolerance)
-    return replace(found, name="knapsack with frozen inputs")
+    started = time.monotonic()
+    limits = np.array(problem.limits)
+    frozen = replace(problem, costs=[[_frozen(f) for f in one] for one in problem.costs])
+    widest = {v: size - 1 for v, size in problem.sizes.items()}
+    low, high = 1.0, max(2.0, float((frozen.spent(widest) / limits).max()))
+    found = solve(frozen, time_limit, tolerance)
+    for _ in range(FITTED):
+        middle = (low + high) / 2
+        other = solve(replace(frozen, limits=(middle * limits).tolist()), time_limit, tolerance)
+        met = bool(other.pick) and problem.within(problem.spent(other.pick))
+        if met and (not found.pick or problem.worth(other.pick) > problem.worth(found.pick)):
+            found = other
+        low, high = (middle, high) if met or not other.pick else (low, middle)
+    pick = found.pick if found.pick and problem.within(problem.spent(found.pick)) else {}
+    return _answer(problem, pick, started, "knapsack with frozen inputs")
 
 
-def _frozen(factor: Factor, problem: Problem) -> Factor:
+def _frozen(factor: Factor) -> Factor:
     """A table of inputs and outputs, at the widest inputs."""
     if len(factor.scope) < 2:
         return factor

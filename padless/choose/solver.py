@@ -8,7 +8,7 @@ dropped, the prices are found anew, and an integer program (HiGHS) ends the rest
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,10 +26,11 @@ from padless.choose.factors import (
 )
 from padless.choose.program import integer_program
 
-Status = Literal["optimal", "within tolerance", "time limit", "infeasible"]
+Status = Literal["optimal", "within tolerance", "time limit", "gap left", "infeasible"]
 WIDEST = 5_000_000  # entries of a bucket
 PRICES = 60  # rounds of finding prices, at most
 CLOSED = 1e-9  # of the objective
+RANGE = 1000.0  # of the objective inside: solvers' tolerances are absolute
 LARGEST = 400_000  # table entries that an integer program is given
 
 
@@ -79,6 +80,14 @@ def solve(problem: Problem, time_limit: float = 10.0, tolerance: float = 0.0) ->
 
     Deterministic, but for where the time runs out.
     """
+    unit = sum(float(np.ptp(values)) for values in problem.value.values()) / RANGE or 1.0
+    value = {v: values / unit for v, values in problem.value.items()}
+    found = _solved(replace(problem, value=value), time_limit, tolerance)
+    objective = problem.worth(found.pick) if found.pick else -np.inf
+    return replace(found, objective=objective, bound=max(objective, found.bound * unit))
+
+
+def _solved(problem: Problem, time_limit: float, tolerance: float) -> Solution:
     started = time.monotonic()
     try:
         search = _Search(problem, started + time_limit, tolerance)
@@ -91,7 +100,8 @@ def solve(problem: Problem, time_limit: float = 10.0, tolerance: float = 0.0) ->
         )  # fmt: skip
     search.run()
     closed = search.bound - search.best <= CLOSED * max(1.0, abs(search.best))
-    reached: Status = "optimal" if closed else "within tolerance" if search.done(search.bound) else "time limit"
+    late: Status = "time limit" if time.monotonic() > started + time_limit else "gap left"
+    reached: Status = "optimal" if closed else "within tolerance" if search.done(search.bound) else late
     return Solution(
         status="infeasible" if not search.pick else reached,
         pick=search.pick,

@@ -30,7 +30,7 @@ from padless.errors import UsageError, suggest
 from padless.files import write_atomically
 from padless.hardware import load_target
 from padless.pareto import pareto
-from padless.run import WATCHED, opened
+from padless.run import CALIBRATION, opened
 
 
 @app.command("plan")
@@ -66,8 +66,8 @@ def plan_command(
     source, images = opened(model, weights, data, parse_shape(input_shape))
     made = pareto(
         source.model, torch.zeros(source.input_shape), target=hardware, quantity=quantity, points=points,
-        importance_by=importance, images=list(images.calibration(WATCHED, seed)) if images else (), time_limit=time_limit,
-        seed=seed, oracle=oracle, system_config=system, memory_mode=memory_mode,
+        importance_by=importance, images=list(images.calibration(CALIBRATION, seed)) if images else (),
+        time_limit=time_limit, seed=seed, oracle=oracle, system_config=system, memory_mode=memory_mode,
     )  # fmt: skip
     title = f"{model} on {hardware.name}"
     if png:

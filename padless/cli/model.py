@@ -30,7 +30,7 @@ from padless.files import write_atomically
 from padless.hardware import load_target
 from padless.inputs import load_model, load_weights
 from padless.report.summary import inspection
-from padless.run import Job, run
+from padless.run import CALIBRATION, Job, run
 
 
 @app.command("inspect")
@@ -84,7 +84,7 @@ def prune_command(
             "--budget",
             help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k; may be given several times. "
             "Quantities: cycles (total), npu_cycles (without waiting for outer memory), macs, padded_macs, weight_bytes, "
-            "padded_weight_bytes.",
+            "padded_weight_bytes, peak_sram_bytes (the compiler's), peak_activation_bytes (by live ranges).",
         ),
     ],
     weights: Weights = None,
@@ -116,6 +116,22 @@ def prune_command(
         float,
         typer.Option("--floor", min=0, max=1, help="The share of its importance that every group keeps at least."),
     ] = 0.0,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, help="Prune in so many stages, each scored on the recovered network.")
+    ] = 1,
+    recover: Annotated[
+        str,
+        typer.Option(
+            "--recover",
+            help="What gives accuracy back without labels: bn (batch norm statistics), mix (missing inputs from the "
+            "others), least-squares (all weights solved for), none, or auto: the one that agrees best with the dense "
+            "network on held-out calibration images.",
+        ),
+    ] = "auto",
+    calibration: Annotated[
+        int,
+        typer.Option("--calibration", min=2, help="Training images for importance and recovery; no labels are used."),
+    ] = CALIBRATION,
     epochs: Annotated[int, typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data.")] = 0,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
     seed: Annotated[
@@ -139,7 +155,8 @@ def prune_command(
     job = Job(
         model=model, target=load_target(target), budgets=tuple(budget), weights=weights, data=data, importance=importance,
         allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor, time_limit=time_limit,
-        epochs=epochs, seed=seed, input_shape=parse_shape(input_shape), oracle=oracle,
+        steps=steps, recover=recover, calibration=calibration, epochs=epochs, seed=seed,
+        input_shape=parse_shape(input_shape), oracle=oracle,
         system_config=system, memory_mode=memory_mode, out=out_dir or folder, command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -201,6 +218,11 @@ def finish(summary: dict[str, Any], folder: Path) -> None:
             )
     out.print(f"Cycles: {summary['after']['oracle'] or 'no oracle for this target'}.")
     out.print(f"Importance kept ({summary['importance']}): {100 * summary['importance_kept']:.2f} %.")
+    if recovery := summary["recovery"]:
+        out.print(
+            f"Recovered with {recovery['method']} on {recovery['images']} images in {recovery['seconds']:.1f} s: "
+            f"{recovery['accuracy_before']:.2f} to {recovery['accuracy_after']:.2f} %."
+        )
     if solver := summary["solver"]:
         out.print(
             f"Solver: {solver['status']}, gap {round(100 * solver['gap'], 4):g} % in {solver['seconds']:.1f} s "

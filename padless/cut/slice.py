@@ -27,7 +27,7 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
     def sliced(name: str, tensor: Tensor) -> Tensor:
         kept = {}
         for axis in axes[name]:
-            found = _kept(axis.channels, keep)
+            found = kept_positions(axis.channels, keep)
             if found is not None:
                 kept[axis.axis] = torch.from_numpy(found).to(tensor.device)
         return _selected(tensor, kept) if kept else tensor.clone()
@@ -42,7 +42,7 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
     return small
 
 
-def _kept(channels: Channels, keep: Keep) -> npt.NDArray[np.int64] | None:
+def kept_positions(channels: Channels, keep: Keep) -> npt.NDArray[np.int64] | None:
     """The positions that stay, -1 for one of zeros; None where all stay as they are.
 
     Zeros come behind each run of their channel's places, in as long a run: a channel that a flatten repeats fills all

@@ -10,7 +10,7 @@ from padless.modes import device_of, evaluating
 
 
 @torch.no_grad()
-def recover(model: nn.Module, images: Iterable[Tensor]) -> int:
+def reestimate_batchnorm(model: nn.Module, images: Iterable[Tensor]) -> int:
     """Replace the running statistics of every batch norm in `model` by averages over `images`, in place.
 
     `images` are batches [N, C, H, W] as the network takes them: shuffled, from the training data, some hundreds or more.

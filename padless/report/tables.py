@@ -149,7 +149,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("energy pJ", "energy_pj", ",.0f"),
     ("accuracy %", "accuracy", ".2f"),
     ("  after the cut %", "accuracy_before_recovery", ".2f"),
-    ("  after batch norm re-estimation %", "accuracy_after_batchnorm", ".2f"),
+    ("  after closed-form recovery %", "accuracy_after_recovery", ".2f"),
 )
 
 

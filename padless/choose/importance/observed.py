@@ -1,21 +1,19 @@
 """What calibration images show of a network: inputs of its layers, gradients of their outputs and of its weights."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from padless.errors import UsageError
 from padless.graph import Graph, Layer
-from padless.modes import device_of, evaluating
+from padless.modes import LayerCalls, device_of, evaluating
 from padless.progress import bar
 
 BATCH = 32  # images at a time
-CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv_transpose1d, F.conv_transpose2d)
 WIDEST = 4096  # inputs of a layer whose covariance is kept
 
 
@@ -48,18 +46,24 @@ def observe(graph: Graph, model: nn.Module, images: Iterable[Tensor], *, gradien
     The gradients are those of the loss (`loss_of`). Depthwise layers, and linear ones of more inputs than are kept, are
     not seen. Raises UsageError when there are no images.
     """
-    names = {id(p): name for name, p in model.named_parameters()}
     seen = {}
     for layer in graph.layers:
-        folded = _folded(layer)
+        folded = folded_inputs(layer)
         if layer.kind != "depthwise" and layer.c_in // folded <= WIDEST and layer.weight not in seen:
             seen[layer.weight] = Seen(layer=layer, folded=folded)
+
+    def watch(name: str, func: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+        y = call()
+        if name in seen:
+            _see(seen[name], given["input"], y, func is F.linear, gradients)
+        return y
+
     device, generator, count = device_of(model), torch.Generator().manual_seed(0), 0
     with evaluating(model), bar("Watching calibration images", None) as shown:
         for batch in images:
             for part in batch.split(BATCH):
                 x = part.to(device).requires_grad_(gradients)
-                with torch.set_grad_enabled(gradients), _Watch(seen, names, gradients):
+                with torch.set_grad_enabled(gradients), LayerCalls(model, watch):
                     loss = loss_of(model(x), generator) if gradients else model(x)
                     if gradients:
                         torch.autograd.grad(loss, x)
@@ -128,7 +132,7 @@ def _tensors(outputs: Any) -> list[Tensor]:
     return [tensor for item in items for tensor in _tensors(item)]
 
 
-def _folded(layer: Layer) -> int:
+def folded_inputs(layer: Layer) -> int:
     """How many neighbouring inputs of a linear layer are one channel."""
     if layer.kind != "linear":
         return 1
@@ -139,43 +143,25 @@ def _folded(layer: Layer) -> int:
     return 1
 
 
-class _Watch(TorchFunctionMode):
-    """Sees every convolution and linear map with one of the model's own weights, however it is called."""
+def _see(found: Seen, x: Tensor, y: Tensor, linear: bool, gradients: bool) -> None:
+    rows = channel_rows(x.detach(), linear, found.folded)
+    found.rows += len(rows)
+    found.total += rows.sum(0, dtype=torch.float64)
+    found.squares += (rows.T @ rows).double()
+    found.magnitudes += rows.abs().sum(0, dtype=torch.float64)
+    found.positive += (rows > 0).sum(0).double()
+    out = channel_rows(y.detach(), linear, 1)
+    found.outputs += len(out)
+    found.output_squares += out.square().sum(0).double()
+    if gradients and y.requires_grad:
 
-    def __init__(self, seen: Mapping[str, Seen], names: Mapping[int, str], gradients: bool) -> None:
-        super().__init__()
-        self.seen, self.names, self.gradients = seen, names, gradients
+        def seen(gradient: Tensor) -> None:
+            found.gradient_squares += channel_rows(gradient, linear, 1).square().sum(0).double()
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        if func in CONVOLUTIONS or func is F.linear:
-            x = args[0] if args else kwargs["input"]
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
-            found = self.seen.get(self.names.get(id(weight), ""))
-            if found is not None:
-                self._see(found, x, result, func is F.linear)
-        return result
-
-    def _see(self, found: Seen, x: Tensor, y: Tensor, linear: bool) -> None:
-        rows = _rows(x.detach(), linear, found.folded)
-        found.rows += len(rows)
-        found.total += rows.sum(0, dtype=torch.float64)
-        found.squares += (rows.T @ rows).double()
-        found.magnitudes += rows.abs().sum(0, dtype=torch.float64)
-        found.positive += (rows > 0).sum(0).double()
-        out = _rows(y.detach(), linear, 1)
-        found.outputs += len(out)
-        found.output_squares += out.square().sum(0).double()
-        if self.gradients and y.requires_grad:
-
-            def seen(gradient: Tensor) -> None:
-                found.gradient_squares += _rows(gradient, linear, 1).square().sum(0).double()
-
-            y.register_hook(seen)
+        y.register_hook(seen)
 
 
-def _rows(x: Tensor, linear: bool, folded: int) -> Tensor:
+def channel_rows(x: Tensor, linear: bool, folded: int) -> Tensor:
     """[rows, channels]"""
     if linear:
         x = x.reshape(-1, x.shape[-1])

@@ -1,13 +1,14 @@
 """Reconstruction error as importance: what the loss is expected to suffer when channels go and the rest makes up for them.
 
-A consumer's output error after its remaining weights have been adjusted in closed form is what Optimal Brain Surgeon
-eliminates by (Hassibi and Stork, NIPS 1992), here on the covariance of the consumer's input and with whole channels as
-units, a few at a time (compare OSSCAR, Meng et al., ICML 2024; ZipLM, Kurtic et al., NeurIPS 2023). The loss weighs the
-errors: half the squared gradient by each output (the diagonal of a Kronecker-factored Fisher: Martens and Grosse, ICML
-2015), so that errors of different layers can be compared and added.
+Which channels go first is decided by Optimal Brain Surgeon (Hassibi and Stork, NIPS 1992) on the covariance of the
+consumers' inputs, with whole channels as units, a few at a time (compare OSSCAR, Meng et al., ICML 2024; ZipLM, Kurtic et
+al., NeurIPS 2023): the output error that remains after the other weights have been adjusted in closed form, weighed by
+half the squared gradient at each output (the diagonal of a Kronecker-factored Fisher: Martens and Grosse, ICML 2015). How
+much the loss then suffers at each width is measured once more on every image (`losses`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.choose.importance.curves import Array, Curve, Importance
+from padless.choose.importance.losses import Removal, levels, losses, removal
 from padless.choose.importance.observed import Seen, observe
 from padless.graph import ChannelGroup, Graph
 from padless.progress import track
@@ -48,18 +50,35 @@ class _Consumer:
         return max(0.0, error)
 
 
-def reconstruction(graph: Graph, model: nn.Module, images: Iterable[Tensor]) -> Importance:
-    """Curves in the unit of the loss, per image: the error at width 0 less the error at each width."""
+def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Tensor]) -> Importance:
+    """Curves in the unit of the loss, per image: the loss' rise at width 0 less the rise at each width."""
     seen = observe(graph, model, images)
     weights = dict(model.named_parameters())
-    curves = {}
+    curves: dict[str, Curve] = {}
+    removals: dict[str, list[Removal]] = defaultdict(list)
     for group in track(graph.groups, "Eliminating channels", total=len(graph.groups)):
         if group.pinned:
             curves[group.id] = Curve(order=np.arange(group.width), kept=np.zeros(group.width + 1))
             continue
-        consumers = [c for c in (_consumer(group, found, weights) for found in seen.values()) if c is not None]
-        curves[group.id] = _eliminated(group, consumers) if consumers else _silenced(group, seen)
+        found = {name: c for name, one in seen.items() if (c := _consumer(group, one, weights)) is not None}
+        curves[group.id] = _eliminated(group, list(found.values())) if found else _silenced(group, seen)
+        for name, consumer in found.items():
+            places, covariance = consumer.places.numpy(), seen[name].covariance()
+            removals[name].append(removal(group, curves[group.id].order, places, covariance))
+    for id, measured in losses(model, images, seen, removals).items():
+        curves[id] = _measured(curves[id], measured)
     return Importance(curves=curves, comparable=True)
+
+
+def _measured(curve: Curve, rises: Array) -> Curve:
+    """A curve brought to what was measured at some widths, and between them in proportion."""
+    width = len(curve.order)
+    estimated = curve.kept[-1] - curve.kept
+    at = levels(width)
+    ratios = np.log(np.maximum(rises, 1e-30) / np.maximum(estimated[at], 1e-30))
+    errors = estimated * np.exp(np.interp(np.arange(width + 1), at, ratios))
+    errors = np.maximum.accumulate(errors[::-1])[::-1]  # fewer channels are never better
+    return Curve(order=curve.order, kept=errors[0] - errors)
 
 
 def _eliminated(group: ChannelGroup, consumers: list[_Consumer]) -> Curve:

@@ -1,0 +1,144 @@
+"""The cut network's layers brought back to the dense network's outputs, one after the other, without labels or training.
+
+Each layer is solved on the inputs that it gets from the layers already solved, towards the outputs of the dense network
+for the channels that it still has ("asymmetric" reconstruction: He et al., ICCV 2017). So errors do not pile up, joins of
+branches need no care of their own, and batch norms keep statistics that fit.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from padless.choose.importance.observed import folded_inputs
+from padless.cost import Keep
+from padless.cut.slice import kept_positions
+from padless.errors import PadlessError
+from padless.graph import Graph, Layer
+from padless.modes import TRANSPOSED, LayerCalls
+from padless.progress import bar
+from padless.recover.lockstep import Leader, leading
+from padless.recover.solve import WIDEST, Fit, least_squares, mixed
+
+Mode = Literal["mix", "least-squares"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A layer that may be solved: which of the dense layer's outputs and inputs it has (-1: zeros), where shifts go."""
+
+    layer: Layer
+    outputs: Tensor  # [c_out]
+    inputs: Tensor  # [c_in], of channels
+    normed: bool  # its output goes to a batch norm with running statistics
+
+
+@torch.no_grad()
+def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x: Tensor, mode: Mode) -> int:
+    """Solve `small`'s layers in place on images x [N, ...]; how many of them got new weights.
+
+    `small` is `dense` (with `graph`) cut to `keep`; both are in evaluation mode, on one device. Layers that are called
+    several times, and those whose weights are computed, stay as they are. Raises PadlessError when the two networks do
+    not call their layers in one order.
+    """
+    places = _places(small, graph, keep, x[:1])
+    solved = 0
+    shifts: dict[int, tuple[Tensor, Tensor]] = {}  # output -> itself, and what the batch norm behind it has to add
+    with leading(dense, x, frozenset(places)) as leader, bar(f"Recovering ({mode})", len(places)) as shown:
+
+        def at(name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+            nonlocal solved
+            if name not in places:
+                return call()
+            fit = _fitted(places[name], leader, name, function, given, dense, mode)
+            shown.advance()
+            if fit is None:
+                return call()
+            solved += 1
+            given["weight"].copy_(fit.weight)
+            if fit.shift is not None and given["bias"] is not None:
+                given["bias"].add_(fit.shift)
+            y = call()
+            if fit.shift is not None and given["bias"] is None:
+                shifts[id(y)] = (y, fit.shift)
+            return y
+
+        def norm(y: Tensor, mean: Tensor | None) -> None:
+            if mean is not None and id(y) in shifts:
+                mean.sub_(shifts.pop(id(y))[1])
+
+        with LayerCalls(small, at, norm):
+            small(x)
+    return solved
+
+
+def _fitted(
+    place: _Place, leader: Leader, name: str, function: Any, given: Mapping[str, Any], dense: nn.Module, mode: Mode
+) -> Fit | None:
+    found = leader.next()
+    if found is None or found[0] != name:
+        raise PadlessError(
+            f"The dense network runs {found[0] if found else 'to its end'} where the cut one runs {name}. A forward whose "
+            "path depends on its values cannot be solved layer by layer: use --recover bn."
+        )
+    _, wide, wanted = found
+    x, linear = given["input"], function is F.linear
+    if x.shape == wide.shape and torch.equal(x, wide):
+        return None
+    axis = x.ndim - 1 if linear else 1
+    rows = place.outputs.clamp_min(0)
+    y = wanted.index_select(axis, rows)
+    if (place.outputs < 0).any():
+        y.index_fill_(axis, (place.outputs < 0).nonzero()[:, 0], 0)
+    shifted = given["bias"] is not None or place.normed
+    if given["bias"] is not None:
+        shape = [1] * y.ndim
+        shape[axis] = -1
+        y = y - given["bias"].reshape(shape)  # a shift is added to the bias that is there
+    transposed = function in TRANSPOSED
+    columns = x.shape[axis] // given["groups"] * given["weight"][0, 0].numel()
+    full = dict(dense.named_parameters())[name].detach().index_select(1 if transposed else 0, rows)
+    folded = folded_inputs(place.layer)
+    near = mixed(x, wide, given, full, place.inputs, folded, linear, transposed, shifts=shifted)
+    if mode == "mix" or transposed or columns > WIDEST or isinstance(given["padding"], str):
+        return near
+    return least_squares(x, y, given, near, linear, shifts=shifted)
+
+
+def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, _Place]:
+    """The layers that are called once, by their weight's path, as one run of the cut network shows them."""
+    layers = {layer.weight: layer for layer in graph.layers}
+    calls: dict[str, int] = {}
+    outputs: dict[int, tuple[str, Tensor]] = {}
+    normed: set[str] = set()
+
+    def at(name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+        y = call()
+        calls[name] = calls.get(name, 0) + 1
+        outputs[id(y)] = (name, y)
+        return y
+
+    def norm(y: Tensor, mean: Tensor | None) -> None:
+        if mean is not None and id(y) in outputs:
+            normed.add(outputs[id(y)][0])
+
+    with LayerCalls(small, at, norm):
+        small(x)
+
+    def positions(channels: Any) -> Tensor:
+        found = kept_positions(channels, keep)
+        return torch.arange(len(channels)) if found is None else torch.from_numpy(found)
+
+    return {
+        name: _Place(
+            layer=layers[name],
+            outputs=positions(layers[name].outputs).to(x.device),
+            inputs=positions(layers[name].inputs[:: folded_inputs(layers[name])]).clamp_min(0).to(x.device),
+            normed=name in normed,
+        )
+        for name, count in calls.items()
+        if count == 1 and name in layers
+    }

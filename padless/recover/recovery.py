@@ -1,0 +1,172 @@
+"""The accuracy back without labels or training, by the method that held-out images speak for."""
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from padless.choose import Plan
+from padless.cost import Keep
+from padless.cost.memory import moments
+from padless.cut import cut, retrace
+from padless.errors import UsageError, suggest
+from padless.graph import Graph
+from padless.graph.record import tensors_of
+from padless.graph.shadow import tensor_names
+from padless.modes import device_of, evaluating
+from padless.recover.batchnorm import reestimate_batchnorm
+from padless.recover.closed_form import Mode, reconstruct
+
+SOLVED: tuple[Mode, ...] = get_args(Mode)
+METHODS = ("auto", "none", "bn", *SOLVED)
+HELD_OUT = 8  # one image of so many judges, the others are solved on
+LIVE_BYTES = 4 << 30  # of activations, of both networks together
+BATCH = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What was done. `held_out` is the disagreement with the dense network on held-out images, a method each.
+
+    That is the divergence of the class probabilities in nats (Kullback and Leibler's) for class scores [N, K], else the
+    squared error over the outputs' variance. `method` has `+bn` where batch norm was re-estimated after it.
+    """
+
+    method: str
+    images: int
+    seconds: float = field(compare=False)
+    held_out: Mapping[str, float]
+
+
+@torch.no_grad()
+def recover(
+    small: nn.Module, model: nn.Module, plan: Plan, images: Iterable[Tensor], *, method: str = "auto"
+) -> Recovery:
+    """Bring `small`, which is `model` cut by `plan`, back to the outputs of `model`, in place, without labels.
+
+    `images` are batches [N, ...] as the network takes them: shuffled, from the training data, some hundreds. `method`:
+
+    - `none`: nothing.
+    - `bn`: the statistics of batch norms are re-estimated.
+    - `mix`: each layer's missing inputs are replaced by linear combinations of those that are left, in seconds.
+    - `least-squares`: each layer's weights are solved for, on all their inputs, starting there; wide layers are mixed.
+    - `auto`: the one of these that agrees best with `model` on held-out images (an eighth of them).
+
+    After `mix` and `least-squares` batch norm is re-estimated where the held-out images gain by it. Layers are solved from
+    the first to the last on their present inputs, all images at once: of more than fit into 4 GiB of activations (both
+    networks together) the first are taken. The training mode stays. Raises UsageError when there are no images, or when
+    `small` is not that cut; then, and whenever it is stopped, `small` is as it was.
+    """
+    if method not in METHODS:
+        raise UsageError(f"Unknown recovery {method!r}. {suggest(method, METHODS)}")
+    graph = retrace(model, plan)
+    keep = plan.mask(graph)
+    _check(small, model, graph, keep)
+    x, started = _taken(images, graph, device_of(small)), time.monotonic()
+    held = x[-max(1, len(x) // HELD_OUT) :]
+    solved_on = x[: len(x) - len(held)] if len(x) > 1 else x
+    state = _tensors(small)
+    with evaluating(small), evaluating(model):
+        judge = _Judge(small, model, held)
+        try:
+            for candidate in _CANDIDATES.get(method, (method,)):
+                _restore(small, state)
+                for mode in SOLVED:
+                    if candidate == mode:
+                        reconstruct(small, model, graph, keep, solved_on, mode)
+                        judge.look(mode)
+                        candidate = f"{mode}+bn"
+                if candidate == "none" or _reestimated(small, solved_on):
+                    judge.look(candidate)
+        except BaseException:
+            _restore(small, state)
+            raise
+    _restore(small, judge.best)
+    seconds = time.monotonic() - started
+    return Recovery(method=judge.chosen, images=len(x), seconds=seconds, held_out=judge.errors)
+
+
+_CANDIDATES = {"auto": ("none", "bn", "mix", "least-squares"), "bn": ("none", "bn")}
+
+
+class _Judge:
+    """How well a network agrees with the dense one on held-out images, and its best state."""
+
+    def __init__(self, small: nn.Module, model: nn.Module, held: Tensor) -> None:
+        self.small, self.held = small, held
+        self.expected = _outputs(model, held)
+        self.errors: dict[str, float] = {}
+        self.chosen, self.best = "", _tensors(small)
+
+    def look(self, name: str) -> None:
+        self.errors[name] = disagreement(self.expected, _outputs(self.small, self.held))
+        if not self.chosen or self.errors[name] < self.errors[self.chosen]:
+            self.chosen, self.best = name, _tensors(self.small)
+
+
+def disagreement(expected: list[Tensor], found: list[Tensor]) -> float:
+    """The divergence of class probabilities in nats for class scores [N, K], else the squared error over the variance."""
+    if len(expected) == 1 and expected[0].ndim == 2 and expected[0].shape[1] > 1:
+        true, mine = (t[0].double().log_softmax(1) for t in (expected, found))
+        return float(F.kl_div(mine, true, log_target=True, reduction="batchmean"))
+    errors = [
+        float((a.double() - b.double()).square().mean() / a.double().var(correction=0).clamp_min(1e-30))
+        for a, b in zip(expected, found, strict=True)
+        if a.is_floating_point() and a.numel()
+    ]
+    return sum(errors) / max(1, len(errors))
+
+
+def _outputs(model: nn.Module, x: Tensor) -> list[Tensor]:
+    parts = [list(tensors_of(model(part))) for part in x.split(BATCH)]
+    return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
+
+
+def _reestimated(small: nn.Module, x: Tensor) -> bool:
+    """Re-estimate batch norms; whether there are any."""
+    if not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in small.modules()):
+        return False
+    reestimate_batchnorm(small, x.split(BATCH))
+    return True
+
+
+def _taken(images: Iterable[Tensor], graph: Graph, device: torch.device) -> Tensor:
+    """The images [N, ...] that fit."""
+    batches = list(images)
+    if not batches or not sum(map(len, batches)):
+        raise UsageError("No images to recover on. Was the iterator used up before?")
+    shape = graph.recording.shape
+    floats = max(sum(math.prod(shape(value)) for value in moment.values) for moment in moments(graph))
+    each = 2 * 4 * floats / max(1, graph.example_shapes[0][0])
+    return torch.cat(batches)[: max(HELD_OUT, int(LIVE_BYTES / each))].to(device)
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensor_names(model).items()}
+
+
+@torch.no_grad()
+def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensor_names(model).items():
+        tensor.copy_(state[name])
+
+
+def _check(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -> None:
+    """Raises UsageError where `small` does not have the shapes of the cut."""
+    wanted = {name: t.shape for name, t in tensor_names(cut(model, graph, keep)).items()}
+    found = {name: t.shape for name, t in tensor_names(small).items()}
+    if wanted != found:
+        name = next(n for n in (*wanted, *found) if wanted.get(n) != found.get(n))
+        raise UsageError(
+            f"The network to recover is not the model cut by this plan: {name} is {_said(found.get(name))}, the plan makes "
+            f"it {_said(wanted.get(name))}. Give padless.prune(model, plan), and the model that it was made from."
+        )
+
+
+def _said(shape: torch.Size | None) -> str:
+    return "missing" if shape is None else str(list(shape))

@@ -5,7 +5,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 from torch import Tensor, nn
+
+from padless import Graph, Plan
+from padless.cost import Totals
 
 Cost = Callable[[nn.Module], float]
 Made = Callable[[float], nn.Module]  # the tool at one setting of its knob: the larger, the smaller the network
@@ -53,6 +57,25 @@ def torch_pruning(model: nn.Module, x: Tensor, head: nn.Module, *, everywhere: b
         return mine.eval()
 
     return make
+
+
+def plan_of(graph: Graph, model: nn.Module, small: nn.Module) -> Plan:
+    """A plan that keeps what another tool kept, found by the running means of the batch norms that came through."""
+    keep = np.zeros(graph.channels, dtype=bool)
+    for axis in graph.axes:
+        if axis.parameter.endswith("running_mean"):
+            before, after = (dict(m.named_buffers())[axis.parameter].numpy() for m in (model, small))
+            found = np.isin(before, after)
+            if found.sum() != len(after):
+                raise SystemExit(f"{axis.parameter}: two channels have one mean, or none; nothing can be told apart.")
+            keep[axis.channels[found]] = True
+    names = {g.id: np.flatnonzero(keep[g.channels]).tolist() or list(range(g.width)) for g in graph.groups}
+    totals = dict.fromkeys(Totals.__annotations__, 0)
+    return Plan(
+        version="", digest=graph.digest(), example_shapes=[list(s) for s in graph.example_shapes], target="",
+        importance="", allocate="", align="none", ratio=None, seed=0, outcomes=[], solver=None, importance_kept=0.0,
+        before=totals, after=totals, keep=names, zeros={},
+    )  # fmt: skip
 
 
 def sony_mct(model: nn.Module, images: Sequence[Tensor], approximations: int) -> Made:

@@ -98,14 +98,17 @@ def _fitted(
         shape = [1] * y.ndim
         shape[axis] = -1
         y = y - given["bias"].reshape(shape)  # a shift is added to the bias that is there
-    transposed = function in TRANSPOSED
+    near, transposed = None, function in TRANSPOSED
+    if given["groups"] == 1:
+        full = dict(dense.named_parameters())[name].detach().index_select(1 if transposed else 0, rows)
+        folded = folded_inputs(place.layer)
+        near = mixed(
+            x, wide, given["weight"], full, place.inputs, folded, linear=linear, transposed=transposed, shifts=shifted
+        )
     columns = x.shape[axis] // given["groups"] * given["weight"][0, 0].numel()
-    full = dict(dense.named_parameters())[name].detach().index_select(1 if transposed else 0, rows)
-    folded = folded_inputs(place.layer)
-    near = mixed(x, wide, given, full, place.inputs, folded, linear, transposed, shifts=shifted)
     if mode == "mix" or transposed or columns > WIDEST or isinstance(given["padding"], str):
         return near
-    return least_squares(x, y, given, near, linear, shifts=shifted)
+    return least_squares(x, y, given, near, linear=linear, shifts=shifted)
 
 
 def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, _Place]:

@@ -65,7 +65,7 @@ class Sums:
 
 
 def least_squares(
-    x: Tensor, y: Tensor, given: Mapping[str, Any], near: Fit | None, linear: bool, shifts: bool
+    x: Tensor, y: Tensor, given: Mapping[str, Any], near: Fit | None, *, linear: bool, shifts: bool
 ) -> Fit | None:
     """The weights that bring a layer's outputs on x [N, ...] nearest to y [N, ...].
 
@@ -160,17 +160,15 @@ def _by_group(x: Tensor, groups: int) -> Tensor:
 
 
 def mixed(
-    x: Tensor, dense: Tensor, given: Mapping[str, Any], full: Tensor, kept: Tensor, folded: int, linear: bool,
-    transposed: bool, shifts: bool,
-) -> Fit | None:  # fmt: skip
+    x: Tensor, dense: Tensor, weight: Tensor, full: Tensor, kept: Tensor, folded: int, *,
+    linear: bool, transposed: bool, shifts: bool,
+) -> Fit:  # fmt: skip
     """The weights with each missing input channel replaced by a linear combination of those that are there.
 
     `dense` [N, ...] is the input with all channels, `full` are the weights over all of them (for the outputs that are
     there), `kept` [c_in] says which of them the inputs are. `folded` neighbouring inputs of a linear layer are one
-    channel. None for grouped convolutions, where a filter sees its own group only.
+    channel. For layers of one group.
     """
-    if given["groups"] > 1:
-        return None
     sums = Sums()
     for a, b in zip(x.split(CHUNK), dense.split(CHUNK), strict=True):
         sums.add(channel_rows(a, linear, folded)[None], channel_rows(b, linear, folded)[None])
@@ -186,4 +184,4 @@ def mixed(
     shift = torch.einsum("oct,c->o", per_channel, offset[0]) if shifts else None
     new = new.reshape(len(weights), -1, *weights.shape[2:])
     new = new.transpose(0, 1) if transposed else new
-    return Fit(weight=new.reshape(given["weight"].shape).to(x), shift=None if shift is None else shift.to(x))
+    return Fit(weight=new.reshape(weight.shape).to(x), shift=None if shift is None else shift.to(x))

@@ -1,0 +1,97 @@
+"""Are budgets met and used, by the compiler's own total for the whole network, and how long does planning take?
+
+    python benchmarks/budgets.py [--networks NAME ...] [--targets ID ...]
+
+For each network and target: `padless.plan` at 70, 50, 35 and 25 % of the compiler's cycles, each in a process of its own,
+the first with an empty cache, then with what it left. Importance is L1 on random weights (seed 0). Seconds are wall clock for all
+that `plan` does, tracing and compiling the dense network included; memory is the process's peak beside its workers'.
+Networks that are done are read from the results: a stopped run goes on.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+from common import RESULTS, write
+
+import padless
+from padless.errors import InfeasibleError
+from padless.inputs import load_model
+
+NETWORKS = (
+    "cifar10/vgg16_bn", "cifar10/resnet18", "torchvision/mobilenet_v2", "torchvision/efficientnet_b0",
+    "torchvision/resnet50", "torchvision/googlenet", "torchvision/densenet121",
+)  # fmt: skip
+TARGETS = ("ethos-u55-256", "ethos-u85-512")
+SHARES = (0.5, 0.7, 0.35, 0.25)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--targets", nargs="+", default=list(TARGETS))
+    parser.add_argument("--one", nargs=3, metavar=("NETWORK", "TARGET", "SHARE"), help="print one row")
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(planned(*given.one[:2], float(given.one[2]))))
+        return
+    file = RESULTS / "budgets.json"
+    rows = json.loads(file.read_text())["rows"] if file.exists() else []
+    for name in given.networks:
+        for id in given.targets:
+            if any((row["network"], row["target"]) == (name, id) for row in rows):
+                continue
+            with tempfile.TemporaryDirectory() as cache:
+                for share in SHARES:
+                    row = {
+                        "network": name,
+                        "target": id,
+                        "share": share,
+                        "cache": "cold" if share == SHARES[0] else "warm",
+                    }
+                    command = [sys.executable, __file__, "--one", name, id, str(share)]
+                    done = subprocess.run(
+                        command,
+                        env={**os.environ, "PADLESS_CACHE": cache},
+                        stdout=subprocess.PIPE,
+                        text=True,
+                        check=True,
+                    )
+                    rows.append(row | json.loads(done.stdout.splitlines()[-1]))
+                    print(rows[-1], flush=True)
+            write("budgets", rows, seed=0, importance="l1")
+
+
+def planned(name: str, id: str, share: float) -> dict:
+    """What one call of `plan` gives."""
+    torch.manual_seed(0)
+    source = load_model(name)
+    started = time.monotonic()
+    try:
+        plan = padless.plan(
+            source.model.eval(), torch.zeros(source.input_shape), target=id, budget=f"cycles={100 * share:g}%"
+        )
+    except InfeasibleError as error:
+        return {"infeasible": str(error), "seconds": time.monotonic() - started}
+    (outcome,) = plan.outcomes
+    return {
+        "seconds": time.monotonic() - started,
+        "solver_seconds": plan.solver.seconds,
+        "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "used_percent": 100 * outcome.compiler_total / outcome.asked,
+        "table_over_compiler": outcome.table_total / outcome.compiler_total,
+        "gap_percent": 100 * plan.solver.gap,
+        "rounds": plan.solver.rounds,
+        "avoidable_macs_percent": plan.after["avoidable_macs_percent"],
+        "oracle": plan.after["oracle"],
+    }
+
+
+if __name__ == "__main__":
+    main()

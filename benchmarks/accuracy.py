@@ -17,7 +17,7 @@ from common import SHARED, write
 ROOT = Path(__file__).parents[1]
 KEYS = ("cycles", "npu_cycles", "macs", "padded_macs", "wasted_macs_percent", "avoidable_macs_percent",
         "wasted_weight_percent", "wasted_activation_percent", "peak_sram_bytes", "accuracy", "accuracy_before_recovery",
-        "accuracy_after_batchnorm", "oracle")  # fmt: skip
+        "accuracy_after_recovery", "oracle")  # fmt: skip
 
 
 def main() -> None:
@@ -37,7 +37,8 @@ def main() -> None:
                 command = [
                     "padless", "prune", f"cifar10/{network}", "--weights", f"{shared}/weights/{network}.safetensors",
                     "--data", f"{shared}/data/cifar10-jpeg", "--target", "ethos-u55-256", "--budget", given.budget,
-                    "--align", align, "--allocate", "global", "--importance", "l1", "--epochs", given.epochs,
+                    "--align", align, "--allocate", "global", "--importance", "l1", "--recover", "bn",
+                    "--calibration", "2048", "--epochs", given.epochs,
                     "--out", str(folder),
                 ]  # fmt: skip
                 program = Path(sys.executable).with_name("padless")
@@ -51,7 +52,7 @@ def main() -> None:
     print(f"\n{'network':10} {'align':6}" + "".join(f"{name:>9}" for name in columns))
     for row in rows:
         before, after = row["before"], row["after"]
-        accuracies = [after[k] for k in ("accuracy_before_recovery", "accuracy_after_batchnorm", "accuracy")]
+        accuracies = [after[k] for k in ("accuracy_before_recovery", "accuracy_after_recovery", "accuracy")]
         shares = [100 * after["cycles"] / before["cycles"], after["wasted_macs_percent"]]
         numbers = "".join(f"{number:>9.2f}" for number in [*shares, before["accuracy"], *accuracies])
         print(f"{row['network']:10} {row['align']:6}{numbers}")

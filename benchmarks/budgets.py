@@ -3,7 +3,7 @@
     python benchmarks/budgets.py [--networks NAME ...] [--targets ID ...]
 
 For each network and target: `padless.plan` at 70, 50, 35 and 25 % of the compiler's cycles, each in a process of its own,
-the first with an empty cache, then with what it left. Importance is L1 on random weights (seed 0). Seconds are wall clock for all
+the first with an empty cache, then with what it left. Importance is L1 on random weights (seed 0). Seconds are for all
 that `plan` does, tracing and compiling the dense network included; memory is the process's peak beside its workers'.
 Networks that are done are read from the results: a stopped run goes on.
 """

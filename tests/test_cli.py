@@ -45,9 +45,9 @@ def test_version():
 def test_public_names():
     assert padless.__all__ == [
         "Answer", "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "LayerShape", "NetworkCost",
-        "PadlessError", "Plan", "Source", "Target", "evaluate", "export", "finetune", "inspect", "load", "load_images",
-        "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover", "rule", "save", "targets",
-        "trace",
+        "PadlessError", "Plan", "Recovery", "Source", "Target", "evaluate", "export", "finetune", "inspect", "load",
+        "load_images", "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover",
+        "reestimate_batchnorm", "rule", "save", "targets", "trace",
     ]  # fmt: skip
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
 
@@ -195,13 +195,17 @@ def test_prune_with_data_reports_accuracies(run, tmp_path):
     code, _, err = run(*args)
     assert code == 2 and "labels up to 9, the network 4 outputs" in err and list(tmp_path.iterdir()) == []
     args = ("prune", "padless.demo:DigitsResNet", *args[2:])
-    code, _, err = run(*args, "--epochs", "1", "--allocate", "uniform", "--importance", "l2", "--align", "none")
+    code, _, err = run(*args, "--epochs", "1", "--allocate", "uniform", "--importance", "l2", "--align", "none",
+                       "--recover", "mix", "--calibration", "64", "--steps", "2")  # fmt: skip
     assert code == 0, err
     folder = next((tmp_path / "runs").iterdir())
     assert folder.name == "padless.demo-DigitsResNet-unit-8-macs=50percent-uniform-none-l2-seed5"
     summary = json.loads((folder / "summary.json").read_text())
     assert 0 <= summary["before"]["accuracy"] <= 100
-    assert {"accuracy", "accuracy_before_recovery", "accuracy_after_batchnorm"} <= set(summary["after"])
+    assert {"accuracy", "accuracy_before_recovery", "accuracy_after_recovery"} <= set(summary["after"])
+    recovery = summary["recovery"]
+    assert recovery["method"] in ("mix", "mix+bn") and (recovery["images"], summary["steps"]) == (64, 2)
+    assert recovery["accuracy_after"] == summary["after"]["accuracy_after_recovery"]
     assert summary["after"]["avoidable_macs_percent"] > 0
     plan = padless.Plan.read(folder / "plan.json")
     assert (plan.allocate, plan.importance, plan.align, plan.seed) == ("uniform", "l2", "none", 5)
@@ -232,6 +236,8 @@ BAD = [
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "mac=50%"], 2, "Unknown budget 'mac'"),
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "cycles=50%"], 2, "no oracle for cycles"),
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--epochs", "1"], 2, "Fine-tuning needs images"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--recover", "norm"], 2, "recover cannot be 'norm'"),
+    (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--steps", "2", "--repair", "up"], 2, "come in one step"),
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--data", "empty"], 2, "empty holds neither"),
     (["prune", "networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--out", "empty/full"], 2, "empty/full holds letter, beside what a run writes"),
     (["prune", "networks:Nothing", "--target", "unit:8", "--budget", "macs=50%"], 2, "nothing to prune"),

@@ -23,7 +23,7 @@ def test_vgg16_on_cifar10():
     made = plan(source.model, torch.zeros(source.input_shape), target="unit:16", budget="macs=80%")
     small = prune(source.model, made)
     cut = evaluate(small, few)
-    recover(small, few.calibration(512, seed=0))
+    recover(small, source.model, made, few.calibration(512, seed=0), method="mix")
     assert cut < dense
     assert evaluate(small, few) > max(cut, 60)
     assert made.after["avoidable_macs_percent"] == 0

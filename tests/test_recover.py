@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from padless import evaluate, finetune, load_images, recover
+from padless import evaluate, finetune, load_images, reestimate_batchnorm
 from padless.errors import UsageError
 from padless.recover.finetune import _augmented
 
@@ -26,7 +26,7 @@ def network(outputs: int = 10) -> nn.Module:
 def test_recovered_statistics_are_the_averages_over_batches(digits):
     model = network()
     batches = list(digits.calibration(256, seed=0))
-    seen = recover(model, batches)
+    seen = reestimate_batchnorm(model, batches)
     assert seen == 256
     outputs = [model[0](b) for b in batches]
     mean = torch.stack([y.mean((0, 2, 3)) for y in outputs]).mean(0)
@@ -38,7 +38,7 @@ def test_recovered_statistics_are_the_averages_over_batches(digits):
 def test_recovery_changes_statistics_only(digits):
     model = network().train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    recover(model, digits.calibration(128, seed=0))
+    reestimate_batchnorm(model, digits.calibration(128, seed=0))
     changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
     assert changed == {f"{i}.{n}" for i in (1, 4) for n in ("running_mean", "running_var", "num_batches_tracked")}
     assert model.training and model[1].training and model[1].momentum == 0.1
@@ -53,9 +53,9 @@ def test_no_images_leave_the_statistics_alone(digits):
         raise KeyboardInterrupt
 
     with pytest.raises(UsageError, match="No images to re-estimate batch norm on"):
-        recover(model, iter([]))
+        reestimate_batchnorm(model, iter([]))
     with pytest.raises(KeyboardInterrupt):
-        recover(model, breaks())
+        reestimate_batchnorm(model, breaks())
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 

@@ -1,6 +1,7 @@
 """The solver of widths, against enumeration."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from padless.choose import solver
 from padless.choose.factors import Factor, TooWideError, elimination_order, marginals, minimise
+from padless.choose.rivals import frozen_inputs, greedy
 from padless.choose.solver import Problem, solve
 
 
@@ -45,6 +47,26 @@ def test_elimination_is_exact(seed, variables, forbid):
     for v, size in sizes.items():
         for level in range(size):
             assert found[v][level] == pytest.approx(min(c for p, c in everything if p[v] == level))
+
+
+@given(st.integers(0, 10**6), st.integers(2, 6), st.integers(1, 2), st.sampled_from([0.3, 0.5, 0.8]))
+@settings(max_examples=60, deadline=None)
+def test_rivals_stay_within_the_budgets_and_keep_no_more(seed, variables, budgets, share):
+    problem = replace(random_problem(seed, variables, budgets, share), hard=())
+    best = solve(problem)
+    for rival in (greedy, frozen_inputs):
+        found = rival(problem, 10.0, 0.0)
+        if found.pick:
+            assert problem.within(problem.spent(found.pick)) and found.objective == problem.worth(found.pick)
+            assert found.objective <= best.objective + 1e-9
+
+
+def test_frozen_inputs_spend_what_the_narrower_inputs_leave():
+    """Two layers in a row, cost in x out: at full inputs (1, 0) is all that fits; the limit allows (1, 1)."""
+    table = np.outer([1.0, 2.0, 4.0], [1.0, 2.0, 4.0])
+    value = {"a": np.array([1.0, 2.0, 2.2]), "b": np.array([1.0, 4.0, 4.5])}
+    problem = Problem(sizes={"a": 3, "b": 3}, value=value, costs=[[Factor(("a",), np.array([1.0, 2.0, 4.0])), Factor(("a", "b"), table)]], limits=[6.0])  # fmt: skip
+    assert frozen_inputs(problem, 10.0, 0.0).pick == {"a": 1, "b": 1}
 
 
 def test_a_graph_that_is_too_entangled():

@@ -51,9 +51,9 @@ def recover(
 
     `images` are batches [N, ...] as the network takes them: shuffled, from the training data, some hundreds. `method`:
 
-    - `none`: nothing.
+    - `none`: nothing; `small` may have been recovered in an earlier stage.
     - `bn`: the statistics of batch norms are re-estimated.
-    - `mix`: each layer's missing inputs are replaced by linear combinations of those that are left, in seconds.
+    - `mix`: from the weights of the cut, each layer's missing inputs are replaced by linear combinations of those that are left, in seconds.
     - `least-squares`: each layer's weights are solved for, on all their inputs, starting there; wide layers are mixed.
     - `auto`: the one of these that agrees best with `model` on held-out images (an eighth of them).
 
@@ -66,7 +66,7 @@ def recover(
         raise UsageError(f"Unknown recovery {method!r}. {suggest(method, METHODS)}")
     graph = retrace(model, plan)
     keep = plan.mask(graph)
-    _check(small, model, graph, keep)
+    fresh = _cut_tensors(small, model, graph, keep)
     x, started = _taken(images, graph, device_of(small)), time.monotonic()
     held = x[-max(1, len(x) // HELD_OUT) :]
     solved_on = x[: len(x) - len(held)] if len(x) > 1 else x
@@ -78,6 +78,7 @@ def recover(
                 _restore(small, state)
                 for mode in SOLVED:
                     if candidate == mode:
+                        _restore(small, fresh)
                         reconstruct(small, model, graph, keep, solved_on, mode)
                         judge.look(mode)
                         candidate = f"{mode}+bn"
@@ -156,9 +157,10 @@ def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         tensor.copy_(state[name])
 
 
-def _check(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -> None:
-    """Raises UsageError where `small` does not have the shapes of the cut."""
-    wanted = {name: t.shape for name, t in tensor_names(cut(model, graph, keep)).items()}
+def _cut_tensors(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -> dict[str, Tensor]:
+    """The tensors of the cut before any recovery. Raises UsageError where `small` does not have their shapes."""
+    tensors = tensor_names(cut(model, graph, keep))
+    wanted = {name: t.shape for name, t in tensors.items()}
     found = {name: t.shape for name, t in tensor_names(small).items()}
     if wanted != found:
         name = next(n for n in (*wanted, *found) if wanted.get(n) != found.get(n))
@@ -166,6 +168,7 @@ def _check(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -> None
             f"The network to recover is not the model cut by this plan: {name} is {_said(found.get(name))}, the plan makes "
             f"it {_said(wanted.get(name))}. Give padless.prune(model, plan), and the model that it was made from."
         )
+    return tensors
 
 
 def _said(shape: torch.Size | None) -> str:

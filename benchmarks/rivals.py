@@ -70,7 +70,7 @@ def plan_of(graph: Graph, model: nn.Module, small: nn.Module) -> Plan:
                 raise SystemExit(f"{axis.parameter}: two channels have one mean, or none; nothing can be told apart.")
             keep[axis.channels[found]] = True
     names = {g.id: np.flatnonzero(keep[g.channels]).tolist() or list(range(g.width)) for g in graph.groups}
-    totals = dict.fromkeys(Totals.__annotations__, 0)
+    totals = {**dict.fromkeys(Totals.__annotations__, 0), "oracle": ""}
     return Plan(
         version="", digest=graph.digest(), example_shapes=[list(s) for s in graph.example_shapes], target="",
         importance="", allocate="", align="none", ratio=None, seed=0, outcomes=[], solver=None, importance_kept=0.0,

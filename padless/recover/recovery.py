@@ -53,7 +53,8 @@ def recover(
 
     - `none`: nothing; `small` may have been recovered in an earlier stage.
     - `bn`: the statistics of batch norms are re-estimated.
-    - `mix`: from the weights of the cut, each layer's missing inputs are replaced by linear combinations of those that are left, in seconds.
+    - `mix`: from the weights of the cut, each layer's missing inputs are replaced by linear combinations of those that are
+      left, in seconds.
     - `least-squares`: each layer's weights are solved for, on all their inputs, starting there; wide layers are mixed.
     - `auto`: the one of these that agrees best with `model` on held-out images (an eighth of them).
 

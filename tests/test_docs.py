@@ -27,6 +27,11 @@ def test_the_pages_of_hardware_are_not_stale(name):
     assert (DOCS / name).read_text() == script["PAGES"][name](), "run: python docs/hardware_pages.py"
 
 
+def test_the_page_of_choices_is_not_stale():
+    script = runpy.run_path(str(DOCS / "choice_pages.py"))
+    assert script["PAGE"].read_text() == script["page"](), "run: python docs/choice_pages.py"
+
+
 def test_the_readme_counts_the_targets():
     assert f"the {len(targets())} NPUs it knows" in (DOCS.parent / "README.md").read_text()
 

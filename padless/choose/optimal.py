@@ -20,6 +20,7 @@ from padless.errors import InfeasibleError
 
 ROUNDS = 12  # of asking the compiler
 USED = 0.985  # of a budget, at least, if the tables can
+LOOSE, TIGHT = 1e-3, 1e-5  # gaps at which solving ends: while limits are looked for, and for the answer
 SEEN = (*ASKED, *PEAKS)  # quantities of which a compiler's total is not the tables'
 
 
@@ -82,20 +83,26 @@ def optimal(
     best: Chosen | None = None
     last: tuple[int, ...] | None = None
     wholes: list[int] = []
+    cheapest: list[int] = []  # the least seen of each budget
+    tried: set[int] = set()  # budgets whose least by the tables the compiler was asked about
     approximate = [budget.quantity in SEEN for budget in budgets]
+    tolerance = LOOSE if any(approximate) else TIGHT
     for rounds in range(1, ROUNDS + 1):
-        solution = chooser.choose([limit.now for limit in limits])
+        solution = chooser.choose([limit.now for limit in limits], tolerance)
         if not solution.pick:
             if best:
                 break
-            if wholes or solution.blame is None or solution.least is None or not approximate[solution.blame]:
-                _infeasible(solution, budgets, limits, dense, reached=wholes)
-            limits[solution.blame].now = solution.least  # the compiler may well see it otherwise
+            blame, least = solution.blame, solution.least
+            if blame is None or least is None or not approximate[blame] or blame in tried:
+                _infeasible(solution, budgets, limits, dense, reached=cheapest)
+            tried.add(blame)
+            limits[blame].now = least  # the compiler may well see it otherwise
             continue
         widths = fixed | {id: int(found[solution.pick[id]]) for id, found in tables.widths.items()}
         cost = price(widths)
         totals = chooser.spent(solution.pick)
         wholes = [budget.of(cost) for budget in budgets]
+        cheapest = [min(pair) for pair in zip(wholes, cheapest or wholes, strict=True)]
         shares = [whole / limit.asked for whole, limit in zip(wholes, limits, strict=True)]
         if max(shares) <= 1 and (best is None or solution.objective >= best.solution.objective):
             best = Chosen(
@@ -104,12 +111,15 @@ def optimal(
         everything = all(solution.pick[v] == size - 1 for v, size in tables.sizes.items())
         same = tuple(solution.pick.values())
         if max(shares) <= 1 and (max(shares) >= USED or everything or same == last):
-            break
+            if solution.gap <= TIGHT or tolerance == TIGHT:
+                break
+            tolerance, last = TIGHT, same
+            continue
         last = same
         for k, limit in enumerate(limits):
             limit.learn(float(totals[k]), wholes[k])
     if best is None:
-        _infeasible(solution, budgets, limits, dense, reached=wholes)
+        _infeasible(solution, budgets, limits, dense, reached=cheapest)
     return best
 
 

@@ -270,7 +270,7 @@ class _Search:
         if entries > LARGEST:
             return
         left = self.deadline - time.monotonic()
-        found = integer_program(self.problem, self.levels, left)
+        found = integer_program(self.problem, self.levels, left, self.tolerance)
         self.name += ", HiGHS"
         if found.pick:
             self.consider(found.pick)

@@ -23,6 +23,7 @@ from padless.graph.structure import SIDES, Side
 from padless.hardware import Target
 
 MOST = 32  # widths a group is offered: of more, evenly spaced ones
+WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pairs of wide groups are most of the queries
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
 ASKED = {"cycles": "total", "npu_cycles": "npu"}
 PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
@@ -217,8 +218,9 @@ class _Variables:
 
 
 def _spread(widths: Widths) -> Widths:
-    """At most `MOST` of the widths, evenly spaced, the first and the last among them."""
-    if len(widths) <= MOST:
+    """At most `MOST` of the widths (`MOST_WIDE` of a wide group), evenly spaced, the first and the last among them."""
+    most = MOST_WIDE if widths[-1] > WIDE else MOST
+    if len(widths) <= most:
         return widths
-    few: Widths = widths[np.unique(np.linspace(0, len(widths) - 1, MOST).round().astype(int))]
+    few: Widths = widths[np.unique(np.linspace(0, len(widths) - 1, most).round().astype(int))]
     return few

@@ -1,0 +1,183 @@
+"""Write `choices.md` from `benchmarks/results/`: `python docs/choice_pages.py`. No figure is typed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+
+DOCS = Path(__file__).parent
+RESULTS = DOCS.parent / "benchmarks" / "results"
+PAGE = DOCS / "choices.md"
+
+TEXT = """# How good the widths are
+
+Written by `python docs/choice_pages.py` from `benchmarks/results/`; a test fails when it is stale. Cycles are those
+of Arm Vela 5.2.0 with each target's own system configuration and memory mode (`padless targets ID` names them): a
+compiler's estimate, not silicon.
+
+## How far from optimal
+
+Random weights, L1, the tables' cycles at 70, 50, 35 and 25 % of dense. *Gap*: what the proof leaves open within
+{limit:g} seconds, in percent of the objective (a sum of logarithms of shares kept, below zero). HiGHS and CP-SAT have
+the same tables and {alone:g} seconds each. *Out of reach*: the narrowest network of whole units costs more.
+`{allocation_command}`
+
+{gaps}
+
+The objective (larger is better) of ours / greedy / a knapsack with frozen inputs (HALP's idea; its limit raised until
+the true cost meets the budget) on the same tables and budgets; `-` found none:
+
+{kept}
+
+## Budgets are met and used
+
+`padless.plan` from start to end, each in a process of its own; the compiler's total for the whole network in percent
+of what was asked (least and most over the four budgets), the MACs that aligned widths would still save, seconds with
+an empty cache (50 %) and with a filled one (the others: median), peak memory beside the compiler's workers. Another
+benchmark ran on the machine's two cores at the same time. `{budgets_command}`
+
+{budgets}
+
+## Accuracy at equal cycles
+
+CIFAR-10 (in a JPEG form: compare within the table), ethos-u55-256, no training, no labels: top-1 accuracy in percent
+after our closed-form recovery (`mix`, 512 images) / after batch norm re-estimation alone. Every method is turned
+until the compiler's total is within the budget, and gets the same repairs. {seeds} Each seed draws other calibration
+images and is tested on another 2,000 of the 10,000 test images, whose standard error is 0.8 points; methods share the
+images. `{accuracy_command}`
+
+{accuracy}
+
+The frozen-input knapsack and `uniform` are baselines in our tool: the same units, and for the knapsack the same
+importance and tables, so that its only difference is that it prices layers by their outputs alone. Torch-Pruning
+ranks by group L2 norms; MCT's networks have no closed-form column, since they do not say which channels they kept.
+"""
+
+
+def page() -> str:
+    allocation, budgets, accuracy = (_read(name) for name in ("allocation", "budgets", "accuracy_at_cost"))
+    counts = sorted({_seeds(accuracy["rows"], network) for network in _names(accuracy["rows"])})
+    return TEXT.format(
+        limit=allocation["limit_seconds"],
+        alone=allocation["alone_seconds"],
+        gaps=_table(
+            ["network", "target", "gap, ours", "seconds, ours", "gap, HiGHS", "gap, CP-SAT"], _gaps(allocation["rows"])
+        ),
+        kept=_table(["network", "target", "70 %", "50 %", "35 %", "25 %"], _kept(allocation["rows"])),
+        budgets=_table(
+            ["network", "target", "used %", "avoidable MACs %", "rounds", "seconds cold", "seconds warm", "GiB"],
+            _budgets(budgets["rows"]),
+        ),
+        seeds=f"Means over {' or '.join(map(str, counts))} seed{'s' if counts[-1] > 1 else ''}.",
+        accuracy=_accuracy(accuracy["rows"]),
+        allocation_command=allocation["command"],
+        budgets_command=budgets["command"],
+        accuracy_command=accuracy["command"],
+    )
+
+
+def _read(name: str) -> dict:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def _names(rows: list[dict]) -> list[str]:
+    return list(dict.fromkeys(row["network"] for row in rows))
+
+
+def _pairs(rows: list[dict]) -> list[tuple[str, str, list[dict]]]:
+    """Network, target, their rows."""
+    keys = dict.fromkeys((row["network"], row["target"]) for row in rows)
+    return [(*key, [row for row in rows if (row["network"], row["target"]) == key]) for key in keys]
+
+
+def _gaps(rows: list[dict]) -> list[list[str]]:
+    table = []
+    for network, target, mine in _pairs(rows):
+        solved = [row for row in mine if "gap_percent" in row]
+        out = f" ({len(mine) - len(solved)} budgets out of reach)" if len(solved) < len(mine) else ""
+
+        def worst(key: str, found: list[dict] = solved) -> str:
+            gaps = [row.get(key) for row in found]
+            if any(gap is None for gap in gaps):
+                return f"no answer {sum(gap is None for gap in gaps)}x"
+            return f"{max(round(gap, 4) for gap in gaps):g}"
+
+        seconds = f"{min(r['seconds'] for r in solved):.2f} to {max(r['seconds'] for r in solved):.2f}"
+        table.append([
+            network + out, target, worst("gap_percent"), seconds, worst("highs_gap_percent"), worst("cp_sat_gap_percent"),
+        ])  # fmt: skip
+    return table
+
+
+def _kept(rows: list[dict]) -> list[list[str]]:
+    """Ours, greedy's and the frozen knapsack's."""
+    table = []
+    for network, target, mine in _pairs(rows):
+        cells = []
+        for share in (0.7, 0.5, 0.35, 0.25):
+            (row,) = [r for r in mine if r["share"] == share]
+            if "objective" not in row:
+                cells.append("out of reach")
+                continue
+            others = [row[f"{name}_objective"] for name in ("greedy", "frozen")]
+            cells.append(" / ".join(["-" if o is None else f"{o:.2f}" for o in (row["objective"], *others)]))
+        table.append([network, target, *cells])
+    return table
+
+
+def _budgets(rows: list[dict]) -> list[list[str]]:
+    table = []
+    for network, target, mine in _pairs(rows):
+        met = [row for row in mine if "used_percent" in row]
+        out = f" ({len(mine) - len(met)} out of reach)" if len(met) < len(mine) else ""
+        warm = sorted(row["seconds"] for row in met if row["cache"] == "warm")
+        table.append([
+            network + out, target, _range(met, "used_percent", "{:.1f}"), _range(met, "avoidable_macs_percent", "{:.2f}"),
+            _range(met, "rounds", "{}"), "".join(f"{r['seconds']:.0f}" for r in mine if r["cache"] == "cold"),
+            f"{warm[len(warm) // 2]:.1f}" if warm else "-", f"{max(r['peak_bytes'] for r in met) / 2**30:.2f}",
+        ])  # fmt: skip
+    return table
+
+
+def _range(rows: list[dict], key: str, form: str) -> str:
+    ends: tuple[Callable, Callable] = (min, max)
+    low, high = (form.format(end(row[key] for row in rows)) for end in ends)
+    return low if low == high else f"{low} to {high}"
+
+
+def _seeds(rows: list[dict], network: str) -> int:
+    """How many seeds are complete for the methods that were measured with the first."""
+    mine = [row for row in rows if row["network"] == network]
+    wanted = len([row for row in mine if row["seed"] == 0])
+    return sum(len([row for row in mine if row["seed"] == seed]) == wanted for seed in {row["seed"] for row in mine})
+
+
+def _accuracy(rows: list[dict]) -> str:
+    parts = []
+    for network in _names(rows):
+        seeds = range(_seeds(rows, network))
+        mine = [row for row in rows if row["network"] == network and row["seed"] in seeds]
+        dense = mean({row["seed"]: row["dense_accuracy"] for row in mine}.values())
+        table = []
+        for method in dict.fromkeys(row["method"] for row in mine):
+            cells = []
+            for share in (0.7, 0.5, 0.35, 0.25):
+                found = [row for row in mine if (row["method"], row["share"]) == (method, share)]
+                cells.append(" / ".join(_mean([row.get(key) for row in found]) for key in ("accuracy", "accuracy_bn")))
+            table.append([method, *cells])
+        parts.append(f"{network}, dense {dense:.2f} %:\n\n" + _table(["method", "70 %", "50 %", "35 %", "25 %"], table))
+    return "\n\n".join(parts)
+
+
+def _mean(values: list[float | None]) -> str:
+    sound = [value for value in values if value is not None]
+    return f"{mean(sound):.2f}" if sound and len(sound) == len(values) else "-"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -20,6 +20,7 @@ from padless.errors import InfeasibleError
 
 ROUNDS = 12  # of asking the compiler
 USED = 0.985  # of a budget, at least, if the tables can
+AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
 LOOSE, TIGHT = 1e-3, 1e-5  # gaps at which solving ends: while limits are looked for, and for the answer
 SEEN = (*ASKED, *PEAKS)  # quantities of which a compiler's total is not the tables'
 
@@ -41,6 +42,7 @@ class _Limit:
 
     asked: float
     now: float
+    aim: float
     low: float = 0.0
     high: float = math.inf
 
@@ -50,7 +52,7 @@ class _Limit:
             self.high = min(self.high, self.now, table) if self.low < table else min(self.high, self.now)
         else:
             self.low = max(self.low, table)
-        wanted = self.asked * table / max(whole, 1.0)
+        wanted = self.aim * self.asked * table / max(whole, 1.0)
         if not self.low < wanted < self.high:
             wanted = (self.low + self.high) / 2 if math.isfinite(self.high) else wanted
         self.now = wanted
@@ -79,7 +81,8 @@ def optimal(
     for k, budget in enumerate(budgets):
         asked = budget.limit(dense)
         ratio = budget.of(dense) / full[k] if full is not None and budget.quantity in SEEN else 1.0
-        limits.append(_Limit(asked=asked, now=asked / ratio))
+        aim = AIM if budget.quantity in SEEN else 1.0
+        limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim))
     best: Chosen | None = None
     last: tuple[int, ...] | None = None
     wholes: list[int] = []

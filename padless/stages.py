@@ -65,7 +65,10 @@ def prune_in_stages(
         found = recovered(model, whole)
         recoveries += [found] if found else []
     assert whole is not None  # the last stage plans where none did
-    outcomes = [replace(made, budget=str(budget)) for made, budget in zip(whole.outcomes, budgets, strict=True)]
+    outcomes = [
+        replace(made, budget=str(budget), asked=budget.limit(dense))
+        for made, budget in zip(whole.outcomes, budgets, strict=True)
+    ]
     return Staged(model=model, plan=replace(whole, outcomes=outcomes), error=error, recoveries=tuple(recoveries))
 
 

@@ -84,6 +84,39 @@ def test_reconstruction_is_what_the_least_squares_update_leaves():
             assert curve.kept[-1] - curve.kept[width] == pytest.approx(expected, rel=0.05)  # the ridge
 
 
+def test_dead_channels_do_not_make_live_ones_free():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 64, 1), nn.ReLU(), nn.Conv2d(64, 8, 3)).eval()
+    with torch.no_grad():
+        model[0].weight[:32], model[0].bias[:32] = 0.0, -1.0
+    curve = importance(
+        trace(model, torch.zeros(1, 3, 8, 8)), model, "reconstruction", [torch.randn(64, 3, 8, 8)]
+    ).curves["0"]
+    errors = curve.kept[-1] - curve.kept
+    assert errors[40] < 1e-3 * errors[0] and errors[24] > 1e-8 * errors[0]
+
+
+class Tokens(nn.Module):
+    """Positions of all images on the first axis of one consumer's input, beside a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.line, self.side = nn.Conv2d(3, 8, 1), nn.Linear(8, 4), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        tokens = self.line(x.permute(0, 2, 3, 1).flatten(0, 2)).reshape(len(x), -1, 4).mean(1)
+        return tokens + self.side(x).mean((2, 3))
+
+
+def test_tokens_are_counted_by_their_images():
+    torch.manual_seed(0)
+    model = Tokens().eval()
+    graph = trace(model, torch.zeros(1, 3, 6, 6))
+    curve = importance(graph, model, "reconstruction", [torch.randn(40, 3, 6, 6)]).curves["stem"]
+    assert curve.kept[-1] > 0 and np.isfinite(curve.kept).all()
+
+
 def test_gradients_of_drawn_labels_are_the_fisher_information():
     """For a softmax over W x the expected squared gradient is known: p (1 - p) x^2 summed over classes."""
     model = nn.Linear(3, 5)

@@ -236,6 +236,84 @@ def test_what_cannot_be_recovered():
     assert threading.active_count() == threads
 
 
+def cut_first(model, layer, count, x=X):
+    graph = trace(model, x)
+    keep = np.ones(graph.channels, dtype=np.int64)
+    group = graph.group(layer)
+    keep[group.first : group.first + count] = 0
+    return graph, keep, cut(model, graph, keep).eval()
+
+
+def test_the_mean_that_a_transposed_layer_misses_is_not_added_for_every_tap():
+    """A missing channel that is nearly constant, which the others cannot mix: only the shift can make up for it."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ConvTranspose2d(6, 4, 2, 2)).eval()
+    with torch.no_grad():
+        model[0].weight[0], model[0].bias[0] = 0.0, 5.0
+    graph, keep, made = cut_first(model, "0", 1)
+    before = apart(made, model, images())
+    reconstruct(made, model, graph, keep, images(), "mix")
+    assert apart(made, model, images()) < before
+    with torch.no_grad():
+        assert torch.allclose(made(images()).mean((0, 2, 3)), model(images()).mean((0, 2, 3)), atol=1e-3)
+
+
+def test_channels_of_zeros_stay_zeros():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 1), nn.ReLU(), nn.Conv2d(6, 4, 1)).eval()
+    graph = trace(model, X)
+    keep = np.ones(graph.channels, dtype=np.int64)
+    keep[graph.group("0").first] = 0
+    keep[graph.group("2").first + 5] = 3
+    for mode in ("mix", "least-squares"):
+        made = cut(model, graph, keep).eval()
+        reconstruct(made, model, graph, keep, images(), mode)
+        assert made[2].weight.shape[0] == 8 and not made[2].weight[6:].any() and not made[2].bias[6:].any()
+        assert made[2].weight[:6].any() and apart(made, model, images(seed=1)) < 1
+
+
+class Joined(nn.Module):
+    """A bias that is put together from two parameters, as in BEiT's attention; a norm behind an in-place ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.plain = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 6, 1, bias=False)
+        self.norm, self.weight = nn.BatchNorm2d(6), nn.Parameter(torch.randn(4, 6))
+        self.a, self.b = nn.Parameter(torch.randn(2)), nn.Parameter(torch.randn(2))
+
+    def forward(self, x):
+        x = self.norm(self.plain(self.stem(x).relu()).relu_())
+        return nn.functional.linear(x.mean((2, 3)), self.weight, torch.cat([self.a, self.b]))
+
+
+def test_shifts_that_have_no_place_are_not_made():
+    torch.manual_seed(0)
+    model = Joined().eval()
+    graph, keep, made = cut_first(model, "stem", 3)
+    reconstruct(made, model, graph, keep, images(), "mix")
+    assert torch.equal(made.a, model.a) and torch.equal(made.norm.running_mean, model.norm.running_mean)
+    assert not torch.equal(made.weight, model.weight)
+
+
+def test_images_that_are_not_finite():
+    model = small()
+    made, other = cut_by_half(model)
+    bad = images()
+    bad[3, 0, 0, 0] = torch.nan
+    threads = threading.active_count()
+    with pytest.raises(PadlessError, match="not finite on the calibration images"):
+        recover(other, model, made, [bad])
+    assert threading.active_count() == threads
+
+
+def test_windows_of_one_dimension():
+    """Whole numbers for stride and padding, as `torch.nn.functional` takes them."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(64, 4, 20), torch.randn(5, 4, 3)
+    given = {**FULL, "weight": torch.zeros(5, 4, 3), "padding": 1}
+    fit = least_squares(x, nn.functional.conv1d(x, weight, padding=1), given, None, linear=False, shifts=False)
+    assert torch.allclose(fit.weight, weight, atol=0.01)
+
+
 class Either(nn.Module):
     """Takes one of two ways by what its tensors hold."""
 

@@ -77,6 +77,7 @@ def test_a_stage_with_nothing_to_do_is_left_out():
     """Units so wide that the first stage's cut meets the second's budget already."""
     made = staged(small(), ["macs=55%"], steps=6, target="unit:8")
     assert 0 < made.plan.after["macs"] <= 0.55 * made.plan.before["macs"]
+    assert made.plan.outcomes[0].asked == pytest.approx(0.55 * made.plan.before["macs"])
 
 
 def test_a_floor_holds_over_all_stages():

@@ -43,6 +43,7 @@ class _Limit:
     asked: float
     now: float
     aim: float
+    ratio: float  # of the compiler's total to the tables', for the dense network
     low: float = 0.0
     high: float = math.inf
 
@@ -82,12 +83,12 @@ def optimal(
         asked = budget.limit(dense)
         ratio = budget.of(dense) / full[k] if full is not None and budget.quantity in SEEN else 1.0
         aim = AIM if budget.quantity in SEEN else 1.0
-        limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim))
+        limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
     best: Chosen | None = None
     last: tuple[int, ...] | None = None
     wholes: list[int] = []
     cheapest: list[int] = []  # the least seen of each budget
-    tried: set[int] = set()  # budgets whose least by the tables the compiler was asked about
+    tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
     approximate = [budget.quantity in SEEN for budget in budgets]
     tolerance = LOOSE if any(approximate) else TIGHT
     for rounds in range(1, ROUNDS + 1):
@@ -96,10 +97,9 @@ def optimal(
             if best:
                 break
             blame, least = solution.blame, solution.least
-            if blame is None or least is None or not approximate[blame] or blame in tried:
+            if blame is None or least is None or not approximate[blame] or least <= tried.get(blame, -math.inf):
                 _infeasible(solution, budgets, limits, dense, reached=cheapest)
-            tried.add(blame)
-            limits[blame].now = least  # the compiler may well see it otherwise
+            tried[blame] = limits[blame].now = least  # the compiler may well see it otherwise
             continue
         widths = fixed | {id: int(found[solution.pick[id]]) for id, found in tables.widths.items()}
         cost = price(widths)
@@ -139,7 +139,7 @@ def _infeasible(
         raise InfeasibleError(
             f"No widths of this target meet all of {', '.join(map(str, budgets))} together. Ask for more of one."
         )
-    least = float(reached[k]) if reached else (solution.least or 0.0) * limit.asked / limit.now
+    least = float(reached[k]) if reached else (solution.least or 0.0) * limit.ratio
     who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
     raise InfeasibleError(
         f"The budget {budget} asks for at most {math.floor(limit.asked):,}; the {who} costs {math.ceil(least):,} "

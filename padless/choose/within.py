@@ -53,7 +53,7 @@ class Chooser:
             if not solution.pick:
                 return solution if solution.blame is None else replace(solution, blame=owners[solution.blame])
             exceeded = self._exceeded(solution.pick, limits)
-            if exceeded is None:
+            if exceeded is None or any(known is exceeded[1] for known in costs):  # a solver's tolerance
                 return solution
             self.more.append(exceeded)
             owners.append(exceeded[0])

@@ -5,6 +5,7 @@ for the channels that it still has ("asymmetric" reconstruction: He et al., ICCV
 branches need no care of their own, and batch norms keep statistics that fit.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from padless.cost import Keep
 from padless.cut.slice import kept_positions
 from padless.errors import PadlessError
 from padless.graph import Graph, Layer
+from padless.graph.shadow import tensor_names
 from padless.modes import TRANSPOSED, LayerCalls
 from padless.progress import bar
 from padless.recover.lockstep import Leader, leading
@@ -45,30 +47,34 @@ def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x:
     not call their layers in one order.
     """
     places = _places(small, graph, keep, x[:1])
+    own = {id(tensor) for tensor in tensor_names(small).values()}
     solved = 0
-    shifts: dict[int, tuple[Tensor, Tensor]] = {}  # output -> itself, and what the batch norm behind it has to add
+    shifts: dict[int, tuple[Tensor, int, Tensor]] = {}  # of outputs: themselves, their version, what is to be added
     with leading(dense, x, frozenset(places)) as leader, bar(f"Recovering ({mode})", len(places)) as shown:
 
         def at(name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
             nonlocal solved
             if name not in places:
                 return call()
-            fit = _fitted(places[name], leader, name, function, given, dense, mode)
+            in_bias = given["bias"] is not None and id(given["bias"]) in own  # not worked out from other parameters
+            fit = _fitted(
+                places[name], leader, name, function, given, dense, mode, shifts=in_bias or places[name].normed
+            )
             shown.advance()
             if fit is None:
                 return call()
             solved += 1
             given["weight"].copy_(fit.weight)
-            if fit.shift is not None and given["bias"] is not None:
+            if fit.shift is not None and in_bias:
                 given["bias"].add_(fit.shift)
             y = call()
-            if fit.shift is not None and given["bias"] is None:
-                shifts[id(y)] = (y, fit.shift)
+            if fit.shift is not None and not in_bias:
+                shifts[id(y)] = (y, y._version, fit.shift)
             return y
 
         def norm(y: Tensor, mean: Tensor | None) -> None:
-            if mean is not None and id(y) in shifts:
-                mean.sub_(shifts.pop(id(y))[1])
+            if mean is not None and id(y) in shifts and shifts[id(y)][1] == y._version:
+                mean.sub_(shifts.pop(id(y))[2])
 
         with LayerCalls(small, at, norm):
             small(x)
@@ -76,7 +82,15 @@ def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x:
 
 
 def _fitted(
-    place: _Place, leader: Leader, name: str, function: Any, given: Mapping[str, Any], dense: nn.Module, mode: Mode
+    place: _Place,
+    leader: Leader,
+    name: str,
+    function: Any,
+    given: Mapping[str, Any],
+    dense: nn.Module,
+    mode: Mode,
+    *,
+    shifts: bool,
 ) -> Fit | None:
     found = leader.next()
     if found is None or found[0] != name:
@@ -89,43 +103,47 @@ def _fitted(
     if x.shape == wide.shape and torch.equal(x, wide):
         return None
     axis = x.ndim - 1 if linear else 1
-    rows = place.outputs.clamp_min(0)
+    rows, blank = place.outputs.clamp_min(0), (place.outputs < 0).nonzero()[:, 0]
     y = wanted.index_select(axis, rows)
-    if (place.outputs < 0).any():
-        y.index_fill_(axis, (place.outputs < 0).nonzero()[:, 0], 0)
-    shifted = given["bias"] is not None or place.normed
     if given["bias"] is not None:
         shape = [1] * y.ndim
         shape[axis] = -1
         y = y - given["bias"].reshape(shape)  # a shift is added to the bias that is there
+    y = y.index_fill(axis, blank, 0)
     near, transposed = None, function in TRANSPOSED
     if given["groups"] == 1:
         full = dict(dense.named_parameters())[name].detach().index_select(1 if transposed else 0, rows)
+        full = full.index_fill(1 if transposed else 0, blank, 0)
+        strides = _product(given["stride"], full.ndim - 2) if transposed else None
         folded = folded_inputs(place.layer)
         near = mixed(
-            x, wide, given["weight"], full, place.inputs, folded, linear=linear, transposed=transposed, shifts=shifted
+            x, wide, given["weight"], full, place.inputs, folded, linear=linear, strides=strides, shifts=shifts
         )
     columns = x.shape[axis] // given["groups"] * given["weight"][0, 0].numel()
     if mode == "mix" or transposed or columns > WIDEST or isinstance(given["padding"], str):
         return near
-    return least_squares(x, y, given, near, linear=linear, shifts=shifted)
+    return least_squares(x, y, given, near, linear=linear, shifts=shifts)
+
+
+def _product(value: Any, spatial: int) -> int:
+    return math.prod(value) if isinstance(value, tuple | list) else int(value) ** spatial
 
 
 def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, _Place]:
     """The layers that are called once, by their weight's path, as one run of the cut network shows them."""
     layers = {layer.weight: layer for layer in graph.layers}
     calls: dict[str, int] = {}
-    outputs: dict[int, tuple[str, Tensor]] = {}
+    outputs: dict[int, tuple[str, Tensor, int]] = {}
     normed: set[str] = set()
 
     def at(name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
         y = call()
         calls[name] = calls.get(name, 0) + 1
-        outputs[id(y)] = (name, y)
+        outputs[id(y)] = (name, y, y._version)
         return y
 
     def norm(y: Tensor, mean: Tensor | None) -> None:
-        if mean is not None and id(y) in outputs:
+        if mean is not None and id(y) in outputs and outputs[id(y)][2] == y._version:  # nothing changed it in place
             normed.add(outputs[id(y)][0])
 
     with LayerCalls(small, at, norm):
@@ -139,7 +157,7 @@ def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, 
         name: _Place(
             layer=layers[name],
             outputs=positions(layers[name].outputs).to(x.device),
-            inputs=positions(layers[name].inputs[:: folded_inputs(layers[name])]).clamp_min(0).to(x.device),
+            inputs=positions(layers[name].inputs[:: folded_inputs(layers[name])]).to(x.device),
             normed=name in normed,
         )
         for name, count in calls.items()

@@ -43,6 +43,7 @@ class Recovery:
     held_out: Mapping[str, float]
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def recover(
     small: nn.Module, model: nn.Module, plan: Plan, images: Iterable[Tensor], *, method: str = "auto"

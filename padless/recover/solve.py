@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from padless.choose.importance.observed import channel_rows
+from padless.errors import PadlessError
 
 CHUNK = 32  # images whose inputs are unfolded at a time
 SAMPLES = 16  # positions a column, at most
@@ -110,6 +111,10 @@ def _ridged(sums: Sums, start: Tensor, ridge: float, shifts: bool) -> tuple[Tens
         mean_x, mean_y = sums.x / sums.rows, sums.y / sums.rows
         xx = xx - mean_x[:, :, None] * mean_x[:, None]
         xy = xy - mean_x[:, :, None] * mean_y[:, None]
+    if not (xx.isfinite().all() and xy.isfinite().all()):
+        raise PadlessError(
+            "A layer's inputs or outputs are not finite on the calibration images. Check them and the weights."
+        )
     scale = xx.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-12)[:, None, None]
     eye = torch.eye(xx.shape[1], dtype=xx.dtype, device=xx.device)
     while True:
@@ -135,8 +140,10 @@ def _columns(
             yield i, a.reshape(1, -1, a.shape[-1]), b.reshape(1, -1, b.shape[-1])
         return
     spatial = given["weight"].ndim - 2
-    kernel = _pair(given["weight"].shape[2:], 1)
-    stride, padding, dilation = (_pair(given[k], row) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1)))
+    kernel = _pair(given["weight"].shape[2:], 1, spatial)
+    stride, padding, dilation = (
+        _pair(given[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
+    )
     places = y[0, 0].numel()
     each = min(places, -(-most // len(x)))
     for i, (a, b) in enumerate(parts):
@@ -147,9 +154,9 @@ def _columns(
         yield i, _by_group(unfolded, groups), _by_group(wanted, groups)
 
 
-def _pair(value: Any, row: int) -> tuple[int, int]:
+def _pair(value: Any, row: int, spatial: int) -> tuple[int, int]:
     """A window's number for rows and columns; a map of one dimension is one row, whose number is `row`."""
-    numbers = tuple(value) if isinstance(value, tuple | list | torch.Size) else (value, value)
+    numbers = tuple(value) if isinstance(value, tuple | list | torch.Size) else (value,) * spatial
     return (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else (row, int(numbers[0]))
 
 
@@ -161,27 +168,29 @@ def _by_group(x: Tensor, groups: int) -> Tensor:
 
 def mixed(
     x: Tensor, dense: Tensor, weight: Tensor, full: Tensor, kept: Tensor, folded: int, *,
-    linear: bool, transposed: bool, shifts: bool,
+    linear: bool, strides: int | None, shifts: bool,
 ) -> Fit:  # fmt: skip
     """The weights with each missing input channel replaced by a linear combination of those that are there.
 
     `dense` [N, ...] is the input with all channels, `full` are the weights over all of them (for the outputs that are
-    there), `kept` [c_in] says which of them the inputs are. `folded` neighbouring inputs of a linear layer are one
-    channel. For layers of one group.
+    there), `kept` [c_in] says which of them the inputs are (-1: none, zeros). `folded` neighbouring inputs of a linear
+    layer are one channel. `strides` is how many output positions a transposed convolution makes of one; None for others.
+    For layers of one group.
     """
     sums = Sums()
     for a, b in zip(x.split(CHUNK), dense.split(CHUNK), strict=True):
         sums.add(channel_rows(a, linear, folded)[None], channel_rows(b, linear, folded)[None])
     width = len(kept)
     start = torch.zeros(1, width, sums.xy.shape[2], dtype=torch.float64, device=x.device)
-    start[0, torch.arange(width, device=x.device), kept] = 1.0
+    there = kept >= 0
+    start[0, there.nonzero()[:, 0], kept[there]] = 1.0
     m, offset = _ridged(sums, start, 1e-3, shifts)  # [1, kept, all]
     weights = full.double()
-    if transposed:
+    if strides:
         weights = weights.transpose(0, 1)
     per_channel = weights.reshape(len(weights), sums.xy.shape[2], -1)  # [O, all, taps or places]
     new = torch.einsum("oct,sc->ost", per_channel, m[0])
-    shift = torch.einsum("oct,c->o", per_channel, offset[0]) if shifts else None
+    shift = torch.einsum("oct,c->o", per_channel, offset[0]) / (strides or 1) if shifts else None
     new = new.reshape(len(weights), -1, *weights.shape[2:])
-    new = new.transpose(0, 1) if transposed else new
+    new = new.transpose(0, 1) if strides else new
     return Fit(weight=new.reshape(weight.shape).to(x), shift=None if shift is None else shift.to(x))

@@ -74,6 +74,7 @@ def losses(
     means = {name: (seen[name].total / seen[name].rows).float() for name in removals}
     squares: dict[str, Tensor] = {}
     effects: dict[str, Tensor] = {}
+    size = 0  # images that run
 
     def watch(name: str, func: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
         if name not in removals:
@@ -83,7 +84,11 @@ def losses(
 
         def gradient(g: Tensor) -> None:
             rows, inputs = (channel_rows(t, linear, seen[name].folded) for t in (g, x.detach()))
-            per_image = (len(g), -1, rows.shape[1])
+            per_image = (
+                size if len(rows) % size == 0 else len(g),
+                -1,
+                rows.shape[1],
+            )  # tokens may lie on the first axis
             rows, inputs = rows.reshape(per_image), (inputs - means[name]).reshape(per_image)
             step = max(1, ENTRIES // rows.shape[2] ** 2)
             for part in removals[name]:
@@ -100,7 +105,7 @@ def losses(
     with evaluating(model), bar("Measuring what the loss suffers", sum(map(len, images))) as shown:
         for batch in images:
             for part in batch.split(BATCH):
-                x = part.to(device).requires_grad_(True)
+                x, size = part.to(device).requires_grad_(True), len(part)
                 effects.clear()
                 with torch.enable_grad(), LayerCalls(model, watch):
                     torch.autograd.grad(loss_of(model(x), generator), x)

@@ -23,6 +23,7 @@ from padless.progress import track
 
 RIDGE = 1e-3  # of the mean variance
 STEPS = 64  # rounds of elimination a group
+DEAD = 1e-6  # of the loss that a whole group's removal costs
 
 
 @dataclass(slots=True, eq=False)
@@ -71,12 +72,18 @@ def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Tensor]) -> 
 
 
 def _measured(curve: Curve, rises: Array) -> Curve:
-    """A curve brought to what was measured at some widths, and between them in proportion."""
+    """A curve brought to what was measured at some widths, and between them in proportion.
+
+    Where all that goes is dead there is nothing to compare.
+    """
     width = len(curve.order)
     estimated = curve.kept[-1] - curve.kept
     at = levels(width)
-    ratios = np.log(np.maximum(rises, 1e-30) / np.maximum(estimated[at], 1e-30))
-    errors = estimated * np.exp(np.interp(np.arange(width + 1), at, ratios))
+    sound = (rises > DEAD * rises.max()) & (estimated[at] > DEAD * estimated.max())
+    if not sound.any():
+        return curve
+    ratios = np.log(rises[sound] / estimated[at][sound])
+    errors = estimated * np.exp(np.interp(np.arange(width + 1), at[sound], ratios))
     errors = np.maximum.accumulate(errors[::-1])[::-1]  # fewer channels are never better
     return Curve(order=curve.order, kept=errors[0] - errors)
 

@@ -12,14 +12,13 @@ model-compression-toolkit==2.6.1`). The images are JPEGs: compare only within th
 
 import argparse
 import copy
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, cached_property
 from statistics import mean
 
 import torch
-from common import RESULTS, SHARED, write
+from common import SHARED, rows_of, write
 from rivals import Knob, plan_of, sony_mct, torch_pruning
 from torch import nn
 
@@ -125,8 +124,7 @@ def main() -> None:
     given = parser.parse_args()
     if not SHARED.exists():
         raise SystemExit(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
-    file = RESULTS / f"{given.name}.json"
-    rows = json.loads(file.read_text())["rows"] if file.exists() else []
+    rows = rows_of(given.name)
     for name in given.networks:
         network = Network(name)
         for seed in given.seeds:

@@ -9,13 +9,12 @@ random weights (seed 0): shares that multiply. Networks that are done are read f
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 
 import numpy as np
 import torch
-from common import RESULTS, write
+from common import NETWORKS, TARGETS, rows_of, unmeasured, write
 
 from padless import load_target
 from padless.choose import Budget, frozen_inputs, greedy, importance, problem_of, solve, tabulate
@@ -24,11 +23,6 @@ from padless.choose.solver import Problem
 from padless.inputs import load_model
 from padless.pricing import Pricing
 
-NETWORKS = (
-    "cifar10/vgg16_bn", "cifar10/resnet18", "torchvision/mobilenet_v2", "torchvision/efficientnet_b0",
-    "torchvision/resnet50", "torchvision/googlenet", "torchvision/densenet121",
-)  # fmt: skip
-TARGETS = ("ethos-u55-256", "ethos-u85-512")
 SHARES = (0.7, 0.5, 0.35, 0.25)
 FULL = 60.0  # seconds for what is left
 
@@ -40,14 +34,10 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=10.0)
     parser.add_argument("--alone", type=float, default=10.0)
     given = parser.parse_args()
-    file = RESULTS / "allocation.json"
-    rows = json.loads(file.read_text())["rows"] if file.exists() else []
-    for name in given.networks:
-        for id in given.targets:
-            if any((row["network"], row["target"]) == (name, id) for row in rows):
-                continue
-            rows += compared(name, id, given.limit, given.alone)
-            write("allocation", rows, limit_seconds=given.limit, alone_seconds=given.alone, seed=0, importance="l1")
+    rows = rows_of("allocation")
+    for name, id in unmeasured(rows, given.networks, given.targets):
+        rows += compared(name, id, given.limit, given.alone)
+        write("allocation", rows, limit_seconds=given.limit, alone_seconds=given.alone, seed=0, importance="l1")
 
 
 def compared(name: str, id: str, limit: float, alone: float) -> list[dict]:

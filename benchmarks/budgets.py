@@ -18,17 +18,12 @@ import tempfile
 import time
 
 import torch
-from common import RESULTS, write
+from common import NETWORKS, TARGETS, rows_of, unmeasured, write
 
 import padless
 from padless.errors import InfeasibleError
 from padless.inputs import load_model
 
-NETWORKS = (
-    "cifar10/vgg16_bn", "cifar10/resnet18", "torchvision/mobilenet_v2", "torchvision/efficientnet_b0",
-    "torchvision/resnet50", "torchvision/googlenet", "torchvision/densenet121",
-)  # fmt: skip
-TARGETS = ("ethos-u55-256", "ethos-u85-512")
 SHARES = (0.5, 0.7, 0.35, 0.25)
 
 
@@ -41,31 +36,18 @@ def main() -> None:
     if given.one:
         print(json.dumps(planned(*given.one[:2], float(given.one[2]))))
         return
-    file = RESULTS / "budgets.json"
-    rows = json.loads(file.read_text())["rows"] if file.exists() else []
-    for name in given.networks:
-        for id in given.targets:
-            if any((row["network"], row["target"]) == (name, id) for row in rows):
-                continue
-            with tempfile.TemporaryDirectory() as cache:
-                for share in SHARES:
-                    row = {
-                        "network": name,
-                        "target": id,
-                        "share": share,
-                        "cache": "cold" if share == SHARES[0] else "warm",
-                    }
-                    command = [sys.executable, __file__, "--one", name, id, str(share)]
-                    done = subprocess.run(
-                        command,
-                        env={**os.environ, "PADLESS_CACHE": cache},
-                        stdout=subprocess.PIPE,
-                        text=True,
-                        check=True,
-                    )
-                    rows.append(row | json.loads(done.stdout.splitlines()[-1]))
-                    print(rows[-1], flush=True)
-            write("budgets", rows, seed=0, importance="l1")
+    rows = rows_of("budgets")
+    for name, id in unmeasured(rows, given.networks, given.targets):
+        with tempfile.TemporaryDirectory() as cache:
+            for share in SHARES:
+                command = [sys.executable, __file__, "--one", name, id, str(share)]
+                environment = {**os.environ, "PADLESS_CACHE": cache}
+                done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+                told = {"network": name, "target": id, "share": share}
+                told["cache"] = "cold" if share == SHARES[0] else "warm"
+                rows.append(told | json.loads(done.stdout.splitlines()[-1]))
+                print(rows[-1], flush=True)
+        write("budgets", rows, seed=0, importance="l1")
 
 
 def planned(name: str, id: str, share: float) -> dict:

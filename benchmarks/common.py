@@ -4,6 +4,8 @@ import json
 import platform
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -12,7 +14,25 @@ from padless.files import write_atomically
 from padless.run import versions
 
 RESULTS = Path(__file__).parent / "results"
+NETWORKS = (
+    "cifar10/vgg16_bn", "cifar10/resnet18", "torchvision/mobilenet_v2", "torchvision/efficientnet_b0",
+    "torchvision/resnet50", "torchvision/googlenet", "torchvision/densenet121",
+)  # fmt: skip
+TARGETS = ("ethos-u55-256", "ethos-u85-512")
 SHARED = Path(__file__).parents[2] / "shared"  # trained weights and images, where they are at hand
+
+
+def rows_of(name: str) -> list[dict]:
+    """What `results/NAME.json` has already: a stopped run goes on."""
+    file = RESULTS / f"{name}.json"
+    return json.loads(file.read_text())["rows"] if file.exists() else []
+
+
+def unmeasured(rows: list[dict], networks: Sequence[str], targets: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The pairs of network and target that no row is of yet."""
+    for pair in product(networks, targets):
+        if not any((row["network"], row["target"]) == pair for row in rows):
+            yield pair
 
 
 def write(name: str, rows: object, **facts: object) -> None:

@@ -1,12 +1,10 @@
 """Write `choices.md` from `benchmarks/results/`: `python docs/choice_pages.py`. No figure is typed."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from statistics import mean
 
-DOCS = Path(__file__).parent
-RESULTS = DOCS.parent / "benchmarks" / "results"
+from hardware_pages import DOCS, RESULTS, markdown_table
+
 PAGE = DOCS / "choices.md"
 
 TEXT = """# How good the widths are
@@ -61,11 +59,11 @@ def page() -> str:
     return TEXT.format(
         limit=allocation["limit_seconds"],
         alone=allocation["alone_seconds"],
-        gaps=_table(
+        gaps=markdown_table(
             ["network", "target", "gap, ours", "seconds, ours", "gap, HiGHS", "gap, CP-SAT"], _gaps(allocation["rows"])
         ),
-        kept=_table(["network", "target", "70 %", "50 %", "35 %", "25 %"], _kept(allocation["rows"])),
-        budgets=_table(
+        kept=markdown_table(["network", "target", "70 %", "50 %", "35 %", "25 %"], _kept(allocation["rows"])),
+        budgets=markdown_table(
             ["network", "target", "used %", "avoidable MACs %", "rounds", "seconds cold", "seconds warm", "GiB"],
             _budgets(budgets["rows"]),
         ),
@@ -97,16 +95,9 @@ def _gaps(rows: list[dict]) -> list[list[str]]:
         solved = [row for row in mine if "gap_percent" in row]
         out = f" ({len(mine) - len(solved)} budgets out of reach)" if len(solved) < len(mine) else ""
 
-        def worst(key: str, found: list[dict] = solved) -> str:
-            gaps = [row.get(key) for row in found]
-            if any(gap is None for gap in gaps):
-                return f"no answer {sum(gap is None for gap in gaps)}x"
-            return f"{max(round(gap, 4) for gap in gaps):g}"
-
         seconds = f"{min(r['seconds'] for r in solved):.2f} to {max(r['seconds'] for r in solved):.2f}"
-        table.append([
-            network + out, target, worst("gap_percent"), seconds, worst("highs_gap_percent"), worst("cp_sat_gap_percent"),
-        ])  # fmt: skip
+        gaps = [_worst(solved, f"{solver}gap_percent") for solver in ("", "highs_", "cp_sat_")]
+        table.append([network + out, target, gaps[0], seconds, *gaps[1:]])
     return table
 
 
@@ -140,9 +131,16 @@ def _budgets(rows: list[dict]) -> list[list[str]]:
     return table
 
 
+def _worst(rows: list[dict], key: str) -> str:
+    gaps = [row.get(key) for row in rows]
+    if None in gaps:
+        return f"no answer {gaps.count(None)}x"
+    return f"{max(round(gap, 4) for gap in gaps):g}"
+
+
 def _range(rows: list[dict], key: str, form: str) -> str:
-    ends: tuple[Callable, Callable] = (min, max)
-    low, high = (form.format(end(row[key] for row in rows)) for end in ends)
+    values = [row[key] for row in rows]
+    low, high = form.format(min(values)), form.format(max(values))
     return low if low == high else f"{low} to {high}"
 
 
@@ -166,18 +164,15 @@ def _accuracy(rows: list[dict]) -> str:
                 found = [row for row in mine if (row["method"], row["share"]) == (method, share)]
                 cells.append(" / ".join(_mean([row.get(key) for row in found]) for key in ("accuracy", "accuracy_bn")))
             table.append([method, *cells])
-        parts.append(f"{network}, dense {dense:.2f} %:\n\n" + _table(["method", "70 %", "50 %", "35 %", "25 %"], table))
+        parts.append(
+            f"{network}, dense {dense:.2f} %:\n\n" + markdown_table(["method", "70 %", "50 %", "35 %", "25 %"], table)
+        )
     return "\n\n".join(parts)
 
 
 def _mean(values: list[float | None]) -> str:
     sound = [value for value in values if value is not None]
     return f"{mean(sound):.2f}" if sound and len(sound) == len(values) else "-"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 if __name__ == "__main__":

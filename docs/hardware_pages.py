@@ -124,7 +124,7 @@ def targets_page() -> str:
             "Arm Vela" if target.vela else "MACs" if compute.macs_per_cycle else "?",
             max((fact.confidence for fact in target.facts), key=RANKED.__getitem__),
         ])  # fmt: skip
-    return TARGETS.format(table=_table(head, rows))
+    return TARGETS.format(table=markdown_table(head, rows))
 
 
 def measurements_page() -> str:
@@ -139,7 +139,7 @@ def measurements_page() -> str:
     ]  # fmt: skip
     return MEASUREMENTS.format(
         rank_command=rank["command"],
-        rank=_table(["network", "oracle", "rank correlation", "misordered", "oracle / ceil"], ranks),
+        rank=markdown_table(["network", "oracle", "rank correlation", "misordered", "oracle / ceil"], ranks),
         networks=_networks(networks),
         networks_command=networks["command"],
         peaks=_peaks(networks),
@@ -162,7 +162,9 @@ def _networks(data: dict) -> str:
         source = next(row["source"] for row in rows if row.get("target") == id)
         table.append([source, str(said["networks"]), str(said["whole"]), str(said["all_on_npu"])])
     lines.append(
-        _table(["compiler and system", "networks", "compiled as a whole", "with nothing left to the CPU"], table)
+        markdown_table(
+            ["compiler and system", "networks", "compiled as a whole", "with nothing left to the CPU"], table
+        )
     )
     lines += [
         "",
@@ -176,7 +178,7 @@ def _networks(data: dict) -> str:
     lines += [f"- {row['network']} on {row['target']}: {row['note'].partition(': ')[2]}" for row in fallback]
     checked = [row for row in rows if row.get("command_line")]
     lines += ["", "The totals against those of Vela's own command line on the same file:", ""]
-    lines.append(_table(
+    lines.append(markdown_table(
         ["network", "target", "cycles", "NPU cycles", "command line"],
         [[r["network"], r["target"], f"{r['cycles']:,}", f"{r['npu_cycles']:,}", r["command_line"]] for r in checked],
     ))  # fmt: skip
@@ -195,7 +197,7 @@ def _peaks(data: dict) -> str:
         for id, said in data["summary"].items()
         if all(row["source"].endswith("Shared_Sram") for row in data["rows"] if row.get("target") == id)
     ]
-    return _table(["target", "networks", "median ratio", "least", "most"], rows)
+    return markdown_table(["target", "networks", "median ratio", "least", "most"], rows)
 
 
 def _queries(data: dict) -> str:
@@ -214,14 +216,14 @@ def _waste(rows: list[dict]) -> str:
             cells = [r["reduction_points"] for r in rows if r["network"] == network and r["unit"] == unit]
             measures = ("computation", "weight space", "activation space")
             table.append([network, str(unit), *(" / ".join(f"{cell[m]:.2f}" for m in measures) for cell in cells)])
-    return _table(["network", "unit", "30 %", "50 %", "70 %"], table)
+    return markdown_table(["network", "unit", "30 %", "50 %", "70 %"], table)
 
 
 def _or(value: int | None) -> str:
     return "?" if value is None else str(value)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 

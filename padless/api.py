@@ -9,9 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from padless.choose import (
-    ASKED,
-    PEAKS,
     RATIOS,
+    WHOLE,
     Budget,
     Criterion,
     Importance,
@@ -252,7 +251,7 @@ def _by_tables(
 
 def _asks_whole(budgets: list[Budget]) -> bool:
     """Whether a budget is on what only the whole network tells."""
-    return any(one.quantity in (*ASKED, *PEAKS) for one in budgets)
+    return any(one.quantity in WHOLE for one in budgets)
 
 
 def _progress(budgets: list[Budget], cost: NetworkCost, dense: NetworkCost) -> str:

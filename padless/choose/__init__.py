@@ -9,11 +9,11 @@ from padless.choose.plan import Outcome, Plan, Solver
 from padless.choose.restrict import restricted
 from padless.choose.rivals import frozen_inputs, greedy
 from padless.choose.solver import solve
-from padless.choose.tables import ASKED, PEAKS, tabulate
+from padless.choose.tables import PEAKS, WHOLE, tabulate
 from padless.choose.within import problem_of
 
 __all__ = [
-    "ASKED", "CRITERIA", "PEAKS", "RATIOS", "WATCHING", "Budget", "Choice", "Chosen", "Criterion", "Importance",
+    "CRITERIA", "PEAKS", "RATIOS", "WATCHING", "WHOLE", "Budget", "Choice", "Chosen", "Criterion", "Importance",
     "Levels", "Outcome", "Plan", "Scores", "Solver", "aligned_levels", "free_levels", "frozen_inputs", "greedy",
     "importance", "optimal", "parse_budget", "problem_of", "restricted", "search", "solve", "tabulate",
 ]  # fmt: skip

@@ -23,6 +23,11 @@ class Factor:
     table: Array
 
 
+def sum_at(factors: Sequence[Factor], pick: Mapping[str, int]) -> float:
+    """The sum of some tables at chosen levels."""
+    return sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors)
+
+
 class TooWideError(Exception):
     """A bucket would need more entries than allowed: the graph of variables is too entangled for exact elimination."""
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 from padless.choose.budget import Budget
 from padless.choose.importance import Importance
 from padless.choose.solver import Solution, solve
-from padless.choose.tables import ASKED, PEAKS, Tables
+from padless.choose.tables import WHOLE, Tables
 from padless.choose.within import Chooser, Method
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
@@ -22,7 +22,6 @@ ROUNDS = 12  # of asking the compiler
 USED = 0.985  # of a budget, at least, if the tables can
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
 LOOSE, TIGHT = 1e-3, 1e-5  # gaps at which solving ends: while limits are looked for, and for the answer
-SEEN = (*ASKED, *PEAKS)  # quantities of which a compiler's total is not the tables'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,18 +77,17 @@ def optimal(
     """
     chooser = Chooser(tables, importance, budgets, method, time_limit)
     full = chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
+    approximate = [budget.quantity in WHOLE for budget in budgets]
     limits = []
     for k, budget in enumerate(budgets):
         asked = budget.limit(dense)
-        ratio = budget.of(dense) / full[k] if full is not None and budget.quantity in SEEN else 1.0
-        aim = AIM if budget.quantity in SEEN else 1.0
+        ratio = budget.of(dense) / full[k] if full is not None and approximate[k] else 1.0
+        aim = AIM if approximate[k] else 1.0
         limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
     best: Chosen | None = None
     last: tuple[int, ...] | None = None
-    wholes: list[int] = []
     cheapest: list[int] = []  # the least seen of each budget
     tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
-    approximate = [budget.quantity in SEEN for budget in budgets]
     tolerance = LOOSE if any(approximate) else TIGHT
     for rounds in range(1, ROUNDS + 1):
         solution = chooser.choose([limit.now for limit in limits], tolerance)

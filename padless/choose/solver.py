@@ -23,6 +23,7 @@ from padless.choose.factors import (
     elimination_order,
     marginals,
     minimise,
+    sum_at,
 )
 from padless.choose.program import integer_program
 
@@ -51,7 +52,7 @@ class Problem:
         return float(sum(values[pick[v]] for v, values in self.value.items()))
 
     def spent(self, pick: Pick) -> Array:
-        return np.array([sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in one) for one in self.costs])
+        return np.array([sum_at(one, pick) for one in self.costs])
 
     def within(self, spent: Array) -> bool:
         return bool((spent <= np.array(self.limits) * (1 + 1e-12) + 1e-9).all())

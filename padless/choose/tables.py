@@ -27,6 +27,7 @@ WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pair
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
 ASKED = {"cycles": "total", "npu_cycles": "npu"}
 PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
+WHOLE = (*ASKED, *PEAKS)  # what the network as a whole may cost otherwise than the tables say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from padless.choose.budget import Budget
-from padless.choose.factors import Array, Factor, Pick
+from padless.choose.factors import Array, Factor, Pick, sum_at
 from padless.choose.importance import Importance
 from padless.choose.solver import Problem, Solution
 from padless.choose.tables import PEAKS, Tables
@@ -22,7 +22,7 @@ Method = Callable[[Problem, float, float], Solution]
 def problem_of(tables: Tables, importance: Importance, budgets: Sequence[Budget]) -> Problem:
     """The choice of levels, without limits yet. A budget on a peak is there with its largest moment."""
     widest = {v: size - 1 for v, size in tables.sizes.items()}
-    largest = max(tables.peaks, key=lambda moment: _total(moment, widest), default=())
+    largest = max(tables.peaks, key=lambda moment: sum_at(moment, widest), default=())
     return Problem(
         sizes=tables.sizes,
         value={id: importance.worth(id, widths) for id, widths in tables.widths.items()},
@@ -63,16 +63,12 @@ class Chooser:
         """The tables' total for each budget."""
         totals = self.problem.spent(pick)
         for k in self.peaks:
-            totals[k] = max(_total(moment, pick) for moment in self.tables.peaks)
+            totals[k] = max(sum_at(moment, pick) for moment in self.tables.peaks)
         return totals
 
     def _exceeded(self, pick: Pick, limits: Sequence[float]) -> tuple[int, tuple[Factor, ...]] | None:
         for k in self.peaks:
-            worst = max(self.tables.peaks, key=lambda moment: _total(moment, pick))
-            if _total(worst, pick) > limits[k] * (1 + 1e-9) + 1e-6:
+            worst = max(self.tables.peaks, key=lambda moment: sum_at(moment, pick))
+            if sum_at(worst, pick) > limits[k] * (1 + 1e-9) + 1e-6:
                 return k, worst
         return None
-
-
-def _total(moment: tuple[Factor, ...], pick: Pick) -> float:
-    return sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in moment)

@@ -23,7 +23,7 @@ from padless.graph.shadow import tensor_names
 from padless.modes import TRANSPOSED, LayerCalls
 from padless.progress import bar
 from padless.recover.lockstep import Leader, leading
-from padless.recover.solve import WIDEST, Fit, least_squares, mixed
+from padless.recover.solve import WIDEST, Fit, least_squares, mixed, pair
 
 Mode = Literal["mix", "least-squares"]
 
@@ -48,6 +48,7 @@ def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x:
     """
     places = _places(small, graph, keep, x[:1])
     own = {id(tensor) for tensor in tensor_names(small).values()}
+    weights = {name: p.detach() for name, p in dense.named_parameters() if name in places}
     solved = 0
     shifts: dict[int, tuple[Tensor, int, Tensor]] = {}  # of outputs: themselves, their version, what is to be added
     with leading(dense, x, frozenset(places)) as leader, bar(f"Recovering ({mode})", len(places)) as shown:
@@ -58,7 +59,7 @@ def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x:
                 return call()
             in_bias = given["bias"] is not None and id(given["bias"]) in own  # not worked out from other parameters
             fit = _fitted(
-                places[name], leader, name, function, given, dense, mode, shifts=in_bias or places[name].normed
+                places[name], leader, name, function, given, weights, mode, shifts=in_bias or places[name].normed
             )
             shown.advance()
             if fit is None:
@@ -87,11 +88,12 @@ def _fitted(
     name: str,
     function: Any,
     given: Mapping[str, Any],
-    dense: nn.Module,
+    weights: Mapping[str, Tensor],
     mode: Mode,
     *,
     shifts: bool,
 ) -> Fit | None:
+    """New weights for the layer that is called with `given`; `weights` are the dense network's."""
     found = leader.next()
     if found is None or found[0] != name:
         raise PadlessError(
@@ -112,9 +114,9 @@ def _fitted(
     y = y.index_fill(axis, blank, 0)
     near, transposed = None, function in TRANSPOSED
     if given["groups"] == 1:
-        full = dict(dense.named_parameters())[name].detach().index_select(1 if transposed else 0, rows)
+        full = weights[name].index_select(1 if transposed else 0, rows)
         full = full.index_fill(1 if transposed else 0, blank, 0)
-        strides = _product(given["stride"], full.ndim - 2) if transposed else None
+        strides = math.prod(pair(given["stride"], 1, full.ndim - 2)) if transposed else None
         folded = folded_inputs(place.layer)
         near = mixed(
             x, wide, given["weight"], full, place.inputs, folded, linear=linear, strides=strides, shifts=shifts
@@ -123,10 +125,6 @@ def _fitted(
     if mode == "mix" or transposed or columns > WIDEST or isinstance(given["padding"], str):
         return near
     return least_squares(x, y, given, near, linear=linear, shifts=shifts)
-
-
-def _product(value: Any, spatial: int) -> int:
-    return math.prod(value) if isinstance(value, tuple | list) else int(value) ** spatial
 
 
 def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, _Place]:

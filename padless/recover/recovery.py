@@ -78,14 +78,16 @@ def recover(
         try:
             for candidate in _CANDIDATES.get(method, (method,)):
                 _restore(small, state)
-                for mode in SOLVED:
-                    if candidate == mode:
-                        _restore(small, fresh)
-                        reconstruct(small, model, graph, keep, solved_on, mode)
-                        judge.look(mode)
-                        candidate = f"{mode}+bn"
-                if candidate == "none" or _reestimated(small, solved_on):
-                    judge.look(candidate)
+                if candidate == "none":
+                    judge.look("none")
+                    continue
+                mode = next((mode for mode in SOLVED if mode == candidate), None)
+                if mode:
+                    _restore(small, fresh)
+                    reconstruct(small, model, graph, keep, solved_on, mode)
+                    judge.look(mode)
+                if _reestimated(small, solved_on):
+                    judge.look(f"{mode}+bn" if mode else "bn")
         except BaseException:
             _restore(small, state)
             raise
@@ -153,7 +155,6 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensor_names(model).items()}
 
 
-@torch.no_grad()
 def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     for name, tensor in tensor_names(model).items():
         tensor.copy_(state[name])

@@ -20,6 +20,7 @@ CHUNK = 32  # images whose inputs are unfolded at a time
 SAMPLES = 16  # positions a column, at most
 LEAST_SAMPLES = 16384
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the mean variance of a column; the one that holds out best is taken
+MIXING_RIDGE = 1e-3  # likewise
 WIDEST = 6144  # columns of a layer that is solved for; wider ones are mixed
 HELD_OUT = 8  # one image of so many chooses the ridge
 
@@ -75,10 +76,8 @@ def least_squares(
     each. Positions are sampled, so that time and memory are bounded by the columns: 16 rows a column, at least 16,384.
     """
     weight = given["weight"]
-    groups = given["groups"]
-    start = (
-        (near.weight if near else weight).double().flatten(1).unflatten(0, (groups, -1)).transpose(1, 2)
-    )  # [G, D, O]
+    towards = (near.weight if near else weight).double().flatten(1)
+    start = towards.unflatten(0, (given["groups"], -1)).transpose(1, 2)  # [G, D, O]
     fit, held = Sums(), Sums()
     for part, columns, wanted in _columns(x, y, given, linear, start.shape[1]):
         (held if part % HELD_OUT == HELD_OUT - 1 else fit).add(columns, wanted)
@@ -140,9 +139,9 @@ def _columns(
             yield i, a.reshape(1, -1, a.shape[-1]), b.reshape(1, -1, b.shape[-1])
         return
     spatial = given["weight"].ndim - 2
-    kernel = _pair(given["weight"].shape[2:], 1, spatial)
+    kernel = pair(given["weight"].shape[2:], 1, spatial)
     stride, padding, dilation = (
-        _pair(given[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
+        pair(given[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
     )
     places = y[0, 0].numel()
     each = min(places, -(-most // len(x)))
@@ -154,7 +153,7 @@ def _columns(
         yield i, _by_group(unfolded, groups), _by_group(wanted, groups)
 
 
-def _pair(value: Any, row: int, spatial: int) -> tuple[int, int]:
+def pair(value: Any, row: int, spatial: int) -> tuple[int, int]:
     """A window's number for rows and columns; a map of one dimension is one row, whose number is `row`."""
     numbers = tuple(value) if isinstance(value, tuple | list | torch.Size) else (value,) * spatial
     return (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else (row, int(numbers[0]))
@@ -184,7 +183,7 @@ def mixed(
     start = torch.zeros(1, width, sums.xy.shape[2], dtype=torch.float64, device=x.device)
     there = kept >= 0
     start[0, there.nonzero()[:, 0], kept[there]] = 1.0
-    m, offset = _ridged(sums, start, 1e-3, shifts)  # [1, kept, all]
+    m, offset = _ridged(sums, start, MIXING_RIDGE, shifts)  # [1, kept, all]
     weights = full.double()
     if strides:
         weights = weights.transpose(0, 1)

@@ -22,7 +22,6 @@ from padless.modes import LayerCalls, device_of, evaluating
 from padless.progress import bar
 
 LEVELS = 8  # widths of a group at which it is measured
-RIDGE = 1e-3  # of the mean variance
 ENTRIES = 1 << 24  # of products of inputs and gradients that are held at once
 
 Places = npt.NDArray[np.int64]
@@ -58,8 +57,6 @@ def removal(group: ChannelGroup, order: Places, places: Places, covariance: Tens
     never = np.setdiff1d(np.arange(len(covariance)), places)
     front = torch.from_numpy(np.concatenate([never, places[order]])).to(covariance.device)
     ordered = covariance[front][:, front]
-    ridge = RIDGE * float(ordered.diagonal().mean()) + 1e-12
-    ordered = ordered + ridge * torch.eye(len(ordered), dtype=ordered.dtype, device=ordered.device)
     gone = []
     for width in levels(group.width):
         left = len(never) + int(width)
@@ -84,12 +81,8 @@ def losses(
 
         def gradient(g: Tensor) -> None:
             rows, inputs = (channel_rows(t, linear, seen[name].folded) for t in (g, x.detach()))
-            per_image = (
-                size if len(rows) % size == 0 else len(g),
-                -1,
-                rows.shape[1],
-            )  # tokens may lie on the first axis
-            rows, inputs = rows.reshape(per_image), (inputs - means[name]).reshape(per_image)
+            runs = size if len(rows) % size == 0 else len(g)  # tokens may lie on the first axis
+            rows, inputs = (t.reshape(runs, -1, t.shape[1]) for t in (rows, inputs - means[name]))
             step = max(1, ENTRIES // rows.shape[2] ** 2)
             for part in removals[name]:
                 found = [

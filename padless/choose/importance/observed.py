@@ -14,6 +14,7 @@ from padless.modes import LayerCalls, device_of, evaluating
 from padless.progress import bar
 
 BATCH = 32  # images at a time
+RIDGE = 1e-3  # of the mean variance
 WIDEST = 4096  # inputs of a layer whose covariance is kept
 
 
@@ -34,10 +35,11 @@ class Seen:
     gradient_squares: Any = 0.0  # [O] of the loss by the output, summed over positions
 
     def covariance(self) -> Tensor:
-        """[C, C] of the inputs."""
+        """[C, C] of the inputs, with a ridge that makes it invertible."""
         mean = self.total / self.rows
         found: Tensor = self.squares / self.rows - mean[:, None] * mean[None]
-        return found
+        ridge = RIDGE * float(found.diagonal().mean()) + 1e-12
+        return found + ridge * torch.eye(len(found), dtype=found.dtype, device=found.device)
 
 
 def observe(graph: Graph, model: nn.Module, images: Iterable[Tensor], *, gradients: bool = True) -> dict[str, Seen]:

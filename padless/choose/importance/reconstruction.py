@@ -21,16 +21,16 @@ from padless.choose.importance.observed import Seen, observe
 from padless.graph import ChannelGroup, Graph
 from padless.progress import track
 
-RIDGE = 1e-3  # of the mean variance
 STEPS = 64  # rounds of elimination a group
 DEAD = 1e-6  # of the loss that a whole group's removal costs
 
 
 @dataclass(slots=True, eq=False)
 class _Consumer:
-    """A layer that reads the group: the inverse covariance of its inputs, its weights' products in the loss' metric."""
+    """A layer that reads the group: the covariance of its inputs, its weights' products in the loss' metric."""
 
-    inverse: Tensor  # [C, C]
+    covariance: Tensor  # [C, C]
+    inverse: Tensor  # [C, C] of those that are left
     products: Tensor  # [C, C]: 1/2 sum over outputs o and taps k of F_o W[o, i, k] W[o, j, k]
     places: Tensor  # [width] where the group's channels lie
 
@@ -64,8 +64,8 @@ def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Tensor]) -> 
         found = {name: c for name, one in seen.items() if (c := _consumer(group, one, weights)) is not None}
         curves[group.id] = _eliminated(group, list(found.values())) if found else _silenced(group, seen)
         for name, consumer in found.items():
-            places, covariance = consumer.places.numpy(), seen[name].covariance()
-            removals[name].append(removal(group, curves[group.id].order, places, covariance))
+            places = consumer.places.numpy()
+            removals[name].append(removal(group, curves[group.id].order, places, consumer.covariance))
     for id, measured in losses(model, images, seen, removals).items():
         curves[id] = _measured(curves[id], measured)
     return Importance(curves=curves, comparable=True)
@@ -124,10 +124,6 @@ def _consumer(group: ChannelGroup, found: Seen, weights: Mapping[str, Tensor]) -
     if len(places) != group.width or layer.weight not in weights or not isinstance(found.gradient_squares, Tensor):
         return None  # not there, or several places a channel
     covariance = found.covariance()
-    ridge = RIDGE * float(covariance.diagonal().mean()) + 1e-12
-    inverse = torch.linalg.inv(
-        covariance + ridge * torch.eye(len(covariance), dtype=torch.float64, device=covariance.device)
-    )
     weigh = 0.5 * found.gradient_squares / found.images  # [O]
     filters = weights[layer.weight].detach().double()
     if layer.transposed:
@@ -146,4 +142,4 @@ def _consumer(group: ChannelGroup, found: Seen, weights: Mapping[str, Tensor]) -
         products[g * c_in : (g + 1) * c_in, g * c_in : (g + 1) * c_in] = flat.T @ flat
     at = torch.empty(group.width, dtype=torch.int64)
     at[torch.from_numpy(inputs[places] - group.first)] = torch.from_numpy(places)
-    return _Consumer(inverse=inverse, products=products, places=at)
+    return _Consumer(covariance=covariance, inverse=torch.linalg.inv(covariance), products=products, places=at)

@@ -13,8 +13,6 @@ from padless.hardware import Target
 from padless.pricing import Pricing
 from padless.progress import track
 
-TOLERANCE = 1e-4  # the gap at which a point is good enough to be drawn
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -73,7 +71,7 @@ def pareto(
     full = float(problem.spent(solve(replace(problem, limits=[1e300]), time_limit).pick)[0])
     made = []
     for limit in track(np.linspace(least, full, points).tolist(), "Solving budgets", total=points):
-        solution = solve(replace(problem, limits=[limit]), time_limit, TOLERANCE)
+        solution = solve(replace(problem, limits=[limit]), time_limit)
         widths = fixed | {id: int(w[solution.pick[id]]) for id, w in tables.widths.items()}
         cost = float(problem.spent(solution.pick)[0])
         made.append(Point(

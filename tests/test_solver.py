@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from padless.choose import solver
-from padless.choose.factors import Factor, TooWideError, elimination_order, marginals, minimise
+from padless.choose.factors import Buckets, Factor, TooWideError, elimination_order, minimise
+from padless.choose.fronts import GivenUpError, best_in_band
 from padless.choose.rivals import frozen_inputs, greedy
 from padless.choose.solver import Problem, solve
 
@@ -43,7 +45,7 @@ def test_elimination_is_exact(seed, variables, forbid):
     assert value == pytest.approx(min(v for _, v in everything))
     if np.isfinite(value):
         assert sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors) == pytest.approx(value)
-    found = marginals(sizes, factors, order)
+    found = Buckets(sizes, factors, order).marginals()
     for v, size in sizes.items():
         for level in range(size):
             assert found[v][level] == pytest.approx(min(c for p, c in everything if p[v] == level))
@@ -55,7 +57,7 @@ def test_rivals_stay_within_the_budgets_and_keep_no_more(seed, variables, budget
     problem = replace(random_problem(seed, variables, budgets, share), hard=())
     best = solve(problem)
     for rival in (greedy, frozen_inputs):
-        found = rival(problem, 10.0, 0.0)
+        found = rival(problem, 10.0)
         if found.pick:
             assert problem.within(problem.spent(found.pick)) and found.objective == problem.worth(found.pick)
             assert found.objective <= best.objective + 1e-9
@@ -66,7 +68,7 @@ def test_frozen_inputs_spend_what_the_narrower_inputs_leave():
     table = np.outer([1.0, 2.0, 4.0], [1.0, 2.0, 4.0])
     value = {"a": np.array([1.0, 2.0, 2.2]), "b": np.array([1.0, 4.0, 4.5])}
     problem = Problem(sizes={"a": 3, "b": 3}, value=value, costs=[[Factor(("a",), np.array([1.0, 2.0, 4.0])), Factor(("a", "b"), table)]], limits=[6.0])  # fmt: skip
-    assert frozen_inputs(problem, 10.0, 0.0).pick == {"a": 1, "b": 1}
+    assert frozen_inputs(problem, 10.0).pick == {"a": 1, "b": 1}
 
 
 def test_a_graph_that_is_too_entangled():
@@ -154,6 +156,33 @@ def test_the_time_limit_gives_the_best_so_far_and_its_gap():
     patient = solve(problem, time_limit=5)
     assert hurried.objective <= patient.objective <= patient.bound <= hurried.bound + 1e-9
     assert patient.gap < 0.01
+
+
+@given(st.integers(0, 10**6), st.integers(3, 6), st.integers(1, 3), st.sampled_from([0.3, 0.5]))
+@settings(max_examples=25, deadline=None)
+def test_a_band_with_too_many_labels_is_left_to_the_integer_program(seed, variables, budgets, share):
+    problem = random_problem(seed, variables, budgets, share)
+    best = brute_force(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(solver, "best_in_band", partial(best_in_band, most=0))
+        found = solve(problem)
+    assert "fronts" not in found.name or "HiGHS" in found.name
+    if np.isfinite(best):
+        assert found.objective == pytest.approx(best) and found.bound == pytest.approx(best, rel=1e-5)
+    else:
+        assert found.status == "infeasible"
+
+
+def test_fronts_give_up_at_the_deadline():
+    problem = random_problem(3, 5, 1, 0.5)
+    order = elimination_order(problem.sizes, [f.scope for f in (*problem.costs[0], *problem.hard)], 10**6)
+    tables = [*(Factor((v,), -values) for v, values in problem.value.items()), *problem.costs[0], *problem.hard]
+    ask = partial(best_in_band, Buckets(problem.sizes, tables, order), problem.costs, np.ones(1))
+    limits = np.array(problem.limits)
+    assert ask(limits, 1e9)
+    assert ask(np.zeros(1), 1e9) is None
+    with pytest.raises(GivenUpError):
+        ask(limits, 1e9, deadline=0.0)
 
 
 def test_entangled_graphs_are_left_to_the_integer_program(monkeypatch):

@@ -85,44 +85,57 @@ def minimise(sizes: Mapping[str, int], factors: Sequence[Factor], order: Sequenc
     return constant, pick
 
 
-def marginals(sizes: Mapping[str, int], factors: Sequence[Factor], order: Sequence[str]) -> dict[str, Array]:
-    """For each level of each variable the least sum of all tables with that level.
+class Buckets:
+    """A sum of tables swept up and down the tree of its buckets: what each part knows of all others.
 
-    Messages on the tree of buckets, to the roots and back; what a bucket knows from all other sides is added to its own.
+    For a variable v with `scope[v]` (v first, then those that it is eliminated into): `inside[v]` is the sum of what lies
+    behind it, `up[v]` the least of that over v, which it sends to its parent, and `whole[v]` the least of the entire sum
+    for each combination of the scope's levels. `least` is the least of all.
     """
-    rank = {v: i for i, v in enumerate(order)}
-    own: dict[str, list[Factor]] = {v: [] for v in order}
-    for factor in factors:
-        if factor.scope:
-            own[min(factor.scope, key=rank.__getitem__)].append(factor)
-    whole: dict[str, Factor] = {}  # a bucket with all that is behind it
-    up: dict[str, Factor] = {}  # the message that it sends to its parent
-    children: dict[str, list[str]] = {v: [] for v in order}
-    least = {"": sum(float(f.table) for f in factors if not f.scope)}  # root -> the least sum of its tree
-    for v in order:
-        inside = [*own[v], *(up[child] for child in children[v])]
-        rest = tuple(sorted({u for f in inside for u in f.scope} - {v}, key=rank.__getitem__))
-        whole[v] = Factor((v, *rest), summed((v, *rest), sizes, inside))
-        up[v] = Factor(rest, whole[v].table.min(0))
-        if rest:
-            children[rest[0]].append(v)
-        else:
-            least[v] = float(up[v].table)
-    root = {v: v for v in least}
-    found: dict[str, Array] = {}
-    for v in reversed(order):
-        scope, table = whole[v].scope, whole[v].table
-        elsewhere = sum(value for tree, value in least.items() if tree != root[v])
-        found[v] = table.min(tuple(range(1, table.ndim))) + elsewhere
-        for child in children[v]:
-            root[child] = root[v]
-            with np.errstate(invalid="ignore"):  # inf - inf is forbidden on both sides
-                outside = table - expanded(up[child], scope, sizes)
-            outside = np.where(np.isnan(outside), np.inf, outside)
-            gone = tuple(i for i, u in enumerate(scope) if u not in up[child].scope)
-            message = Factor(tuple(u for u in scope if u in up[child].scope), outside.min(gone))
-            whole[child] = Factor(whole[child].scope, whole[child].table + expanded(message, whole[child].scope, sizes))
-    return found
+
+    def __init__(self, sizes: Mapping[str, int], factors: Sequence[Factor], order: Sequence[str]) -> None:
+        self.sizes, self.order = sizes, order
+        self._rank = {v: i for i, v in enumerate(order)}
+        own: dict[str, list[Factor]] = {v: [] for v in order}
+        for factor in factors:
+            if factor.scope:
+                own[self.owner(factor.scope)].append(factor)
+        self.scope: dict[str, tuple[str, ...]] = {}
+        self.inside: dict[str, Array] = {}
+        self.up: dict[str, Factor] = {}
+        self.children: dict[str, list[str]] = {v: [] for v in order}
+        self.roots: list[str] = []
+        for v in order:
+            behind = [*own[v], *(self.up[child] for child in self.children[v])]
+            rest = tuple(sorted({u for f in behind for u in f.scope} - {v}, key=self._rank.__getitem__))
+            self.scope[v] = (v, *rest)
+            self.inside[v] = summed((v, *rest), sizes, behind)
+            self.up[v] = Factor(rest, self.inside[v].min(0))
+            (self.children[rest[0]] if rest else self.roots).append(v)
+        trees = {v: float(self.up[v].table) for v in self.roots}
+        constant = sum(float(f.table) for f in factors if not f.scope)
+        self.least = constant + sum(trees.values())
+        self.whole = {v: self.inside[v] + (constant + sum(trees[u] for u in self.roots if u != v)) for v in self.roots}
+        for v in reversed(order):
+            for child in self.children[v]:
+                self.whole[child] = self.inside[child] + self._outside(v, child)
+
+    def owner(self, scope: Sequence[str]) -> str:
+        """The variable whose bucket a table over `scope` belongs to."""
+        return min(scope, key=self._rank.__getitem__)
+
+    def _outside(self, v: str, child: str) -> Array:
+        """The least of all that is not behind `child`, with the axes of its bucket."""
+        scope, kept = self.scope[v], self.up[child].scope
+        with np.errstate(invalid="ignore"):  # inf - inf is forbidden on both sides
+            outside = self.whole[v] - expanded(self.up[child], scope, self.sizes)
+        outside = np.where(np.isnan(outside), np.inf, outside)
+        gone = tuple(i for i, u in enumerate(scope) if u not in kept)
+        return expanded(Factor(tuple(u for u in scope if u in kept), outside.min(gone)), self.scope[child], self.sizes)
+
+    def marginals(self) -> dict[str, Array]:
+        """For each level of each variable the least sum of all tables with that level."""
+        return {v: table.min(tuple(range(1, table.ndim))) for v, table in self.whole.items()}
 
 
 def summed(scope: tuple[str, ...], sizes: Mapping[str, int], factors: Sequence[Factor]) -> Array:

@@ -21,7 +21,6 @@ from padless.errors import InfeasibleError
 ROUNDS = 12  # of asking the compiler
 USED = 0.985  # of a budget, at least, if the tables can
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
-LOOSE, TIGHT = 1e-3, 1e-5  # gaps at which solving ends: while limits are looked for, and for the answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,9 +87,8 @@ def optimal(
     last: tuple[int, ...] | None = None
     cheapest: list[int] = []  # the least seen of each budget
     tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
-    tolerance = LOOSE if any(approximate) else TIGHT
     for rounds in range(1, ROUNDS + 1):
-        solution = chooser.choose([limit.now for limit in limits], tolerance)
+        solution = chooser.choose([limit.now for limit in limits])
         if not solution.pick:
             if best:
                 break
@@ -112,10 +110,7 @@ def optimal(
         everything = all(solution.pick[v] == size - 1 for v, size in tables.sizes.items())
         same = tuple(solution.pick.values())
         if max(shares) <= 1 and (max(shares) >= USED or everything or same == last):
-            if solution.gap <= TIGHT or tolerance == TIGHT:
-                break
-            tolerance, last = TIGHT, same
-            continue
+            break
         last = same
         for k, limit in enumerate(limits):
             limit.learn(float(totals[k]), wholes[k])

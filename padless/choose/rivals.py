@@ -11,7 +11,7 @@ from padless.choose.solver import Problem, Solution, solve
 FITTED = 14  # halvings of the range in which the frozen knapsack's limit is raised
 
 
-def greedy(problem: Problem, time_limit: float, tolerance: float) -> Solution:
+def greedy(problem: Problem, time_limit: float) -> Solution:
     """From full widths down, always the step that loses the least importance for the cost that it saves.
 
     Costs of several budgets count by the share of those that are not met yet. Steps that save nothing are not taken.
@@ -45,7 +45,7 @@ def greedy(problem: Problem, time_limit: float, tolerance: float) -> Solution:
     return _answer(problem, pick, started, "greedy by importance per cost")
 
 
-def frozen_inputs(problem: Problem, time_limit: float, tolerance: float) -> Solution:
+def frozen_inputs(problem: Problem, time_limit: float) -> Solution:
     """A layer's cost counts by its output width alone, its inputs as wide as they are (the idea of HALP, NeurIPS 2022).
 
     Then each group has a cost of its own, and the choice is a knapsack, which is solved exactly here. Narrower inputs make
@@ -56,10 +56,10 @@ def frozen_inputs(problem: Problem, time_limit: float, tolerance: float) -> Solu
     frozen = replace(problem, costs=[[_frozen(f) for f in one] for one in problem.costs])
     widest = {v: size - 1 for v, size in problem.sizes.items()}
     low, high = 1.0, max(2.0, float((frozen.spent(widest) / limits).max()))
-    found = solve(frozen, time_limit, tolerance)
+    found = solve(frozen, time_limit)
     for _ in range(FITTED):
         middle = (low + high) / 2
-        other = solve(replace(frozen, limits=(middle * limits).tolist()), time_limit, tolerance)
+        other = solve(replace(frozen, limits=(middle * limits).tolist()), time_limit)
         met = bool(other.pick) and problem.within(problem.spent(other.pick))
         if met and (not found.pick or problem.worth(other.pick) > problem.worth(found.pick)):
             found = other
@@ -91,6 +91,6 @@ def _allowed(problem: Problem, pick: Pick) -> bool:
 def _answer(problem: Problem, pick: Pick, started: float, name: str) -> Solution:
     objective = problem.worth(pick) if pick else -np.inf
     return Solution(
-        status="within tolerance" if pick else "infeasible", pick=pick, objective=objective, bound=np.inf,
+        status="gap left" if pick else "infeasible", pick=pick, objective=objective, bound=np.inf,
         seconds=time.monotonic() - started, name=name, blame=None if pick else 0,
     )  # fmt: skip

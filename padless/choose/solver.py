@@ -2,8 +2,9 @@
 
 Prices on the budgets make the problem a sum of small tables, which bucket elimination solves exactly (`factors`); the
 prices' dual value bounds every answer within the budgets (Lagrangian relaxation: Geoffrion, Mathematical Programming
-Study 2, 1974). What then remains between the best answer and the bound is closed: levels that the bound rules out are
-dropped, the prices are found anew, and an integer program (HiGHS) ends the rest.
+Study 2, 1974). What then remains between the best answer and the bound is closed by looking through all answers that the
+bound leaves in question (`fronts`). Where those are too many, or the graph of variables is too entangled, an integer
+program (HiGHS) takes over.
 """
 
 import time
@@ -12,26 +13,27 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linprog
 
 from padless.choose.factors import (
     Array,
+    Buckets,
     Factor,
     Pick,
     TooWideError,
     elimination_order,
-    marginals,
     minimise,
     sum_at,
 )
+from padless.choose.fronts import GivenUpError, best_in_band
 from padless.choose.program import integer_program
 
-Status = Literal["optimal", "within tolerance", "time limit", "gap left", "infeasible"]
+Status = Literal["optimal", "time limit", "gap left", "infeasible"]
 WIDEST = 5_000_000  # entries of a bucket
 PRICES = 60  # rounds of finding prices, at most
 CLOSED = 1e-9  # of the objective
 RANGE = 1000.0  # of the objective inside: solvers' tolerances are absolute
+BANDS = tuple(2.0**-n for n in range(4, -1, -1))  # of the gap that is left
 LARGEST = 400_000  # table entries that an integer program is given
 
 
@@ -76,22 +78,22 @@ class Solution:
         return max(0.0, self.bound - self.objective) / max(abs(self.objective), 1e-300)
 
 
-def solve(problem: Problem, time_limit: float = 10.0, tolerance: float = 0.0) -> Solution:
-    """The best levels found within `time_limit` seconds, and the bound. Ends at a gap of `tolerance`.
+def solve(problem: Problem, time_limit: float = 10.0) -> Solution:
+    """The best levels found within `time_limit` seconds, and the bound.
 
     Deterministic, but for where the time runs out.
     """
     unit = sum(float(np.ptp(values)) for values in problem.value.values()) / RANGE or 1.0
     value = {v: values / unit for v, values in problem.value.items()}
-    found = _solved(replace(problem, value=value), time_limit, tolerance)
+    found = _solved(replace(problem, value=value), time_limit)
     objective = problem.worth(found.pick) if found.pick else -np.inf
     return replace(found, objective=objective, bound=max(objective, found.bound * unit))
 
 
-def _solved(problem: Problem, time_limit: float, tolerance: float) -> Solution:
+def _solved(problem: Problem, time_limit: float) -> Solution:
     started = time.monotonic()
     try:
-        search = _Search(problem, started + time_limit, tolerance)
+        search = _Search(problem, started + time_limit)
     except TooWideError:
         return _program_alone(problem, started, time_limit)
     if (blamed := search.unreachable()) is not None:
@@ -99,10 +101,11 @@ def _solved(problem: Problem, time_limit: float, tolerance: float) -> Solution:
             status="infeasible", pick={}, objective=-np.inf, bound=-np.inf, seconds=time.monotonic() - started,
             name="Lagrangian prices", blame=blamed[0], least=blamed[1],
         )  # fmt: skip
-    search.run()
-    closed = search.bound - search.best <= CLOSED * max(1.0, abs(search.best))
-    late: Status = "time limit" if time.monotonic() > started + time_limit else "gap left"
-    reached: Status = "optimal" if closed else "within tolerance" if search.done(search.bound) else late
+    search.find_prices()
+    if not search.closed and time.monotonic() < search.deadline:
+        search.close()
+    late: Status = "time limit" if time.monotonic() > search.deadline else "gap left"
+    reached: Status = "optimal" if search.closed else late
     return Solution(
         status="infeasible" if not search.pick else reached,
         pick=search.pick,
@@ -115,38 +118,26 @@ def _solved(problem: Problem, time_limit: float, tolerance: float) -> Solution:
 
 
 class _Search:
-    """Prices, answers, and the levels that are still in question."""
+    """Prices, the best answer, and what bounds every answer."""
 
-    def __init__(self, problem: Problem, deadline: float, tolerance: float) -> None:
-        self.problem, self.deadline, self.tolerance = problem, deadline, tolerance
+    def __init__(self, problem: Problem, deadline: float) -> None:
+        self.problem, self.deadline = problem, deadline
         self.limits = np.array(problem.limits, dtype=float)
-        self.levels: dict[str, npt.NDArray[np.int64]] = {v: np.arange(n) for v, n in problem.sizes.items()}
         scopes = [f.scope for one in (*problem.costs, problem.hard) for f in one]
         self.order = elimination_order(problem.sizes, scopes, WIDEST)
         self.best, self.pick, self.bound = -np.inf, Pick(), np.inf
         self.name = "Lagrangian prices, bucket elimination"
         self.prices = np.zeros(len(problem.costs))
 
-    # --- the relaxed problem ---------------------------------------------------------------------------------------
-
     def tables(self, worth: float, prices: Array) -> list[Factor]:
-        """The sum to minimise, over the levels that are left."""
-        found = [Factor((v,), -worth * values[self.levels[v]]) for v, values in self.problem.value.items()]
+        """The sum to minimise."""
+        found = [Factor((v,), -worth * values) for v, values in self.problem.value.items()]
         for price, one in zip(prices, self.problem.costs, strict=True):
-            if price:
-                found += [Factor(f.scope, price * self._left(f)) for f in one]
-        return found + [Factor(f.scope, self._left(f)) for f in self.problem.hard]
-
-    def _left(self, factor: Factor) -> Array:
-        return factor.table[np.ix_(*(self.levels[v] for v in factor.scope))] if factor.scope else factor.table
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {v: len(levels) for v, levels in self.levels.items()}
+            found += [Factor(f.scope, price * f.table) for f in one]
+        return [*found, *self.problem.hard]
 
     def cheapest(self, worth: float, prices: Array) -> tuple[float, Pick]:
-        value, pick = minimise(self.sizes, self.tables(worth, prices), self.order)
-        return value, {v: int(self.levels[v][level]) for v, level in pick.items()}
+        return minimise(self.problem.sizes, self.tables(worth, prices), self.order)
 
     def consider(self, pick: Pick) -> Array:
         """Remember an answer if it is within the budgets and better; what it spends."""
@@ -164,114 +155,74 @@ class _Search:
             self.consider(pick)
         return None
 
-    # --- prices ----------------------------------------------------------------------------------------------------
-
     def find_prices(self) -> None:
         """Kelley's cutting planes on the dual: the prices at which the bound is least."""
         scale = np.maximum(self.limits, 1e-12)
         cuts: list[tuple[float, Array]] = []
-        lowest = np.inf
         top = 10.0 * (1.0 + sum(float(np.ptp(values)) for values in self.problem.value.values()))
         prices = self.prices * scale  # in worth for the whole budget
         for _ in range(PRICES):
             value, pick = self.cheapest(1.0, prices / scale)
             if not np.isfinite(value):
-                self.bound = min(self.bound, self.best)
+                self.bound = self.best
                 return
             dual = -value + float(prices.sum())
-            if dual < lowest:
-                lowest, self.prices = dual, prices / scale
+            if dual < self.bound:
+                self.bound, self.prices = dual, prices / scale
             spent = self.consider(pick)
             cuts.append((self.problem.worth(pick), 1.0 - spent / scale))
-            if self.done(min(self.bound, lowest)) or time.monotonic() > self.deadline:
-                break
+            if self.closed or time.monotonic() > self.deadline:
+                return
             # least theta with theta >= worth_i + prices * (1 - spent_i)
             rows = [[-1.0, *slope] for _, slope in cuts]
             found = linprog(
                 [1.0, *np.zeros(len(prices))], A_ub=rows, b_ub=[-worth for worth, _ in cuts],
                 bounds=[(None, None), *[(0.0, top)] * len(prices)],
             )  # fmt: skip
-            if found.x is None or lowest - found.x[0] <= CLOSED * max(1.0, abs(lowest)):
-                break
+            if found.x is None or self.bound - found.x[0] <= CLOSED * max(1.0, abs(self.bound)):
+                return
             prices = found.x[1:]
-        self.bound = min(self.bound, lowest)
 
-    def done(self, bound: float) -> bool:
-        return bound - self.best <= max(CLOSED * max(1.0, abs(self.best)), self.tolerance * abs(self.best))
+    @property
+    def closed(self) -> bool:
+        return self.bound - self.best <= CLOSED * max(1.0, abs(self.best))
 
-    # --- closing the gap -------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """Look through all answers worth at least the bound less a band, which grows until it holds the best answer."""
+        least = self.best if self.pick else sum(float(values.min()) for values in self.problem.value.values())
+        gap = self.bound - least
+        buckets = Buckets(self.problem.sizes, self.tables(1.0, self.prices), self.order)
+        self.name += ", fronts"
+        top = self.bound
+        for part in BANDS:
+            band = part * gap + CLOSED * max(1.0, abs(top))
+            try:
+                pick = best_in_band(buckets, self.problem.costs, self.prices, self.limits, band, self.deadline)
+            except GivenUpError:
+                return self.finish(buckets)
+            if pick:
+                self.consider(pick)
+            self.bound = max(self.best, top - part * gap)
+            if self.closed:
+                return None
+        return None
 
-    def run(self) -> None:
-        self.find_prices()
-        while not self.done(self.bound) and time.monotonic() < self.deadline:
-            self.improve()
-            before = sum(self.sizes.values())
-            self.drop_levels()
-            if sum(self.sizes.values()) > 0.9 * before:
-                break
-            self.find_prices()
-        if not self.done(self.bound) and time.monotonic() < self.deadline:
-            self.finish()
-
-    def drop_levels(self) -> None:
-        """Levels whose own bound is not above the best answer cannot be part of a better one."""
-        if not self.pick:
-            return
-        paid = float(self.prices @ self.limits)
-        found = marginals(self.sizes, self.tables(1.0, self.prices), self.order)
-        slack = CLOSED * max(1.0, abs(self.best))
-        for v, least in found.items():
-            mine = self.levels[v] == self.pick[v]
-            self.levels[v] = self.levels[v][(paid - least > self.best + slack) | mine]
-
-    def improve(self) -> None:
-        """Change one or two neighbouring variables of the best answer as long as it gets better."""
-        if not self.pick:
-            return
-        touching: dict[str, list[tuple[int, Factor]]] = {v: [] for v in self.problem.sizes}
-        for k, one in enumerate(self.problem.costs):
-            for f in one:
-                for v in f.scope:
-                    touching[v].append((k, f))
-        hard: dict[str, list[Factor]] = {v: [f for f in self.problem.hard if v in f.scope] for v in self.problem.sizes}
-        better = True
-        while better and time.monotonic() < self.deadline:
-            better = False
-            spent = self.problem.spent(self.pick)
-            for v in self.problem.sizes:
-                line = self._line(v, touching, hard, spent)
-                gain = self.problem.value.get(v, np.zeros(self.problem.sizes[v]))
-                gain = np.where(line, gain - gain[self.pick[v]], -np.inf)
-                level = int(gain.argmax())
-                if gain[level] > CLOSED * max(1.0, abs(self.best)):
-                    self.consider({**self.pick, v: level})
-                    better = True
-                    break
-
-    def _line(
-        self, v: str, touching: Mapping[str, list[tuple[int, Factor]]], hard: Mapping[str, list[Factor]], spent: Array
-    ) -> npt.NDArray[np.bool_]:
-        """Which levels of one variable stay within the budgets when all others keep theirs."""
-        more = np.zeros((len(self.limits), self.problem.sizes[v]))
-        for k, f in touching[v]:
-            row = f.table[tuple(slice(None) if u == v else self.pick[u] for u in f.scope)]
-            more[k] += row - row[self.pick[v]]
-        allowed: npt.NDArray[np.bool_] = np.all((spent[:, None] + more) <= self.limits[:, None] * (1 + 1e-12), axis=0)
-        for f in hard[v]:
-            allowed &= np.isfinite(f.table[tuple(slice(None) if u == v else self.pick[u] for u in f.scope)])
-        return allowed
-
-    def finish(self) -> None:
-        """An integer program over the levels that are left."""
+    def finish(self, buckets: Buckets) -> None:
+        """An integer program over the levels whose own bound is above the best answer."""
+        paid, slack = float(self.prices @ self.limits), CLOSED * max(1.0, abs(self.best))
+        levels = {
+            v: np.flatnonzero((paid - least > self.best + slack) | (np.arange(len(least)) == self.pick.get(v)))
+            for v, least in buckets.marginals().items()
+        }
         entries = sum(
-            int(np.prod([len(self.levels[v]) for v in f.scope]))
+            int(np.prod([len(levels[v]) for v in f.scope]))
             for one in (*self.problem.costs, self.problem.hard)
             for f in one
         )
-        if entries > LARGEST:
-            return
         left = self.deadline - time.monotonic()
-        found = integer_program(self.problem, self.levels, left, self.tolerance)
+        if entries > LARGEST or left <= 0:
+            return
+        found = integer_program(self.problem, levels, left)
         self.name += ", HiGHS"
         if found.pick:
             self.consider(found.pick)

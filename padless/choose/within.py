@@ -16,7 +16,7 @@ from padless.choose.importance import Importance
 from padless.choose.solver import Problem, Solution
 from padless.choose.tables import PEAKS, Tables
 
-Method = Callable[[Problem, float, float], Solution]
+Method = Callable[[Problem, float], Solution]
 
 
 def problem_of(tables: Tables, importance: Importance, budgets: Sequence[Budget]) -> Problem:
@@ -43,13 +43,13 @@ class Chooser:
         self.peaks = [k for k, budget in enumerate(budgets) if budget.quantity in PEAKS]
         self.more: list[tuple[int, tuple[Factor, ...]]] = []  # a budget and another of its moments
 
-    def choose(self, limits: Sequence[float], tolerance: float) -> Solution:
-        """Within a gap of `tolerance`, where time allows. `blame` is the place of a budget."""
+    def choose(self, limits: Sequence[float]) -> Solution:
+        """The best within `limits`. `blame` is the place of a budget."""
         owners = [*range(len(limits)), *(k for k, _ in self.more)]
         costs = [*self.problem.costs, *(moment for _, moment in self.more)]
         while True:
             problem = replace(self.problem, costs=costs, limits=[limits[k] for k in owners])
-            solution = self.method(problem, self.time_limit, tolerance)
+            solution = self.method(problem, self.time_limit)
             if not solution.pick:
                 return solution if solution.blame is None else replace(solution, blame=owners[solution.blame])
             exceeded = self._exceeded(solution.pick, limits)

@@ -78,7 +78,7 @@ def compared(name: str, id: str, limit: float, alone: float) -> list[dict]:
         row |= {f"highs_{k}": v for k, v in highs(at, alone).items()}
         row |= {f"cp_sat_{k}": v for k, v in cp_sat(at, alone).items()}
         for label, rival in (("greedy", greedy), ("frozen", frozen_inputs)):
-            other = rival(at, limit, 0.0)
+            other = rival(at, limit)
             row[f"{label}_objective"] = at.worth(other.pick) if other.pick else None
         rows.append(row)
         print({k: v for k, v in row.items() if k not in facts or k in ("network", "target")}, flush=True)

@@ -21,10 +21,8 @@ class Found:
     bound: float
 
 
-def integer_program(
-    problem: "Problem", levels: Mapping[str, npt.NDArray[np.int64]], seconds: float, gap: float = 0.0
-) -> Found:
-    """The best pick among `levels`, and a bound on it. Ends at a relative `gap`.
+def integer_program(problem: "Problem", levels: Mapping[str, npt.NDArray[np.int64]], seconds: float) -> Found:
+    """The best pick among `levels`, and a bound on it.
 
     One binary variable a level; for each table of several variables one continuous variable an entry, whose sums along
     the table's axes are the binaries.
@@ -91,7 +89,7 @@ def integer_program(
         integrality=integral,
         bounds=Bounds(np.zeros(count), upper),
         constraints=LinearConstraint(matrix.tocsr(), low, high),
-        options={"time_limit": max(0.1, seconds), "mip_rel_gap": gap},
+        options={"time_limit": max(0.1, seconds), "mip_rel_gap": 0.0},
     )
     bound = -found.mip_dual_bound if found.mip_dual_bound is not None else np.inf
     if found.x is None:

@@ -12,11 +12,12 @@ from padless.errors import PadlessError
 from padless.graph import ChannelGroup, Graph, Layer, LayerShape, rule, trace
 from padless.hardware import Target, load_target, targets
 from padless.inputs import Images, load_images, load_model, load_weights
-from padless.recover import Recovery, evaluate, finetune, recover, reestimate_batchnorm
+from padless.recover import Recovery, recover, reestimate_batchnorm
+from padless.train import Checkpoints, History, Recipe, evaluate, finetune, make_fabric
 
 __all__ = [
-    "Answer", "Budget", "ChannelGroup", "Cost", "Cycles", "Graph", "Images", "Layer", "LayerShape", "NetworkCost",
-    "PadlessError", "Plan", "Recovery", "Source", "Target", "evaluate", "export", "finetune", "inspect", "load",
-    "load_images", "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover",
-    "reestimate_batchnorm", "rule", "save", "targets", "trace",
+    "Answer", "Budget", "ChannelGroup", "Checkpoints", "Cost", "Cycles", "Graph", "History", "Images", "Layer",
+    "LayerShape", "NetworkCost", "PadlessError", "Plan", "Recipe", "Recovery", "Source", "Target", "evaluate", "export",
+    "finetune", "inspect", "load", "load_images", "load_model", "load_target", "load_weights", "make_fabric",
+    "open_oracle", "plan", "prune", "recover", "reestimate_batchnorm", "rule", "save", "targets", "trace",
 ]  # fmt: skip

@@ -10,8 +10,8 @@ from padless.deploy import check_folder
 from padless.hardware import load_target
 from padless.inputs import Source, load_images
 from padless.progress import console
-from padless.recover import finetune
 from padless.run import Job, prune_and_save
+from padless.train import Recipe, finetune
 
 
 class Block(nn.Module):
@@ -56,5 +56,5 @@ def demo(folder: Path, seed: int, command: str) -> dict[str, Any]:
     source = Source(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, normalise=None)
     images = load_images("digits", shape=(1, 32, 32))
     console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
-    finetune(source.model, images, epochs=10, peak_lr=0.1, batch=64, seed=seed)
+    finetune(source.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))
     return prune_and_save(job, source, images)

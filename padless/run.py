@@ -15,12 +15,13 @@ from padless.deploy import check_folder, save
 from padless.errors import UsageError, suggest
 from padless.graph import trace
 from padless.hardware import Target
-from padless.inputs import Images, Source, load_images, load_model, load_weights
+from padless.inputs import Images, Source, load_images, load_model, load_weights, weights_digest
 from padless.pricing import Pricing
 from padless.progress import bar, console
-from padless.recover import METHODS, Recovery, evaluate, finetune, recover
+from padless.recover import METHODS, Recovery, recover
 from padless.report import page
 from padless.stages import Staged, prune_in_stages
+from padless.train import Recipe, evaluate, finetune
 
 CALIBRATION = 512  # images for importance and recovery
 
@@ -123,9 +124,9 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         )  # fmt: skip
         small, plan = staged.model, staged.plan
         if images and job.epochs:
-            losses = finetune(small, images, epochs=job.epochs, seed=job.seed)
+            history = finetune(small, images, Recipe(epochs=job.epochs, seed=job.seed), teacher=source.model)
             after["accuracy"] = evaluate(small, images)
-            say(f"Fine-tuned {job.epochs} epoch(s), last mean loss {losses[-1]:.3f}: {after['accuracy']:.2f} %")
+            say(f"Fine-tuned {job.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after['accuracy']:.2f} %")
         small.eval()
         final_graph = trace(small, example)
         # Trained weights compress otherwise than the cut ones, so the compiler is asked again.
@@ -135,6 +136,11 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "model": job.model,
         "target": job.target.id,
         "input_shape": list(source.input_shape),
+        "weights": str(job.weights.absolute()) if job.weights else None,
+        "weights_digest": weights_digest(source.model),
+        "oracle": job.oracle,
+        "system_config": job.system_config,
+        "memory_mode": job.memory_mode,
         "budgets": [
             {**asdict(outcome), "achieved": budget.of(final), "met": budget.of(final) <= outcome.asked}
             for budget, outcome in zip(budgets, plan.outcomes, strict=True)

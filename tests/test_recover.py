@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from padless import evaluate, finetune, load_images, reestimate_batchnorm
+from padless import Recipe, evaluate, finetune, load_images, reestimate_batchnorm
 from padless.errors import UsageError
-from padless.recover.finetune import _augmented
+from padless.train.batches import crops
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_finetuning_learns_and_repeats_itself(digits):
     def train(seed):
         torch.manual_seed(0)
         model = network()
-        losses = finetune(model, digits, epochs=2, peak_lr=0.1, seed=seed)
+        losses = finetune(model, digits, Recipe(epochs=2, peak_lr=0.1, seed=seed)).losses
         return losses, evaluate(model, digits), model
 
     losses, accuracy, model = train(seed=1)
@@ -75,7 +75,7 @@ def test_finetuning_learns_and_repeats_itself(digits):
 @pytest.mark.parametrize("steps", range(1, 11))
 def test_any_number_of_steps(digits, steps):
     few = dataclasses.replace(digits, train=digits.train[: 8 * steps], train_labels=digits.train_labels[: 8 * steps])
-    assert len(finetune(network(), few, epochs=1, batch=8)) == 1
+    assert len(finetune(network(), few, Recipe(epochs=1, batch=8)).step_losses) == steps
 
 
 def test_accuracy_is_counted(digits):
@@ -93,15 +93,17 @@ def test_accuracy_is_counted(digits):
 
 
 def test_too_few_outputs(digits):
-    for act in (lambda m: evaluate(m, digits), lambda m: finetune(m, digits, epochs=1)):
+    for act in (lambda m: evaluate(m, digits), lambda m: finetune(m, digits, Recipe(epochs=1))):
         with pytest.raises(UsageError, match="digits has labels up to 9, the network 7 outputs"):
             act(network(7))
 
 
 def test_augmentation_crops_and_mirrors():
     image = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).expand(200, 1, 8, 8)
-    plain = _augmented(image, False, torch.Generator().manual_seed(0))
-    mirrored = _augmented(image, True, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    shift = torch.randint(0, 3, (2, 200))
+    plain = crops(image, shift, torch.zeros(200, dtype=torch.bool), 1)
+    mirrored = crops(image, shift, torch.rand(200) < 0.5, 1)
     assert plain.shape == mirrored.shape == (200, 1, 8, 8) and plain.dtype == torch.uint8
     rises = plain[:, 0, 4, 4].int() - plain[:, 0, 4, 3].int()
     assert (rises == 1).all()

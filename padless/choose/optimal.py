@@ -19,7 +19,8 @@ from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
 
 ROUNDS = 12  # of asking the compiler
-USED = 0.985  # of a budget, at least, if the tables can
+USED, ENOUGH = 0.985, 0.97  # of a budget, at least, if the tables can; from round PATIENT on, less will do
+PATIENT = 3
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
 
 
@@ -84,6 +85,7 @@ def optimal(
         aim = AIM if approximate[k] else 1.0
         limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
     best: Chosen | None = None
+    used = 0.0  # by the best
     last: tuple[int, ...] | None = None
     cheapest: list[int] = []  # the least seen of each budget
     tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
@@ -104,12 +106,15 @@ def optimal(
         cheapest = [min(pair) for pair in zip(wholes, cheapest or wholes, strict=True)]
         shares = [whole / limit.asked for whole, limit in zip(wholes, limits, strict=True)]
         if max(shares) <= 1 and (best is None or solution.objective >= best.solution.objective):
+            used = max(shares)
             best = Chosen(
                 widths=widths, cost=cost, solution=solution, table_totals=tuple(totals.tolist()), rounds=rounds
             )
         everything = all(solution.pick[v] == size - 1 for v, size in tables.sizes.items())
         same = tuple(solution.pick.values())
-        if max(shares) <= 1 and (max(shares) >= USED or everything or same == last):
+        if max(shares) <= 1 and (everything or same == last):
+            break
+        if used >= (USED if rounds < PATIENT else ENOUGH):
             break
         last = same
         for k, limit in enumerate(limits):

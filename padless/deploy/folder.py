@@ -15,8 +15,8 @@ from padless.cut import cut, retrace
 from padless.errors import UsageError
 from padless.inputs import load_weights
 
-PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", "summary.json", "report.html"
-OURS = {PLAN, WEIGHTS, SUMMARY, PAGE}
+PLAN, WEIGHTS, SUMMARY, PAGE, LOG = "plan.json", "model.safetensors", "summary.json", "report.html", "log.csv"
+OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG}
 
 
 def check_folder(folder: Path) -> None:
@@ -37,9 +37,17 @@ def check_folder(folder: Path) -> None:
 
 
 def save(
-    folder: str | Path, model: nn.Module, plan: Plan, summary: dict[str, Any] | None = None, *, page: str | None = None
+    folder: str | Path,
+    model: nn.Module,
+    plan: Plan,
+    summary: dict[str, Any] | None = None,
+    *,
+    page: str | None = None,
+    log: str | None = None,
 ) -> None:
-    """Write a pruned model, its plan, a summary and a report (HTML) to `folder`, replacing an earlier run there.
+    """Write a pruned model, its plan, a summary, a report (HTML) and a training log (CSV) to `folder`.
+
+    It replaces an earlier run there.
 
     Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
     something else.
@@ -59,6 +67,8 @@ def save(
         (new / SUMMARY).write_text(json.dumps(summary or {}, indent=1) + "\n")
         if page is not None:
             (new / PAGE).write_text(page, encoding="utf-8")
+        if log is not None:
+            (new / LOG).write_text(log)
         if folder.exists():
             folder.rename(scratch / "old")
         try:

@@ -1,5 +1,6 @@
 """Models by name: `cifar10/vgg16_bn`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`."""
 
+import hashlib
 import importlib
 import sys
 import types
@@ -156,6 +157,15 @@ def load_weights(model: nn.Module, path: Path) -> None:
         more = f"\n  … and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UsageError(f"{path} does not fit the model:\n  " + "\n  ".join(wrong[:3]) + more)
     model.load_state_dict(weights)
+
+
+def weights_digest(model: nn.Module) -> str:
+    """A hash of a model's tensors: equal for equal weights."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()[:16]
 
 
 def _shape(tensors: dict[str, torch.Tensor], name: str) -> str:

@@ -1,0 +1,88 @@
+"""The command that trains."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from padless.cli.app import Data, Weights, app, out
+from padless.cli.model import command_line
+from padless.train import Recipe
+
+_DEFAULT = Recipe()
+
+
+@app.command("finetune")
+def finetune_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that `padless prune --out` wrote.")],
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the results; DIR-finetuned by default.")
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs")] = _DEFAULT.epochs,
+    batch: Annotated[int, typer.Option("--batch", help="Images a step, on all devices together.")] = _DEFAULT.batch,
+    lr: Annotated[float, typer.Option("--lr", help="The highest learning rate.")] = _DEFAULT.peak_lr,
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="one-cycle (up for a quarter of the steps, then down) or cosine.")
+    ] = _DEFAULT.schedule,
+    weight_decay: Annotated[float, typer.Option("--weight-decay")] = _DEFAULT.weight_decay,
+    label_smoothing: Annotated[float, typer.Option("--label-smoothing")] = _DEFAULT.label_smoothing,
+    distill: Annotated[
+        float, typer.Option("--distill", help="The dense network's share of the loss; 0: labels alone.")
+    ] = _DEFAULT.distill,
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="At which its class scores are compared.")
+    ] = _DEFAULT.temperature,
+    features: Annotated[
+        float, typer.Option("--features", help="Weight of the distance to its maps, such as 1; 0: none.")
+    ] = _DEFAULT.features,
+    mixup: Annotated[float, typer.Option("--mixup", help="Mixing of images, such as 0.2; 0: none.")] = _DEFAULT.mixup,
+    ema: Annotated[
+        float,
+        typer.Option("--ema", help="Decay of an average of the weights, kept in their place, such as 0.999; 0: none."),
+    ] = _DEFAULT.ema,
+    clip: Annotated[float, typer.Option("--clip", help="The gradients' largest norm; 0: any.")] = _DEFAULT.clip,
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, bfloat16, or auto: what is faster on the device.")
+    ] = _DEFAULT.precision,
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="Lay maps out with channels last.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
+    data: Data = None,
+    weights: Weights = None,
+    accelerator: Annotated[str, typer.Option("--accelerator", help="cpu, cuda, mps, or auto.")] = "auto",
+    devices: Annotated[int, typer.Option("--devices", min=1, help="How many of this machine; one process each.")] = 1,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in OUT.training, if there is one.")
+    ] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints; also after each epoch.")
+    ] = 60.0,
+) -> None:
+    """Fine-tune a pruned network, with the dense one as its teacher, into a folder of the same kind.
+
+    Data and weights are those that the run was made with, unless given. Stop it whenever you like: --resume continues to the
+    same result. Several machines: `torchrun … -m padless finetune DIR`, with DIR on a disk that all see.
+
+    Example: `padless finetune runs/small --epochs 10 --resume`
+    """
+    from padless.finetuning import Finetuning, run_finetuning
+
+    recipe = Recipe(
+        epochs=epochs, batch=batch, peak_lr=lr, schedule=schedule, weight_decay=weight_decay,  # type: ignore[arg-type]
+        label_smoothing=label_smoothing, distill=distill, temperature=temperature, features=features, mixup=mixup, ema=ema,
+        clip=clip, precision=precision, channels_last=channels_last, compile=compile, seed=seed,  # type: ignore[arg-type]
+    )  # fmt: skip
+    target = out_dir or folder.with_name(f"{folder.name}-finetuned")
+    summary = run_finetuning(Finetuning(
+        folder=folder, out=target, recipe=recipe, data=data, weights=weights, accelerator=accelerator, devices=devices,
+        resume=resume, checkpoint_seconds=checkpoint_seconds, command=command_line(),
+    ))  # fmt: skip
+    if summary is None:
+        return
+    did = summary["finetuning"]
+    out.print(
+        f"Fine-tuned {summary['epochs']} epoch(s) in {did['seconds']:.0f} s ({did['images_per_second']:.0f} images/s on "
+        f"{did['devices']} x {did['accelerator']}): {did['accuracy_before']:.2f} to {did['accuracy_after']:.2f} %"
+        f" (dense {summary['before']['accuracy']:.2f} %)."
+    )
+    out.print(f"Written: {target}/plan.json, model.safetensors, summary.json, report.html, log.csv")

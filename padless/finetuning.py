@@ -1,0 +1,123 @@
+"""Fine-tuning of a run's folder into another one: whole or not there, resumable in between."""
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from padless.api import read_budgets
+from padless.choose import Plan
+from padless.deploy import PLAN, check_folder, load, read_summary, save
+from padless.errors import UsageError
+from padless.graph import trace
+from padless.hardware import load_target
+from padless.inputs import weights_digest
+from padless.pricing import Pricing
+from padless.progress import bar, console
+from padless.report import page
+from padless.run import opened, versions
+from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finetuning:
+    """What `padless finetune` was asked for."""
+
+    folder: Path
+    out: Path
+    recipe: Recipe
+    data: str | None = None  # those of the run by default
+    weights: Path | None = None
+    accelerator: str = "auto"
+    devices: int = 1
+    resume: bool = False
+    checkpoint_seconds: float = 60.0
+    command: str
+
+
+def run_finetuning(job: Finetuning) -> dict[str, Any] | None:
+    """Fine-tune, write the folder, return its summary; None in processes that only help.
+
+    While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
+    """
+    summary = read_summary(job.folder)
+    if "model" not in summary:
+        raise UsageError(
+            f"{job.folder} was saved from Python and does not say which model it is of. There, use padless.finetune."
+        )
+    scratch = _checked(job)
+    if scratch is None:
+        return read_summary(job.out)
+    data = job.data or summary["data"]
+    if not data:
+        raise UsageError(f"{job.folder} was made without images. Give --data.")
+    weights = job.weights or (Path(summary["weights"]) if summary["weights"] else None)
+    teach = bool(job.recipe.distill or job.recipe.features)
+    fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
+    console.quiet = not fabric.is_global_zero
+    torch.manual_seed(summary["seed"])
+    shape = tuple(summary["input_shape"])
+    source, images = opened(summary["model"], weights, data, shape)
+    assert images is not None
+    if teach and weights_digest(source.model) != summary["weights_digest"]:
+        raise UsageError(
+            f"The dense network that is to teach does not have the weights that {job.folder} was cut from. "
+            "Give --weights, or --distill 0."
+        )
+    small, plan = load(job.folder, source.model), Plan.read(job.folder / PLAN)
+    before = evaluate(small, images)
+    console.print(f"Before: {before:.2f} %")
+    history = finetune(
+        small, images, job.recipe, teacher=source.model if teach else None, plan=plan,
+        checkpoints=Checkpoints(scratch, job.checkpoint_seconds), fabric=fabric,
+    )  # fmt: skip
+    if not fabric.is_global_zero:
+        return None
+    small, dense = small.cpu(), source.model.cpu()
+    example = torch.zeros(shape)
+    with (
+        bar("Counting cycles", None),
+        Pricing(
+            dense, (example,), load_target(summary["target"]), oracle=summary["oracle"],
+            system_config=summary["system_config"], memory_mode=summary["memory_mode"],
+        ) as pricing,
+    ):  # fmt: skip
+        costs = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, example))
+    accuracy = evaluate(small, images)
+    console.print(f"Fine-tuned {job.recipe.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {accuracy:.2f} %")
+    summary |= {
+        "after": {**summary["after"], **costs[1].totals(), "accuracy": accuracy},
+        "epochs": job.recipe.epochs,
+        "finetuning": {
+            "from": str(job.folder), "recipe": asdict(job.recipe), "data": data, "devices": fabric.world_size,
+            "accelerator": fabric.device.type, "accuracy_before": before, "accuracy_after": accuracy,
+            "losses": list(history.losses), "seconds": round(history.seconds, 1),
+            "images_per_second": round(history.images_per_second, 1),
+        },
+        "versions": versions(),
+        "command": job.command,
+    }  # fmt: skip
+    for one, budget in zip(summary["budgets"], read_budgets([b["budget"] for b in summary["budgets"]]), strict=True):
+        one["achieved"] = budget.of(costs[1])
+        one["met"] = one["achieved"] <= one["asked"]
+    save(job.out, small, plan, summary, page=page(summary, *costs), log=(scratch / LOG).read_text())
+    shutil.rmtree(scratch)
+    return summary
+
+
+def _checked(job: Finetuning) -> Path | None:
+    """Where checkpoints go; None where the result is there already."""
+    if job.out.resolve() == job.folder.resolve():
+        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
+    check_folder(job.out)
+    scratch = job.out.with_name(f"{job.out.name}.training")
+    if job.resume and job.out.is_dir() and not scratch.exists():
+        done = read_summary(job.out).get("finetuning", {})
+        if (done.get("from"), done.get("recipe")) == (str(job.folder), asdict(job.recipe)):
+            console.print(f"{job.out} is finished already.")
+            return None
+    if scratch.exists() and not job.resume:
+        raise UsageError(f"{scratch} holds a fine-tuning that was stopped. Go on with --resume, or remove it.")
+    return scratch

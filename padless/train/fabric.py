@@ -1,0 +1,108 @@
+"""One process or many, one device or many: Lightning Fabric, and batch norm over all of them."""
+
+import logging
+import os
+from typing import Any
+
+import torch
+import torch.distributed
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from padless.errors import UsageError
+from padless.train.recipe import Precision
+
+
+def make_fabric(accelerator: str = "auto", devices: int = 1, precision: Precision = "auto") -> Fabric:
+    """A launched Fabric for `devices` devices of this machine, or for those that `torchrun` has started this process for.
+
+    Raises UsageError where there are no such devices.
+    """
+    world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    started = "TORCHELASTIC_RUN_ID" in os.environ
+    devices, nodes = (local, world // local) if started else (devices, 1)
+    try:
+        fabric = Fabric(
+            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=_precision(precision, accelerator),
+            strategy="ddp" if devices * nodes > 1 else "auto",
+        )  # fmt: skip
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"No {devices} device(s) of the kind {accelerator}: {error}") from error
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of its processes
+    fabric.launch()
+    return fabric
+
+
+def _precision(asked: Precision, accelerator: str) -> Any:
+    gpu = accelerator not in ("auto", "cpu") or (accelerator == "auto" and torch.accelerator.is_available())
+    if asked == "auto":
+        asked = "bfloat16" if gpu or _bf16_pays_on_this_cpu() else "float32"
+    return "bf16-mixed" if asked == "bfloat16" else "32-true"
+
+
+def _bf16_pays_on_this_cpu() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over processes, whose gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradients[0])
+
+
+def _over_all(x: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(x)
+    return total
+
+
+class GlobalBatchNorm(TorchFunctionMode):
+    """Batch norms use the statistics of all processes' images, so that many processes compute what one would.
+
+    As torch.nn.SyncBatchNorm (which needs GPUs), on whatever the processes speak over.
+    """
+
+    def __init__(self, world: int) -> None:
+        super().__init__()
+        self.world = world
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.batch_norm:
+            return self._batch_norm(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def _batch_norm(
+        self,
+        input: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if not training:
+            return F.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+        axes = [0, *range(2, input.ndim)]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        count = input.numel() // input.shape[1] * self.world
+        x = input.float()
+        mean = _over_all(x.sum(axes)) / count
+        var = _over_all((x - mean.reshape(shape)).square().sum(axes)) / count
+        if running_mean is not None and running_var is not None:
+            running_mean.lerp_(mean.detach(), momentum)
+            running_var.lerp_(var.detach() * (count / max(1, count - 1)), momentum)
+        scale = (var + eps).rsqrt() * (1 if weight is None else weight)
+        shift = (0 if bias is None else bias) - mean * scale
+        normed: Tensor = x * scale.reshape(shape) + shift.reshape(shape)
+        return normed.to(input.dtype)

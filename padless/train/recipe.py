@@ -1,0 +1,51 @@
+"""How a network is fine-tuned: plain data, kept with every checkpoint."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from padless.errors import UsageError
+
+Schedule = Literal["one-cycle", "cosine"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """SGD with Nesterov momentum, and what is added to it. Shares and weights of 0 turn their part off.
+
+    Raises UsageError for what is out of range.
+    """
+
+    epochs: int = 5
+    batch: int = 128  # images a step, on all devices together
+    peak_lr: float = 0.02
+    schedule: Schedule = "one-cycle"  # up for a quarter of the steps (Smith and Topin, arXiv:1708.07120), or cosine
+    weight_decay: float = 5e-4  # not on biases and norms
+    label_smoothing: float = 0.05
+    distill: float = 0.5  # the teacher's share of the loss (Hinton et al., arXiv:1503.02531), where there is a teacher
+    temperature: float = 4.0
+    features: float = 0.0  # weight of the distance to the teacher's maps (FitNets: Romero et al., arXiv:1412.6550)
+    mixup: float = 0.0  # alpha of the Beta distribution (Zhang et al., arXiv:1710.09412)
+    ema: float = 0.0  # decay of the average of the weights that is kept in their place, such as 0.999
+    clip: float = 0.0  # largest norm of the gradients
+    precision: Precision = "auto"  # bfloat16 where the device gains by it
+    channels_last: bool = False
+    compile: bool = False  # torch.compile; needs a compiler
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"A recipe's {name} is at least {least}; got {getattr(self, name)}.")
+        for name in ("peak_lr", "temperature"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"A recipe's {name} is above 0; got {getattr(self, name)}.")
+        for name in ("weight_decay", "features", "mixup", "clip"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"A recipe's {name} is at least 0; got {getattr(self, name)}.")
+        for name, most in (("label_smoothing", 1), ("distill", 1), ("ema", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise UsageError(f"A recipe's {name} is from 0 to {most}; got {getattr(self, name)}.")
+        for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in known:
+                raise UsageError(f"A recipe's {name} is {' or '.join(known)}; got {getattr(self, name)!r}.")

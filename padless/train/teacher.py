@@ -1,0 +1,94 @@
+"""The dense network as a teacher: its class scores, and its maps for the channels that are left."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from padless.choose import Plan
+from padless.cut import retrace
+from padless.cut.slice import kept_positions
+from padless.errors import UsageError
+from padless.graph import Graph
+from padless.train.batches import Batch
+from padless.train.recipe import Recipe
+
+
+class Lesson:
+    """The loss of a batch: of labels, and of what a teacher says. Use it as a context: inside, maps are listened to."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, teacher: nn.Module | None, plan: Plan | None) -> None:
+        if recipe.features and (teacher is None or plan is None):
+            raise UsageError("Distilling features takes the teacher, and the plan that the network was cut by.")
+        self.model, self.recipe = model, recipe
+        self.teacher = teacher if recipe.distill or recipe.features else None
+        self.taps = _taps(teacher, plan) if recipe.features and teacher and plan else {}
+        self.mine: dict[str, Tensor] = {}
+        self.theirs: dict[str, Tensor] = {}
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """The teacher in evaluation mode and without gradients; both networks' maps at the taps are kept."""
+        modes = {m: m.training for m in self.teacher.modules()} if self.teacher else {}
+        hooks = [
+            network.get_submodule(name).register_forward_hook(_kept_in(found, name))
+            for network, found in ((self.model, self.mine), (self.teacher, self.theirs))
+            for name in self.taps
+            if network
+        ]
+        try:
+            if self.teacher:
+                self.teacher.eval()
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+            for module, training in modes.items():
+                module.training = training
+
+    def loss(self, fabric: Fabric, student: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mean loss, and how many are right."""
+        recipe, logits = self.recipe, student(batch.x)
+        loss = batch.kept * F.cross_entropy(logits, batch.y, label_smoothing=recipe.label_smoothing)
+        if batch.kept < 1:
+            loss = loss + (1 - batch.kept) * F.cross_entropy(
+                logits, batch.other, label_smoothing=recipe.label_smoothing
+            )
+        if self.teacher:
+            with torch.no_grad(), fabric.autocast():
+                told = self.teacher(batch.x)
+            heat = recipe.temperature
+            soft = F.kl_div(
+                (logits.float() / heat).log_softmax(1), (told.float() / heat).log_softmax(1), log_target=True,
+                reduction="batchmean",
+            )  # fmt: skip
+            loss = (1 - recipe.distill) * loss + recipe.distill * heat**2 * soft
+            for name, kept in self.taps.items():
+                wanted = self.theirs[name].index_select(1, kept.to(logits.device)).float()
+                error = (self.mine[name].float() - wanted).square().mean() / wanted.square().mean().clamp_min(1e-12)
+                loss = loss + recipe.features / len(self.taps) * error
+        return loss, (logits.detach().argmax(1) == batch.y).sum()
+
+
+def _taps(teacher: nn.Module, plan: Plan) -> Mapping[str, Tensor]:
+    """The last convolution at each size of map that is a module called once, and which of its channels are left."""
+    graph: Graph = retrace(teacher, plan)
+    keep = plan.mask(graph)
+    modules = dict(teacher.named_modules())
+    last = {layer.out_hw: layer for layer in graph.layers if layer.kind != "linear" and layer.name in modules}
+    found = {}
+    for layer in last.values():
+        kept = kept_positions(layer.outputs, keep)
+        if kept is None or (kept >= 0).all():  # channels of zeros have no counterpart
+            found[layer.name] = torch.arange(len(layer.outputs)) if kept is None else torch.from_numpy(kept)
+    return found
+
+
+def _kept_in(found: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        found[name] = output
+
+    return hook

@@ -96,7 +96,7 @@ class GlobalBatchNorm(TorchFunctionMode):
         axes = [0, *range(2, input.ndim)]
         shape = [1, -1] + [1] * (input.ndim - 2)
         count = input.numel() // input.shape[1] * self.world
-        x = input.float()
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
         mean = _over_all(x.sum(axes)) / count
         var = _over_all((x - mean.reshape(shape)).square().sum(axes)) / count
         if running_mean is not None and running_var is not None:

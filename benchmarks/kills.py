@@ -3,8 +3,9 @@
     python benchmarks/kills.py [--kills 20] [--seed 0]
 
 The demo's network on scikit-learn's digits, by the command line. A fine-tuning is killed and resumed, each time somewhere
-between its start and what is left of it; a pruning run is killed somewhere and started again. After every kill the folder of
-results must be whole or not there; in the end weights, log and plan must equal, byte for byte, those of an undisturbed run.
+within the seconds of a whole one; a pruning run is killed somewhere and started again. After every kill the folder of
+results must be whole or not there; in the end weights and log must equal, byte for byte, those of an undisturbed run, and
+the plans must be equal.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import time
 from pathlib import Path
 
 from common import write
+
+from padless import Plan
 
 PRUNE = ["prune", "padless.demo:DigitsResNet", "--data", "digits", "--target", "unit:16", "--budget", "macs=50%"]
 TRAIN = ["--epochs", "6", "--batch", "100", "--lr", "0.1", "--checkpoint-every", "0.2", "--resume"]
@@ -82,8 +85,9 @@ def run(arguments: list[str], out: Path) -> subprocess.Popen:
 
 
 def same(one: Path, other: Path) -> bool:
-    files = [f for f in ("model.safetensors", "plan.json", "log.csv") if (one / f).exists()]
-    return all((one / f).read_bytes() == (other / f).read_bytes() for f in files)
+    files = [f for f in ("model.safetensors", "log.csv") if (one / f).exists()]
+    alike = all((one / f).read_bytes() == (other / f).read_bytes() for f in files)
+    return alike and Plan.read(one / "plan.json") == Plan.read(other / "plan.json")
 
 
 if __name__ == "__main__":

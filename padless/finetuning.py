@@ -9,7 +9,7 @@ import torch
 
 from padless.api import read_budgets
 from padless.choose import Plan
-from padless.deploy import PLAN, check_folder, load, read_summary, save
+from padless.deploy import PLAN, Int8, check_folder, load, read_summary, save
 from padless.errors import UsageError
 from padless.graph import trace
 from padless.hardware import load_target
@@ -17,7 +17,7 @@ from padless.inputs import weights_digest
 from padless.pricing import Pricing
 from padless.progress import bar, console
 from padless.report import page
-from padless.run import opened, versions
+from padless.run import CALIBRATION, opened, versions
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
 
 
@@ -86,9 +86,13 @@ def run_finetuning(job: Finetuning) -> dict[str, Any] | None:
     ):  # fmt: skip
         costs = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, example))
     accuracy = evaluate(small, images)
+    told = {"accuracy": accuracy}
+    if "accuracy_int8" in summary["after"]:
+        calibration = images.calibration(CALIBRATION, summary["seed"])
+        told["accuracy_int8"] = evaluate(Int8(small, calibration), images)
     console.print(f"Fine-tuned {job.recipe.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {accuracy:.2f} %")
     summary |= {
-        "after": {**summary["after"], **costs[1].totals(), "accuracy": accuracy},
+        "after": {**summary["after"], **costs[1].totals(), **told},
         "epochs": job.recipe.epochs,
         "finetuning": {
             "from": str(job.folder), "recipe": asdict(job.recipe), "data": data, "devices": fabric.world_size,

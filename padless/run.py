@@ -11,7 +11,7 @@ from torch import nn
 
 from padless.api import check_prunable, read_budgets
 from padless.choose import WATCHING, Outcome, Plan
-from padless.deploy import check_folder, save
+from padless.deploy import Int8, check_folder, save
 from padless.errors import UsageError, suggest
 from padless.graph import trace
 from padless.hardware import Target
@@ -46,6 +46,7 @@ class Job:
     recover: str = "auto"
     calibration: int = CALIBRATION
     epochs: int = 0
+    int8: bool = False
     seed: int = 0
     input_shape: tuple[int, ...] | None = None
     oracle: str | None = None
@@ -61,8 +62,9 @@ def run(job: Job) -> dict[str, Any]:
     read_budgets(job.budgets)
     if job.importance in WATCHING and not job.data:
         raise UsageError(f"The importance {job.importance} watches calibration images. Give --data.")
-    if job.epochs and not job.data:
-        raise UsageError("Fine-tuning needs images. Give --data, or leave --epochs out.")
+    if (job.epochs or job.int8) and not job.data:
+        what = "Fine-tuning needs images. Give --data, or leave --epochs out."
+        raise UsageError(what if job.epochs else "INT8 needs images to be calibrated on. Give --data.")
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.seed)
@@ -128,6 +130,10 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
             after["accuracy"] = evaluate(small, images)
             say(f"Fine-tuned {job.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after['accuracy']:.2f} %")
         small.eval()
+        if images and job.int8:
+            for side, network in ((before, source.model), (after, small)):
+                side["accuracy_int8"] = evaluate(Int8(network, calibration), images)
+            say(f"In INT8: {before['accuracy_int8']:.2f} % dense, {after['accuracy_int8']:.2f} % pruned")
         final_graph = trace(small, example)
         # Trained weights compress otherwise than the cut ones, so the compiler is asked again.
         with bar("Counting cycles", None):

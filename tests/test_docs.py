@@ -1,9 +1,11 @@
 """The pages under docs/ tell the truth."""
 
+import importlib.util
 import json
 import re
 import runpy
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,15 @@ def test_the_example_of_a_criterion_runs(capsys):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_loops_of_ones_own_run(tmp_path, monkeypatch):
+    """Those whose packages are there; Lightning and transformers are not among padless's own."""
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for code in re.findall(r"```python\n(.*?)```", (DOCS / "finetuning.md").read_text(), re.DOTALL):
+        package = re.match(r"import (\w+)", code)[1]
+        if importlib.util.find_spec(package):
+            with warnings.catch_warnings(action="ignore"):
+                exec(compile(code, "finetuning.md", "exec"), names)
+    assert (tmp_path / "runs" / "mine" / "plan.json").exists()

@@ -1,6 +1,7 @@
 """Models by name, weights by file, images by place."""
 
 import io
+import os
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from pyarrow import parquet
 from safetensors.torch import save_file
 
+import padless
 from padless.errors import PadlessError, UsageError
 from padless.inputs import load_images, load_model, load_weights
 
@@ -217,3 +219,34 @@ def test_missing_data_packages(module, package, place, monkeypatch, tmp_path):
         UsageError, match=rf"needs the package {package}. Install it with: pip install 'padless\[data\]'"
     ):
         load_images(str(tmp_path) if place == "folder" else place, shape=(3, 8, 8))
+
+
+def test_images_from_anything_that_gives_pairs(tmp_path):
+    pil = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, (8, 8), np.uint8)
+    file = tmp_path / "grey.png"
+    pil.fromarray(grey).save(file)
+    forms = [grey, torch.from_numpy(grey)[None], pil.fromarray(grey), file, file.read_bytes()]
+    images = padless.as_images([(form, i) for i, form in enumerate(forms)], ((f, 0) for f in forms), shape=(1, 8, 8))
+    assert (images.train == torch.from_numpy(grey)).all() and images.train_labels.tolist() == list(range(5))
+    assert (images.test == torch.from_numpy(grey)).all() and (images.name, images.flips) == ("images", True)
+    colours = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
+    again = padless.as_images([(colours, 1)], [(colours.permute(1, 2, 0).numpy(), 1)], shape=(3, 8, 8))
+    assert torch.equal(again.train[0], colours) and torch.equal(again.test[0], colours)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((8, 8), np.float32), torch.zeros(1, 8, 8), "text", None])
+def test_images_that_are_none(wrong):
+    with pytest.raises(UsageError, match="Image 0 of train cannot be read"):
+        padless.as_images([(wrong, 0)], [], shape=(1, 8, 8))
+
+
+def test_images_that_do_not_fit_into_memory_lie_in_a_file(monkeypatch):
+    sizes = {"SC_AVPHYS_PAGES": 1, "SC_PAGE_SIZE": 100}
+    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
+    pairs = [(np.full((8, 8), i, np.uint8), i) for i in range(3)]
+    images = padless.as_images(pairs, pairs, shape=(1, 8, 8))
+    assert images.train[:, 0, 0, 0].tolist() == [0, 1, 2]
+    monkeypatch.setattr(os, "sysconf", lambda name: (_ for _ in ()).throw(ValueError(name)))
+    assert padless.as_images(pairs, pairs, shape=(1, 8, 8)).train.shape == (3, 1, 8, 8)

@@ -132,7 +132,13 @@ def prune_command(
         int,
         typer.Option("--calibration", min=2, help="Training images for importance and recovery; no labels are used."),
     ] = CALIBRATION,
-    epochs: Annotated[int, typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data.")] = 0,
+    epochs: Annotated[
+        int,
+        typer.Option("--epochs", min=0, help="Fine-tuning epochs; needs --data. For long ones see `padless finetune`."),
+    ] = 0,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also test both networks as INT8 arithmetic rounds them; needs --data.")
+    ] = False,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")
@@ -155,7 +161,7 @@ def prune_command(
     job = Job(
         model=model, target=load_target(target), budgets=tuple(budget), weights=weights, data=data, importance=importance,
         allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor, time_limit=time_limit,
-        steps=steps, recover=recover, calibration=calibration, epochs=epochs, seed=seed,
+        steps=steps, recover=recover, calibration=calibration, epochs=epochs, int8=int8, seed=seed,
         input_shape=parse_shape(input_shape), oracle=oracle,
         system_config=system, memory_mode=memory_mode, out=out_dir or folder, command=command_line(),
     )  # fmt: skip

@@ -5,7 +5,9 @@ user's own loop, which takes the pruned model as any other.
 """
 
 import io
-from collections.abc import Iterable, Iterator
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from padless.progress import track
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"}
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels", "fine_label")
+
+Pairs = Iterable[tuple[Any, int]]  # image and label
+Part = tuple[str, Pairs, int]  # name, pairs, how many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,6 +75,40 @@ def load_images(
         raise UsageError(
             f"No images at {place!r}. Give digits, a folder, or a Hugging Face dataset id such as uoft-cs/cifar10."
         )
+    return _images(place, parts, shape, normalise, flips=place != "digits")
+
+
+def as_images(
+    train: Pairs,
+    test: Pairs,
+    *,
+    shape: tuple[int, int, int],
+    normalise: tuple[Iterable[float], Iterable[float]] | None = None,
+    flips: bool = True,
+    name: str = "images",
+) -> Images:
+    """Images of your own, from anything that gives (image, label) pairs: a data set of torchvision or Hugging Face, a list.
+
+    An image is a PIL image, a path, the bytes of a file, or uint8: a tensor [C, H, W], an array [H, W] or [H, W, C]. Those
+    of another size than `shape` (C, H, W) are resized. `flips`: a mirrored image keeps its label.
+
+    Raises UsageError when an image cannot be read.
+    """
+    parts = []
+    for split, pairs in (("train", train), ("test", test)):
+        known = pairs if isinstance(pairs, Sized) else list(pairs)
+        parts.append((split, ((one[0], one[1]) for one in known), len(known)))
+    return _images(name, (parts[0], parts[1]), shape, normalise, flips=flips)
+
+
+def _images(
+    name: str,
+    parts: tuple[Part, Part],
+    shape: tuple[int, int, int],
+    normalise: tuple[Iterable[float], Iterable[float]] | None,
+    *,
+    flips: bool,
+) -> Images:
     (train, train_labels), (test, test_labels) = (_stack(*part, shape) for part in parts)
     if normalise is None:
         pixels = train[:5000].float() / 255
@@ -77,12 +116,9 @@ def load_images(
     else:
         mean, std = (torch.tensor(list(v)) for v in normalise)
     return Images(
-        name=place, train=train, train_labels=train_labels, test=test, test_labels=test_labels, mean=mean, std=std,
-        flips=place != "digits",
+        name=name, train=train, train_labels=train_labels, test=test, test_labels=test_labels, mean=mean, std=std,
+        flips=flips,
     )  # fmt: skip
-
-
-Part = tuple[str, Iterable[tuple[Any, int]], int]  # name, (image, label) pairs, how many
 
 
 def _digits() -> tuple[Part, Part]:
@@ -183,16 +219,37 @@ def _stack(
     colours, rows, columns = shape
     if colours not in (1, 3):
         raise UsageError(f"The network takes {colours} channels; images have 1 (grey) or 3 (red, green, blue).")
-    images, labels = np.empty((count, colours, rows, columns), np.uint8), np.empty(count, np.int64)
+    images, labels = _room((count, colours, rows, columns)), np.empty(count, np.int64)
     for i, (raw, label) in enumerate(track(pairs, f"Reading {name} images", total=count)):
         try:
             image = Image.open(io.BytesIO(raw)) if isinstance(raw, bytes) else Image.open(raw) if isinstance(raw, Path) \
-                else Image.fromarray(raw) if isinstance(raw, np.ndarray) else raw  # fmt: skip
+                else Image.fromarray(_array(raw)) if isinstance(raw, np.ndarray | Tensor) else raw  # fmt: skip
             image = image.convert("L" if colours == 1 else "RGB")
-        except (UnidentifiedImageError, OSError) as error:
+        except (UnidentifiedImageError, OSError, AttributeError, TypeError, ValueError) as error:
             raise UsageError(f"Image {i} of {name} cannot be read: {error}") from error
         if image.size != (columns, rows):
             image = image.resize((columns, rows), Image.Resampling.BILINEAR)
         images[i] = np.asarray(image).reshape(rows, columns, colours).transpose(2, 0, 1)
         labels[i] = label
     return torch.from_numpy(images), torch.from_numpy(labels)
+
+
+def _array(raw: Any) -> Any:
+    """A uint8 array [H, W] or [H, W, C] from a tensor [C, H, W] or such an array."""
+    if isinstance(raw, Tensor):
+        raw = raw.permute(1, 2, 0).squeeze(-1).cpu().numpy()
+    if raw.dtype != np.uint8:
+        raise ValueError(f"it is {raw.dtype}; expected uint8 from 0 to 255")
+    return raw
+
+
+def _room(shape: tuple[int, ...]) -> Any:
+    """An empty array: in memory where it takes at most half of what is free, else in a file that goes away with it."""
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # not told on this system
+        return np.empty(shape, np.uint8)
+    if np.prod(shape, dtype=float) <= free / 2:
+        return np.empty(shape, np.uint8)
+    with tempfile.TemporaryFile() as file:  # the map keeps what it needs of it
+        return np.memmap(file, np.uint8, "w+", shape=shape)

@@ -148,6 +148,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("peak activation bytes (live ranges)", "peak_activation_bytes", ",d"),
     ("energy pJ", "energy_pj", ",.0f"),
     ("accuracy %", "accuracy", ".2f"),
+    ("  in INT8 %", "accuracy_int8", ".2f"),
     ("  after the cut %", "accuracy_before_recovery", ".2f"),
     ("  after closed-form recovery %", "accuracy_after_recovery", ".2f"),
 )

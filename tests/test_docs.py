@@ -14,6 +14,7 @@ from layers import layer
 from padless import load_target, targets
 from padless.cost.ask import Asked
 from padless.hardware.target import CATALOGUE
+from padless.inputs.zoo import import_torchvision
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -78,6 +79,7 @@ def test_links_lead_somewhere(page):
 def test_the_loops_of_ones_own_run(tmp_path, monkeypatch):
     """Those whose packages are there; Lightning and transformers are not among padless's own."""
     monkeypatch.chdir(tmp_path)
+    import_torchvision()  # which they import, and which may not load by itself
     names: dict = {}
     for code in re.findall(r"```python\n(.*?)```", (DOCS / "finetuning.md").read_text(), re.DOTALL):
         package = re.match(r"import (\w+)", code)[1]

@@ -42,7 +42,8 @@ def main() -> None:
                 if any((r["network"], r["share"], r["seed"]) == (name, share, seed) for r in rows):
                     continue
                 rows += measured(network, name, share, seed)
-                write("recovery", rows, target="ethos-u55-256", images=IMAGES, accuracy="another fifth of the test set for each seed")  # fmt: skip
+                tested = "another fifth of the test set for each seed"
+                write("recovery", rows, target="ethos-u55-256", images=IMAGES, accuracy=tested)
         network.pricing.__exit__(None, None, None)
     table(rows)
 

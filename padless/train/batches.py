@@ -1,5 +1,7 @@
 """Training batches, each a function of the seed and the step alone: any device can take a run up anywhere."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +64,15 @@ class Batches:
             return Batch(x=x, y=y, other=y, kept=1.0)
         x_other, other = taken(partner[mine])
         return Batch(x=torch.lerp(x_other, x, kept), y=y, other=other, kept=kept)
+
+    def since(self, step: int, end: int) -> Iterator[Batch]:
+        """The batches of steps from `step` to before `end`, each made in a thread while the one before it is used."""
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self.__getitem__, step) if step < end else None
+            while coming:
+                batch, step = coming.result(), step + 1
+                coming = pool.submit(self.__getitem__, step) if step < end else None
+                yield batch
 
     def generator(self, number: int, *, whole: bool = False) -> torch.Generator:
         """Of a step, or of a whole epoch."""

@@ -148,8 +148,8 @@ class _Run:
             torch.random.fork_rng(), self.lesson.listening(), norms, bar("Fine-tuning", self.total) as shown,
         ):  # fmt: skip
             shown.advance(first)
-            while self.step < self.total:
-                self.advance()
+            for batch in self.batches.since(first, self.total):
+                self.advance(_moved(batch, self))
                 shown.advance(1, self.said())
                 ended = self.step % self.batches.steps == 0
                 if checkpoints and self.fabric.is_global_zero and (ended or checkpoints.due):
@@ -166,12 +166,11 @@ class _Run:
             images_per_second=(self.total - first) * self.batches.size / max(seconds, 1e-9),
         )
 
-    def advance(self) -> None:
+    def advance(self, batch: Batch) -> None:
         """One step."""
         recipe, fabric = self.recipe, self.fabric
         # What draws numbers inside the network (dropout) does so from the step alone, on each device anew.
         torch.manual_seed(self.batches.generator(self.step).initial_seed() + fabric.global_rank)
-        batch = _moved(self.batches[self.step], self)
         loss, right = self.lesson.loss(fabric, self.student, batch)
         self.stepper.zero_grad(set_to_none=True)
         fabric.backward(loss)

@@ -1,0 +1,50 @@
+"""Write `recovered.md` from `benchmarks/results/`: `python docs/recovery_pages.py`. No figure is typed."""
+
+import json
+from statistics import mean, stdev
+
+from hardware_pages import DOCS, RESULTS, markdown_table
+
+PAGE = DOCS / "recovered.md"
+
+TEXT = """# How much accuracy comes back
+
+Written by `python docs/recovery_pages.py` from `benchmarks/results/`; a test fails when it is stale. CIFAR-10 in a JPEG
+form: compare within a table. Networks are cut by our plan to a share of their cycles (Arm Vela 5.2.0, ethos-u55-256).
+
+## Without labels or training
+
+Top-1 accuracy in percent, mean ± deviation over the seeds, and seconds on one thread of a busy machine. Every method gets
+the same kept channels and the same 512 unlabelled training images; each seed draws other images and is tested on another
+2,000 of the 10,000 test images. `none` and `bn` are what Torch-Pruning does on these channels, too; AIMET 2.42's
+data-driven reconstruction solves each convolution first to last on its own sample of 10 positions an image.
+`{recovery_command}`
+
+{recovery}
+"""
+
+
+def page() -> str:
+    recovery = json.loads((RESULTS / "recovery.json").read_text())
+    return TEXT.format(recovery=_recovery(recovery["rows"]), recovery_command=recovery["command"])
+
+
+def _recovery(rows: list[dict]) -> str:
+    table = []
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    for network, share in dict.fromkeys((row["network"], row["share"]) for row in rows):
+        mine = [row for row in rows if (row["network"], row["share"]) == (network, share)]
+        dense = {row["seed"]: row["dense_accuracy"] for row in mine}
+        cells = []
+        for method in methods:
+            found = [row for row in mine if row["method"] == method]
+            accuracies = [row["accuracy"] for row in found]
+            spread = f" ± {stdev(accuracies):.2f}" if len(found) > 1 else ""
+            seconds = mean(row["seconds"] for row in found) if found else 0.0
+            cells.append(f"{mean(accuracies):.2f}{spread} ({seconds:.0f} s)" if found else "-")
+        table.append([network, f"{share:.0%}", str(len(dense)), f"{mean(dense.values()):.2f}", *cells])
+    return markdown_table(["network", "cycles", "seeds", "dense", *methods], table)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

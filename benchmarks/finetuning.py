@@ -5,9 +5,9 @@
 
 The trained networks, cut by our plan to a share of their Vela cycles on ethos-u55-256, recovered in closed form (`mix`),
 then `finetune` with its default recipe and the dense network as the teacher; and the dense network itself, continued with
-the same recipe (share 1). Last epoch, whole test set. `--images` takes the first so many of the training images, for machines
-without an accelerator. Rows that are in the results are not repeated, and a run that was stopped goes on from its
-checkpoint. The images are JPEGs: compare only within this data.
+the same recipe (share 1). Last epoch, whole test set. `--images` takes the first so many of the training images, for
+machines without an accelerator. Rows that are in the results are not repeated, and a run that was stopped goes on from
+its checkpoint. The images are JPEGs: compare only within this data.
 """
 
 import argparse

@@ -24,6 +24,7 @@ from padless.stages import Staged, prune_in_stages
 from padless.train import Recipe, evaluate, finetune
 
 CALIBRATION = 512  # images for importance and recovery
+SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Job:
     steps: int = 1
     recover: str = "auto"
     calibration: int = CALIBRATION
+    regularize: int = 0
     epochs: int = 0
     int8: bool = False
     seed: int = 0
@@ -62,9 +64,14 @@ def run(job: Job) -> dict[str, Any]:
     read_budgets(job.budgets)
     if job.importance in WATCHING and not job.data:
         raise UsageError(f"The importance {job.importance} watches calibration images. Give --data.")
-    if (job.epochs or job.int8) and not job.data:
-        what = "Fine-tuning needs images. Give --data, or leave --epochs out."
-        raise UsageError(what if job.epochs else "INT8 needs images to be calibrated on. Give --data.")
+    if not job.data:
+        for asked, what in (
+            (job.epochs, "Fine-tuning needs images. Give --data, or leave --epochs out."),
+            (job.regularize, "Training needs images. Give --data, or leave --regularize out."),
+            (job.int8, "INT8 needs images to be calibrated on. Give --data."),
+        ):
+            if asked:
+                raise UsageError(what)
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.seed)
@@ -93,6 +100,9 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
     """The part of `run` after loading."""
     say = console.print
     example, budgets = torch.zeros(source.input_shape), read_budgets(job.budgets)
+    if images and job.regularize:
+        recipe = Recipe(epochs=job.regularize, sparsity=SPARSITY, seed=job.seed)
+        finetune(source.model, images, recipe, graph=trace(source.model, example))
     with Pricing(
         source.model,
         (example,),
@@ -162,6 +172,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "floor": job.floor,
         "steps": job.steps,
         "recovery": _recovery(staged, after),
+        "regularize": job.regularize,
         "epochs": job.epochs,
         "data": job.data,
         "before": before,

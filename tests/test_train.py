@@ -15,12 +15,13 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from padless import Checkpoints, Recipe, evaluate, finetune, load_images, make_fabric, plan, prune
+from padless import Checkpoints, Recipe, evaluate, finetune, load_images, make_fabric, plan, prune, trace
 from padless.cli import main
 from padless.errors import UsageError
 from padless.train import fabric as fabric_module
 from padless.train.batches import Batches, crops
 from padless.train.fabric import GlobalBatchNorm
+from padless.train.sparsity import GroupSparsity
 from padless.train.teacher import Lesson
 
 
@@ -153,6 +154,29 @@ def test_features_pull_maps_towards_the_teachers(few):
             return float((small[0](x) - teacher[0](x)[:, kept]).square().mean())
 
     assert distance(10.0) < 0.7 * distance(0.0)
+
+
+def test_sparsity_sums_the_norms_of_channels(few):
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Conv2d(2, 3, 1, bias=False))
+    graph = trace(model, torch.zeros(1, 1, 4, 4))
+    first, last = model[0], model[2]
+    expected = sum(
+        (first.weight[c].square().sum() + first.bias[c] ** 2 + last.weight[:, c].square().sum()).sqrt()
+        for c in range(2)
+    )
+    torch.testing.assert_close(GroupSparsity(graph, model)(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_sparsity_empties_channels(few):
+    def total(weight):
+        model = seeded()
+        graph = trace(model, torch.zeros(1, 1, 16, 16))
+        finetune(model, few, Recipe(epochs=4, batch=20, peak_lr=0.05, sparsity=weight), graph=graph)
+        return GroupSparsity(graph, model)().item()
+
+    assert total(0.05) < 0.8 * total(0.0)
+    with pytest.raises(UsageError, match="takes the model's graph"):
+        finetune(seeded(), few, Recipe(sparsity=1.0))
 
 
 def test_features_need_the_teacher_and_the_plan(few):
@@ -415,3 +439,17 @@ def test_killed_at_random_moments_it_goes_on_to_the_same_result(folder, tmp_path
     assert (killed / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
     assert (killed / "log.csv").read_text() == (undisturbed / "log.csv").read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed", "undisturbed"]
+
+
+def test_regularised_before_the_cut_and_tested_in_int8(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert command(["prune", "padless.demo:DigitsResNet", "--data", "digits", "--target", "unit:16", "--budget", "macs=50%",
+                    "--importance", "l1", "--recover", "bn", "--calibration", "64", "--regularize", "1", "--int8",
+                    "--out", str(out)]) == 0  # fmt: skip
+    said = " ".join(capsys.readouterr().out.split())
+    assert "in INT8 %" in said
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["regularize"] == 1
+    for side in ("before", "after"):
+        assert 0 < summary[side]["accuracy_int8"] <= 100
+    assert summary["before"]["accuracy"] > 20  # it was trained

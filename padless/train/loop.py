@@ -13,7 +13,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from padless.choose import Plan
+from padless.errors import UsageError
 from padless.files import write_atomically
+from padless.graph import Graph
 from padless.inputs import Images, weights_digest
 from padless.modes import device_of
 from padless.progress import bar
@@ -22,6 +24,7 @@ from padless.train.checkpoint import Checkpoints
 from padless.train.evaluate import check_outputs
 from padless.train.fabric import GlobalBatchNorm, make_fabric
 from padless.train.recipe import Recipe
+from padless.train.sparsity import GroupSparsity
 from padless.train.teacher import Lesson
 
 LOG = "log.csv"
@@ -44,15 +47,16 @@ def finetune(
     *,
     teacher: nn.Module | None = None,
     plan: Plan | None = None,
+    graph: Graph | None = None,
     checkpoints: Checkpoints | None = None,
     fabric: Fabric | None = None,
 ) -> History:
     """Train `model` in place. The state after the last step stays, not the best one; evaluation mode at the end.
 
     With a `teacher` (the dense network) its class scores are distilled, and with `plan` its features too where the recipe
-    asks for them. With `checkpoints` a run goes on from the last one there; each step depends on the seed and its number
-    alone, so the result is that of a run that was never stopped. `fabric` says on which devices; by default where the
-    model is. With several processes the batch is shared and batch norms see all of it.
+    asks for them. Sparsity takes the model's `graph`. With `checkpoints` a run goes on from the last one there; each step
+    depends on the seed and its number alone, so the result is that of a run that was never stopped. `fabric` says on which
+    devices; by default where the model is. With several processes the batch is shared and batch norms see all of it.
 
     Raises UsageError when a label lies beyond the network's outputs, a batch cannot be shared, or a checkpoint is of
     another run.
@@ -60,7 +64,10 @@ def finetune(
     recipe = recipe or Recipe()
     fabric = fabric or make_fabric(device_of(model).type, precision=recipe.precision)
     check_outputs(model, images)
-    run = _Run(model, images, recipe, Lesson(model, recipe, teacher, plan), fabric)
+    if recipe.sparsity and graph is None:
+        raise UsageError("Training towards sparsity takes the model's graph: give graph=padless.trace(model, example).")
+    sparsity = GroupSparsity(graph, model) if recipe.sparsity and graph else None
+    run = _Run(model, images, recipe, Lesson(model, recipe, teacher, plan), sparsity, fabric)
     if checkpoints:
         run.take_up(checkpoints)
     return run.to_the_end(checkpoints)
@@ -69,8 +76,16 @@ def finetune(
 class _Run:
     """Everything that a step changes."""
 
-    def __init__(self, model: nn.Module, images: Images, recipe: Recipe, lesson: Lesson, fabric: Fabric) -> None:
-        self.model, self.recipe, self.lesson, self.fabric = model, recipe, lesson, fabric
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Images,
+        recipe: Recipe,
+        lesson: Lesson,
+        sparsity: GroupSparsity | None,
+        fabric: Fabric,
+    ) -> None:
+        self.model, self.recipe, self.lesson, self.sparsity, self.fabric = model, recipe, lesson, sparsity, fabric
         self.batches = Batches(images, recipe, fabric.global_rank, fabric.world_size)
         self.total = recipe.epochs * self.batches.steps
         self.facts = {
@@ -172,6 +187,8 @@ class _Run:
         # What draws numbers inside the network (dropout) does so from the step alone, on each device anew.
         torch.manual_seed(self.batches.generator(self.step).initial_seed() + fabric.global_rank)
         loss, right = self.lesson.loss(fabric, self.student, batch)
+        if self.sparsity:
+            loss = loss + recipe.sparsity * self.sparsity()
         self.stepper.zero_grad(set_to_none=True)
         fabric.backward(loss)
         if recipe.clip:

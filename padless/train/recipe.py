@@ -25,6 +25,7 @@ class Recipe:
     distill: float = 0.5  # the teacher's share of the loss (Hinton et al., arXiv:1503.02531), where there is a teacher
     temperature: float = 4.0
     features: float = 0.0  # weight of the distance to the teacher's maps (FitNets: Romero et al., arXiv:1412.6550)
+    sparsity: float = 0.0  # weight of the channels' norms (`GroupSparsity`), to empty some before a cut
     mixup: float = 0.0  # alpha of the Beta distribution (Zhang et al., arXiv:1710.09412)
     ema: float = 0.0  # decay of the average of the weights that is kept in their place, such as 0.999
     clip: float = 0.0  # largest norm of the gradients
@@ -40,7 +41,7 @@ class Recipe:
         for name in ("peak_lr", "temperature"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"A recipe's {name} is above 0; got {getattr(self, name)}.")
-        for name in ("weight_decay", "features", "mixup", "clip"):
+        for name in ("weight_decay", "features", "sparsity", "mixup", "clip"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"A recipe's {name} is at least 0; got {getattr(self, name)}.")
         for name, most in (("label_smoothing", 1), ("distill", 1), ("ema", 1)):

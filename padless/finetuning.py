@@ -1,6 +1,8 @@
 """Fine-tuning of a run's folder into another one: whole or not there, resumable in between."""
 
+import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import torch
 
 from padless.api import read_budgets
 from padless.choose import Plan
-from padless.deploy import PLAN, Int8, check_folder, load, read_summary, save
+from padless.deploy import PLAN, SUMMARY, WEIGHTS, Int8, check_folder, load, read_summary, save
 from padless.errors import UsageError
 from padless.graph import trace
 from padless.hardware import load_target
@@ -17,8 +19,11 @@ from padless.inputs import weights_digest
 from padless.pricing import Pricing
 from padless.progress import bar, console
 from padless.report import page
-from padless.run import CALIBRATION, opened, versions
+from padless.run import opened, versions
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
+
+NEEDED = ("data", "weights", "weights_digest", "seed", "input_shape", "target", "oracle", "system_config", "memory_mode",
+          "budgets", "calibration", "before", "after")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +52,17 @@ def run_finetuning(job: Finetuning) -> dict[str, Any] | None:
         raise UsageError(
             f"{job.folder} was saved from Python and does not say which model it is of. There, use padless.finetune."
         )
-    scratch = _checked(job)
-    if scratch is None:
-        return read_summary(job.out)
+    if missing := [key for key in NEEDED if key not in summary]:
+        raise UsageError(f"{job.folder} does not say its {missing[0]}: an older padless made it. Prune again.")
     data = job.data or summary["data"]
     if not data:
         raise UsageError(f"{job.folder} was made without images. Give --data.")
+    identity = {
+        "from": str(job.folder), "start": _file_digest(job.folder / WEIGHTS), "data": data, "recipe": asdict(job.recipe),
+    }  # fmt: skip
+    scratch = _checked(job, identity)
+    if scratch is None:
+        return read_summary(job.out)
     weights = job.weights or (Path(summary["weights"]) if summary["weights"] else None)
     teach = bool(job.recipe.distill or job.recipe.features)
     fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
@@ -88,14 +98,14 @@ def run_finetuning(job: Finetuning) -> dict[str, Any] | None:
     accuracy = evaluate(small, images)
     told = {"accuracy": accuracy}
     if "accuracy_int8" in summary["after"]:
-        calibration = images.calibration(CALIBRATION, summary["seed"])
+        calibration = images.calibration(summary["calibration"], summary["seed"])
         told["accuracy_int8"] = evaluate(Int8(small, calibration), images)
     console.print(f"Fine-tuned {job.recipe.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {accuracy:.2f} %")
     summary |= {
         "after": {**summary["after"], **costs[1].totals(), **told},
         "epochs": job.recipe.epochs,
         "finetuning": {
-            "from": str(job.folder), "recipe": asdict(job.recipe), "data": data, "devices": fabric.world_size,
+            **identity, "devices": fabric.world_size,
             "accelerator": fabric.device.type, "accuracy_before": before, "accuracy_after": accuracy,
             "losses": list(history.losses), "seconds": round(history.seconds, 1),
             "images_per_second": round(history.images_per_second, 1),
@@ -111,17 +121,25 @@ def run_finetuning(job: Finetuning) -> dict[str, Any] | None:
     return summary
 
 
-def _checked(job: Finetuning) -> Path | None:
+def _checked(job: Finetuning, identity: Mapping[str, Any]) -> Path | None:
     """Where checkpoints go; None where the result is there already."""
     if job.out.resolve() == job.folder.resolve():
         raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
     check_folder(job.out)
     scratch = job.out.with_name(f"{job.out.name}.training")
-    if job.resume and job.out.is_dir() and not scratch.exists():
+    if job.resume and (job.out / SUMMARY).exists():
         done = read_summary(job.out).get("finetuning", {})
-        if (done.get("from"), done.get("recipe")) == (str(job.folder), asdict(job.recipe)):
+        if all(done.get(key) == value for key, value in identity.items()):
             console.print(f"{job.out} is finished already.")
+            shutil.rmtree(scratch, ignore_errors=True)  # a kill may have come before that
             return None
     if scratch.exists() and not job.resume:
         raise UsageError(f"{scratch} holds a fine-tuning that was stopped. Go on with --resume, or remove it.")
     return scratch
+
+
+def _file_digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error}.") from error

@@ -21,7 +21,7 @@ from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
 from padless.report import page
 from padless.stages import Staged, prune_in_stages
-from padless.train import Recipe, evaluate, finetune
+from padless.train import Recipe, check_trainable, evaluate, finetune
 
 CALIBRATION = 512  # images for importance and recovery
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
@@ -99,6 +99,8 @@ def opened(
 def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str, Any]:
     """The part of `run` after loading."""
     say = console.print
+    if images and (job.epochs or job.regularize):
+        check_trainable(source.model, images)
     example, budgets = torch.zeros(source.input_shape), read_budgets(job.budgets)
     if images and job.regularize:
         recipe = Recipe(epochs=job.regularize, sparsity=SPARSITY, seed=job.seed)
@@ -172,6 +174,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         "floor": job.floor,
         "steps": job.steps,
         "recovery": _recovery(staged, after),
+        "calibration": job.calibration,
         "regularize": job.regularize,
         "epochs": job.epochs,
         "data": job.data,

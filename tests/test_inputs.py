@@ -227,9 +227,17 @@ def test_images_from_anything_that_gives_pairs(tmp_path):
     grey = rng.integers(0, 256, (8, 8), np.uint8)
     file = tmp_path / "grey.png"
     pil.fromarray(grey).save(file)
-    forms = [grey, torch.from_numpy(grey)[None], pil.fromarray(grey), file, file.read_bytes()]
+    forms = [
+        grey,
+        grey[:, :, None],
+        str(file),
+        torch.from_numpy(grey)[None],
+        pil.fromarray(grey),
+        file,
+        file.read_bytes(),
+    ]
     images = padless.as_images([(form, i) for i, form in enumerate(forms)], ((f, 0) for f in forms), shape=(1, 8, 8))
-    assert (images.train == torch.from_numpy(grey)).all() and images.train_labels.tolist() == list(range(5))
+    assert (images.train == torch.from_numpy(grey)).all() and images.train_labels.tolist() == list(range(7))
     assert (images.test == torch.from_numpy(grey)).all() and (images.name, images.flips) == ("images", True)
     colours = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
     again = padless.as_images([(colours, 1)], [(colours.permute(1, 2, 0).numpy(), 1)], shape=(3, 8, 8))
@@ -240,6 +248,55 @@ def test_images_from_anything_that_gives_pairs(tmp_path):
 def test_images_that_are_none(wrong):
     with pytest.raises(UsageError, match="Image 0 of train cannot be read"):
         padless.as_images([(wrong, 0)], [], shape=(1, 8, 8))
+
+
+GREY = np.zeros((8, 8), np.uint8)
+
+
+@pytest.mark.parametrize("label", [-1, 1.7, "cat", None])
+def test_labels_that_are_none(label):
+    with pytest.raises(UsageError, match="has the label .*; expected a whole number from 0 up"):
+        padless.as_images([(GREY, label)], [(GREY, 0)], shape=(1, 8, 8))
+
+
+class Shorter:
+    def __init__(self, promised):
+        self.promised = promised
+
+    def __len__(self):
+        return self.promised
+
+    def __iter__(self):
+        yield GREY, 1
+
+
+def test_fewer_images_than_promised():
+    with pytest.raises(UsageError, match="train gave 1 images; its length is 3"):
+        padless.as_images(Shorter(3), [(GREY, 0)], shape=(1, 8, 8))
+    with pytest.raises(UsageError, match="There are no test images"):
+        padless.as_images([(GREY, 0)], [], shape=(1, 8, 8))
+
+
+def test_a_data_set_without_an_end():
+    class Endless:
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, i):
+            return GREY + i, i
+
+    assert padless.as_images(Endless(), Endless(), shape=(1, 8, 8)).train_labels.tolist() == [0, 1]
+
+
+def test_images_that_fit_nowhere(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {"SC_AVPHYS_PAGES": 1, "SC_PAGE_SIZE": 1}.__getitem__)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UsageError, match="No space left on device. Set TMPDIR to a larger disk"):
+        padless.as_images([(GREY, 0)], [(GREY, 0)], shape=(1, 8, 8))
 
 
 def test_images_that_do_not_fit_into_memory_lie_in_a_file(monkeypatch):

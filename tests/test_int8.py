@@ -63,6 +63,24 @@ def test_sums_products_and_concatenations_round_what_they_join():
     assert float((found[:, 0] - 2.002 * x[:, 0]).abs().max()) < 0.03
 
 
+def test_keywords_masks_and_other_types_are_rounded():
+    class Named(nn.Module):
+        def forward(self, x):
+            y = torch.cat(tensors=[x, x], dim=1)
+            z = torch.add(input=y, other=y)
+            return z.masked_fill(z == z.max(), -torch.inf)
+
+    x = torch.linspace(-1, 1, 1001).reshape(1, 1, 1, -1).double()
+    found = Int8(Named(), [x])(x)
+    assert found.dtype == torch.float64 and len(found.unique()) <= 256
+    kept = found[..., :-8] - 2 * x[..., :-8]
+    assert float(kept.abs().max()) < 0.05
+
+
+def test_it_is_in_evaluation_mode():
+    assert not Int8(small().train(), [torch.randn(2, 3, 16, 16)]).training
+
+
 def test_what_cannot_be_calibrated():
     with pytest.raises(UsageError, match="No images to find the ranges of activations on"):
         Int8(small(), [])

@@ -94,6 +94,8 @@ def random_problem(seed: int, variables: int, budgets: int, share: float, unit: 
             )
             one.append(Factor((a, b), table))
         costs.append([*one, Factor((), np.array(0.5))])
+    if rng.random() < 0.3:  # what the first budget saves, the last one pays
+        costs[-1] = [Factor(f.scope, 1.5 * f.table.max() - f.table) for f in costs[0]]
     hard = []
     if variables > 2:
         shape = tuple(sizes[v] for v in names[:3])
@@ -166,11 +168,43 @@ def test_a_band_with_too_many_labels_is_left_to_the_integer_program(seed, variab
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(solver, "best_in_band", partial(best_in_band, most=0))
         found = solve(problem)
-    assert "fronts" not in found.name or "HiGHS" in found.name
     if np.isfinite(best):
+        assert "fronts" not in found.name or "HiGHS" in found.name
         assert found.objective == pytest.approx(best) and found.bound == pytest.approx(best, rel=1e-5)
     else:
         assert found.status == "infeasible"
+
+
+def test_budgets_that_no_cheapest_choice_meets():
+    costs = [[Factor(("a",), np.array(table))] for table in ([0.0, 2.0, 9.0], [9.0, 2.0, 0.0])]
+    found = solve(Problem(sizes={"a": 3}, value={"a": np.array([1.0, 2.0, 3.0])}, costs=costs, limits=[5.0, 5.0]))
+    assert (found.status, found.pick) == ("optimal", {"a": 1})
+
+
+def test_nothing_found_is_not_infeasible(monkeypatch):
+    costs = [[Factor(("a",), np.array(table))] for table in ([0.0, 2.0, 9.0], [9.0, 2.0, 0.0])]
+    problem = Problem(sizes={"a": 3}, value={"a": np.array([1.0, 1.1, 3.0])}, costs=costs, limits=[5.0, 5.0])
+    hurried = solve(problem, time_limit=0.0)
+    assert (hurried.status, hurried.pick) == ("time limit", {}) and hurried.bound >= 1.1
+    monkeypatch.setattr(solver, "best_in_band", partial(best_in_band, most=0))
+    assert solve(problem).pick == {"a": 1}  # by the integer program, without an answer to begin with
+    monkeypatch.setattr(solver, "LARGEST", 0)
+    large = solve(problem)
+    assert (large.status, large.pick) == ("gap left", {}) and large.bound >= 1.1
+
+
+def test_no_levels_are_allowed():
+    hard = [Factor(("a",), np.full(2, np.inf))]
+    costs = [[Factor(("a",), np.array([1.0, 2.0]))]]
+    for limit in (1.0, np.inf):
+        found = solve(Problem(sizes={"a": 2}, value={"a": np.ones(2)}, costs=costs, limits=[limit], hard=hard))
+        assert (found.status, found.blame, found.least) == ("infeasible", None, None)
+
+
+def test_a_limit_of_infinity_is_none():
+    costs = [[Factor(("a",), np.array([1.0, 2.0]))]]
+    found = solve(Problem(sizes={"a": 2}, value={"a": np.array([1.0, 3.0])}, costs=costs, limits=[np.inf]))
+    assert (found.status, found.pick) == ("optimal", {"a": 1})
 
 
 def test_fronts_give_up_at_the_deadline():

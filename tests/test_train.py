@@ -1,5 +1,6 @@
 """Fine-tuning: what a step is, going on after a stop, many processes as one, the command."""
 
+import copy
 import dataclasses
 import json
 import os
@@ -21,6 +22,7 @@ from padless.errors import UsageError
 from padless.train import fabric as fabric_module
 from padless.train.batches import Batches, crops
 from padless.train.fabric import GlobalBatchNorm
+from padless.train.loop import averaged
 from padless.train.sparsity import GroupSparsity
 from padless.train.teacher import Lesson
 
@@ -202,8 +204,8 @@ def test_augmentation_crops_and_mirrors():
     image = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).expand(200, 1, 8, 8)
     torch.manual_seed(0)
     shift = torch.randint(0, 3, (2, 200))
-    plain = crops(image, shift, torch.zeros(200, dtype=torch.bool), 1)
-    mirrored = crops(image, shift, torch.rand(200) < 0.5, 1)
+    plain = crops(image, shift, torch.zeros(200, dtype=torch.bool), [1, 1])
+    mirrored = crops(image, shift, torch.rand(200) < 0.5, [1, 1])
     assert plain.shape == mirrored.shape == (200, 1, 8, 8) and plain.dtype == torch.uint8
     rises = plain[:, 0, 4, 4].int() - plain[:, 0, 4, 3].int()
     assert (rises == 1).all()
@@ -332,6 +334,61 @@ def test_checkpoints_of_another_run(few, tmp_path):
         finetune(seeded(), few, Recipe(epochs=1), checkpoints=Checkpoints(tmp_path))
 
 
+def test_other_files_beside_a_checkpoint_stay(few, tmp_path):
+    (tmp_path / "checkpoint-500").mkdir()
+    (tmp_path / "checkpoint-best.pt").write_text("mine")
+    finetune(seeded(), few, Recipe(epochs=2), checkpoints=Checkpoints(tmp_path, 0.0))
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "checkpoint-500", "checkpoint-best.pt", "checkpoint-00000002.safetensors", "checkpoint.json", "log.csv",
+    }  # fmt: skip
+
+
+class Other(nn.Module):
+    """Gives `form(scores)`, in training mode alone or always."""
+
+    def __init__(self, form, always):
+        super().__init__()
+        self.body, self.form, self.always = network(), form, always
+
+    def forward(self, x):
+        scores = self.body(x)
+        return self.form(scores) if self.training or self.always else scores
+
+
+@pytest.mark.parametrize(("form", "always", "told"), [
+    (lambda y: (y, y), False, "gives tuple in training mode; expected class scores"),
+    (lambda y: {"logits": y}, True, "gives dict; expected class scores"),
+    (lambda y: y[:, :, None], True, r"gives \[1, 10, 1\]; expected class scores"),
+])  # fmt: skip
+def test_networks_that_give_no_class_scores(few, form, always, told):
+    model = Other(form, always).eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(UsageError, match=told):
+        finetune(model, few, Recipe(epochs=1))
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_nothing_to_train(few):
+    with pytest.raises(UsageError, match="No parameter of the network requires gradients"):
+        finetune(network().requires_grad_(False), few, Recipe(epochs=1))
+
+
+def test_narrow_images_are_cropped(few):
+    thin = dataclasses.replace(few, train=few.train[:, :, :, :1])
+    assert Batches(thin, Recipe(batch=20))[0].x.shape == (20, 1, 16, 1)
+
+
+def test_an_average_of_tied_weights_moves_once(few):
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    model[1].weight = model[0].weight
+    average = copy.deepcopy(model)
+    with torch.no_grad():
+        model[0].weight += 1.0
+    before = average[0].weight.clone()
+    averaged(average, model, 0.9)
+    torch.testing.assert_close(average[0].weight - before, torch.full((2, 2), 0.1))
+
+
 # --- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -396,6 +453,13 @@ def test_what_a_finetuning_refuses(folder, tmp_path, capsys):
         return refused(folder=other)
 
     assert "does not have the weights that" in changed(weights_digest="0")
+    old = {k: v for k, v in summary.items() if k != "oracle"}
+    (other / "summary.json").write_text(json.dumps(old))
+    assert "does not say its oracle: an older padless made it" in refused(folder=other)
+    weights = other / "model.safetensors"
+    weights.rename(other / "elsewhere")
+    assert "model.safetensors cannot be read" in changed()
+    (other / "elsewhere").rename(weights)
     assert "was made without images. Give --data" in changed(data=None)
     (other / "summary.json").write_text("{}")
     assert "was saved from Python" in refused(folder=other)

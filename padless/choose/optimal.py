@@ -84,6 +84,8 @@ def optimal(
         ratio = budget.of(dense) / full[k] if full is not None and approximate[k] else 1.0
         aim = AIM if approximate[k] else 1.0
         limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
+    if not tables.sizes:
+        return _as_it_is(fixed, budgets, dense, price)
     best: Chosen | None = None
     used = 0.0  # by the best
     last: tuple[int, ...] | None = None
@@ -95,6 +97,8 @@ def optimal(
             if best:
                 break
             blame, least = solution.blame, solution.least
+            if solution.status != "infeasible":
+                _infeasible(solution, budgets, limits, dense, reached=cheapest)
             if blame is None or least is None or not approximate[blame] or least <= tried.get(blame, -math.inf):
                 _infeasible(solution, budgets, limits, dense, reached=cheapest)
             tried[blame] = limits[blame].now = least  # the compiler may well see it otherwise
@@ -124,6 +128,25 @@ def optimal(
     return best
 
 
+def _as_it_is(
+    fixed: dict[str, int],
+    budgets: Sequence[Budget],
+    dense: NetworkCost,
+    price: Callable[[dict[str, int]], NetworkCost],
+) -> Chosen:
+    """The answer where nothing can be chosen."""
+    cost = price(dict(fixed))
+    for budget in budgets:
+        if budget.of(cost) > budget.limit(dense):
+            raise InfeasibleError(
+                f"The budget {budget} asks for at most {math.floor(budget.limit(dense)):,}; nothing may be cut, and the "
+                f"network costs {budget.of(cost):,}. Freeze or limit fewer layers."
+            )
+    solution = Solution(status="optimal", pick={}, objective=0.0, bound=0.0, seconds=0.0, name="nothing to choose")
+    totals = tuple(float(budget.of(cost)) for budget in budgets)
+    return Chosen(widths=dict(fixed), cost=cost, solution=solution, table_totals=totals, rounds=1)
+
+
 def _infeasible(
     solution: Solution,
     budgets: Sequence[Budget],
@@ -131,6 +154,16 @@ def _infeasible(
     dense: NetworkCost,
     reached: Sequence[int],
 ) -> NoReturn:
+    if solution.status == "infeasible" and solution.blame is None:
+        raise InfeasibleError(
+            "No combination of the widths that are allowed fills whole units where branches are joined. "
+            "Freeze or limit fewer layers, or use --align none."
+        )
+    if solution.status != "infeasible" and not reached:
+        raise InfeasibleError(
+            f"No widths within {', '.join(map(str, budgets))} were found in {solution.seconds:.1f} s, nor ruled out. "
+            "Give --time-limit more, or ask for more."
+        )
     k = solution.blame or 0
     budget, limit = budgets[k], limits[k]
     if solution.least is None and (len(budgets) > 1 or not reached):

@@ -31,6 +31,7 @@ from padless.choose.program import integer_program
 Status = Literal["optimal", "time limit", "gap left", "infeasible"]
 WIDEST = 5_000_000  # entries of a bucket
 PRICES = 60  # rounds of finding prices, at most
+NO_LIMIT = 1e300  # of a cost
 CLOSED = 1e-9  # of the objective
 RANGE = 1000.0  # of the objective inside: solvers' tolerances are absolute
 BANDS = tuple(2.0**-n for n in range(4, -1, -1))  # of the gap that is left
@@ -107,7 +108,7 @@ def _solved(problem: Problem, time_limit: float) -> Solution:
     late: Status = "time limit" if time.monotonic() > search.deadline else "gap left"
     reached: Status = "optimal" if search.closed else late
     return Solution(
-        status="infeasible" if not search.pick else reached,
+        status="infeasible" if search.bound == -np.inf else reached,
         pick=search.pick,
         objective=search.best,
         bound=max(search.best, search.bound),
@@ -122,7 +123,7 @@ class _Search:
 
     def __init__(self, problem: Problem, deadline: float) -> None:
         self.problem, self.deadline = problem, deadline
-        self.limits = np.array(problem.limits, dtype=float)
+        self.limits = np.minimum(np.array(problem.limits, dtype=float), NO_LIMIT)
         scopes = [f.scope for one in (*problem.costs, problem.hard) for f in one]
         self.order = elimination_order(problem.sizes, scopes, WIDEST)
         self.best, self.pick, self.bound = -np.inf, Pick(), np.inf
@@ -146,10 +147,12 @@ class _Search:
             self.best, self.pick = worth, pick
         return spent
 
-    def unreachable(self) -> tuple[int, float] | None:
-        """A budget that no levels meet, and the least that can be reached of it."""
+    def unreachable(self) -> tuple[int | None, float | None] | None:
+        """A budget that no levels meet, and the least that can be reached of it; of none, where no levels are allowed."""
         for k, limit in enumerate(self.limits):
             least, pick = self.cheapest(0.0, np.eye(len(self.limits))[k])
+            if not np.isfinite(least):
+                return None, None
             if least > limit * (1 + 1e-12) + 1e-9:
                 return k, least
             self.consider(pick)
@@ -185,7 +188,7 @@ class _Search:
 
     @property
     def closed(self) -> bool:
-        return self.bound - self.best <= CLOSED * max(1.0, abs(self.best))
+        return bool(self.pick) and self.bound - self.best <= CLOSED * max(1.0, abs(self.best))
 
     def close(self) -> None:
         """Look through all answers worth at least the bound less a band, which grows until it holds the best answer."""
@@ -202,14 +205,14 @@ class _Search:
                 return self.finish(buckets)
             if pick:
                 self.consider(pick)
-            self.bound = max(self.best, top - part * gap)
+            self.bound = max(self.best, top - part * gap) if part < 1 else self.best
             if self.closed:
                 return None
         return None
 
     def finish(self, buckets: Buckets) -> None:
         """An integer program over the levels whose own bound is above the best answer."""
-        paid, slack = float(self.prices @ self.limits), CLOSED * max(1.0, abs(self.best))
+        paid, slack = float(self.prices @ self.limits), CLOSED * max(1.0, abs(self.best)) if self.pick else 0.0
         levels = {
             v: np.flatnonzero((paid - least > self.best + slack) | (np.arange(len(least)) == self.pick.get(v)))
             for v, least in buckets.marginals().items()
@@ -234,9 +237,9 @@ def _program_alone(problem: Problem, started: float, time_limit: float) -> Solut
     levels = {v: np.arange(n) for v, n in problem.sizes.items()}
     found = integer_program(problem, levels, time_limit)
     objective = problem.worth(found.pick) if found.pick else -np.inf
-    proven = found.bound - objective <= 1e-6 * abs(objective)
+    proven = bool(found.pick) and found.bound - objective <= 1e-6 * abs(objective)
     return Solution(
-        status="infeasible" if not found.pick else "optimal" if proven else "time limit",
+        status="infeasible" if found.bound == -np.inf else "optimal" if proven else "time limit",
         pick=found.pick,
         objective=objective,
         bound=max(objective, found.bound),

@@ -72,7 +72,7 @@ def finetune_command(
         label_smoothing=label_smoothing, distill=distill, temperature=temperature, features=features, mixup=mixup, ema=ema,
         clip=clip, precision=precision, channels_last=channels_last, compile=compile, seed=seed,  # type: ignore[arg-type]
     )  # fmt: skip
-    target = out_dir or folder.with_name(f"{folder.name}-finetuned")
+    target = out_dir or folder.resolve().with_name(f"{folder.resolve().name}-finetuned")
     summary = run_finetuning(Finetuning(
         folder=folder, out=target, recipe=recipe, data=data, weights=weights, accelerator=accelerator, devices=devices,
         resume=resume, checkpoint_seconds=checkpoint_seconds, command=command_line(),
@@ -83,6 +83,6 @@ def finetune_command(
     out.print(
         f"Fine-tuned {summary['epochs']} epoch(s) in {did['seconds']:.0f} s ({did['images_per_second']:.0f} images/s on "
         f"{did['devices']} x {did['accelerator']}): {did['accuracy_before']:.2f} to {did['accuracy_after']:.2f} %"
-        f" (dense {summary['before']['accuracy']:.2f} %)."
+        + (f" (dense {summary['before']['accuracy']:.2f} %)." if "accuracy" in summary["before"] else ".")
     )
     out.print(f"Written: {target}/plan.json, model.safetensors, summary.json, report.html, log.csv")

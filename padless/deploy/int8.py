@@ -24,8 +24,8 @@ class Int8(nn.Module):
     are the extremes over `images`, batches [n, ...].
 
     Rounded are the inputs of convolutions and linear maps (behind batch norm and activation, which NPUs fuse), both sides of
-    sums and products, the parts of concatenations, and the outputs. Not rounded: weights that a network computes from
-    others, biases (int32), and what lies inside softmax, pooling and interpolation.
+    sums and products, the parts of concatenations, and the outputs. Not rounded: layers whose weights are computed from
+    others, biases (int32), and what lies inside softmax, pooling and interpolation. Evaluation mode.
 
     Raises UsageError without images.
     """
@@ -52,6 +52,7 @@ class Int8(nn.Module):
                 with _Sites(self.model, self.ranges, observing=True) as sites:
                     sites.all(self.model(batch.to(device)))
                 shown.advance(len(batch))
+        self.eval()
         if first:
             raise UsageError("No images to find the ranges of activations on. Was the iterator used up before?")
 
@@ -74,12 +75,11 @@ class _Sites(LayerCalls):
         name = getattr(func, "__name__", "")
         if name not in JOINS:
             return super().__torch_function__(func, types, args, kwargs)
-        first, *rest = args
-        if name in IN_PLACE and self._stored(first):
-            first.copy_(self.one(first))
-        else:
-            first = self.all(first)
-        return func(first, *map(self.all, rest), **(kwargs or {}))
+        given = {k: self.all(v) for k, v in (kwargs or {}).items()}
+        if name in IN_PLACE and args and self._stored(args[0]):
+            args[0].copy_(self.one(args[0]))
+            return func(args[0], *map(self.all, args[1:]), **given)
+        return func(*map(self.all, args), **given)
 
     def all(self, value: Any) -> Any:
         """A tensor, or those in a sequence."""
@@ -98,7 +98,8 @@ class _Sites(LayerCalls):
     def one(self, x: Tensor) -> Tensor:
         place, self.place = self.place, self.place + 1
         if self.observing:
-            low, high = (float(extreme) for extreme in x.detach().aminmax())
+            seen = x.detach()[x.detach().isfinite()]
+            low, high = (float(extreme) for extreme in seen.aminmax()) if seen.numel() else (0.0, 0.0)
             if place == len(self.ranges):
                 self.ranges.append((0.0, 0.0))
             self.ranges[place] = min(low, self.ranges[place][0]), max(high, self.ranges[place][1])
@@ -107,10 +108,11 @@ class _Sites(LayerCalls):
             raise PadlessError("This network computes more on some images than on others: it has no fixed ranges.")
         low, high = self.ranges[place]
         scale = max((high - low) / 255, 1e-12)
-        return torch.fake_quantize_per_tensor_affine(x, scale, round(-128 - low / scale), -128, 127)
+        finite = x.float().clamp(low, high)  # what is beyond is stored as the extreme
+        return torch.fake_quantize_per_tensor_affine(finite, scale, round(-128 - low / scale), -128, 127).to(x.dtype)
 
 
 def _round_weight(weight: Tensor, axis: int) -> None:
     largest = weight.abs().amax([a for a in range(weight.ndim) if a != axis]).clamp_min(1e-12)
     zeros = torch.zeros_like(largest, dtype=torch.int32)
-    weight.copy_(torch.fake_quantize_per_channel_affine(weight, largest / 127, zeros, axis, -127, 127))
+    weight.copy_(torch.fake_quantize_per_channel_affine(weight.float(), largest.float() / 127, zeros, axis, -127, 127))

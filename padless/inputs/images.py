@@ -4,9 +4,7 @@ Images are decoded once into bytes. That suits small images and calibration sets
 user's own loop, which takes the pruned model as any other.
 """
 
-import io
-import os
-import tempfile
+import hashlib
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,11 @@ import torch
 from torch import Tensor
 
 from padless.errors import UsageError, missing_extra
-from padless.progress import track
+from padless.inputs.decode import Pairs, stacked
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"}
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels", "fine_label")
 
-Pairs = Iterable[tuple[Any, int]]  # image and label
 Part = tuple[str, Pairs, int]  # name, pairs, how many
 
 
@@ -42,6 +39,12 @@ class Images:
     @property
     def classes(self) -> int:
         return int(torch.cat([self.train_labels, self.test_labels]).max()) + 1
+
+    def digest(self) -> str:
+        """A hash of the training images and labels."""
+        found = hashlib.sha256(self.train.numpy().data)
+        found.update(self.train_labels.numpy().data)
+        return found.hexdigest()[:16]
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 images as the network takes them, float32."""
@@ -90,15 +93,19 @@ def as_images(
     """Images of your own, from anything that gives (image, label) pairs: a data set of torchvision or Hugging Face, a list.
 
     An image is a PIL image, a path, the bytes of a file, or uint8: a tensor [C, H, W], an array [H, W] or [H, W, C]. Those
-    of another size than `shape` (C, H, W) are resized. `flips`: a mirrored image keeps its label.
+    of another size than `shape` (C, H, W) are resized. A label is a whole number from 0 up. `flips`: a mirrored image keeps
+    its label.
 
-    Raises UsageError when an image cannot be read.
+    Raises UsageError when an image cannot be read, a label is none, or there are none or fewer than were promised.
     """
-    parts = []
-    for split, pairs in (("train", train), ("test", test)):
-        known = pairs if isinstance(pairs, Sized) else list(pairs)
-        parts.append((split, ((one[0], one[1]) for one in known), len(known)))
-    return _images(name, (parts[0], parts[1]), shape, normalise, flips=flips)
+    return _images(name, (_part("train", train), _part("test", test)), shape, normalise, flips=flips)
+
+
+def _part(name: str, pairs: Pairs) -> Part:
+    known: Any = pairs if isinstance(pairs, Sized) else list(pairs)
+    indexed = hasattr(known, "__getitem__")  # a data set may have no other end than its length
+    ones = (known[i] for i in range(len(known))) if indexed else iter(known)
+    return name, ((one[0], one[1]) for one in ones), len(known)
 
 
 def _images(
@@ -109,7 +116,7 @@ def _images(
     *,
     flips: bool,
 ) -> Images:
-    (train, train_labels), (test, test_labels) = (_stack(*part, shape) for part in parts)
+    (train, train_labels), (test, test_labels) = (stacked(*part, shape) for part in parts)
     if normalise is None:
         pixels = train[:5000].float() / 255
         mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1e-3)
@@ -206,50 +213,3 @@ def _hub(place: str) -> tuple[Part, Part]:
         return split, ((r[image], r[label]) for r in rows), len(rows)
 
     return part("train"), part(test)
-
-
-def _stack(
-    name: str, pairs: Iterable[tuple[Any, int]], count: int, shape: tuple[int, int, int]
-) -> tuple[Tensor, Tensor]:
-    """Decode, resize and stack (image, label) pairs: uint8 [N, C, H, W] and int64 [N]."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise missing_extra("pillow", "data", "Reading images") from error
-    colours, rows, columns = shape
-    if colours not in (1, 3):
-        raise UsageError(f"The network takes {colours} channels; images have 1 (grey) or 3 (red, green, blue).")
-    images, labels = _room((count, colours, rows, columns)), np.empty(count, np.int64)
-    for i, (raw, label) in enumerate(track(pairs, f"Reading {name} images", total=count)):
-        try:
-            image = Image.open(io.BytesIO(raw)) if isinstance(raw, bytes) else Image.open(raw) if isinstance(raw, Path) \
-                else Image.fromarray(_array(raw)) if isinstance(raw, np.ndarray | Tensor) else raw  # fmt: skip
-            image = image.convert("L" if colours == 1 else "RGB")
-        except (UnidentifiedImageError, OSError, AttributeError, TypeError, ValueError) as error:
-            raise UsageError(f"Image {i} of {name} cannot be read: {error}") from error
-        if image.size != (columns, rows):
-            image = image.resize((columns, rows), Image.Resampling.BILINEAR)
-        images[i] = np.asarray(image).reshape(rows, columns, colours).transpose(2, 0, 1)
-        labels[i] = label
-    return torch.from_numpy(images), torch.from_numpy(labels)
-
-
-def _array(raw: Any) -> Any:
-    """A uint8 array [H, W] or [H, W, C] from a tensor [C, H, W] or such an array."""
-    if isinstance(raw, Tensor):
-        raw = raw.permute(1, 2, 0).squeeze(-1).cpu().numpy()
-    if raw.dtype != np.uint8:
-        raise ValueError(f"it is {raw.dtype}; expected uint8 from 0 to 255")
-    return raw
-
-
-def _room(shape: tuple[int, ...]) -> Any:
-    """An empty array: in memory where it takes at most half of what is free, else in a file that goes away with it."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # not told on this system
-        return np.empty(shape, np.uint8)
-    if np.prod(shape, dtype=float) <= free / 2:
-        return np.empty(shape, np.uint8)
-    with tempfile.TemporaryFile() as file:  # the map keeps what it needs of it
-        return np.memmap(file, np.uint8, "w+", shape=shape)

@@ -1,9 +1,9 @@
 """Fine-tuning: distillation from the dense network, on any number of devices, resumable at any moment."""
 
 from padless.train.checkpoint import Checkpoints
-from padless.train.evaluate import evaluate
+from padless.train.evaluate import check_trainable, evaluate
 from padless.train.fabric import make_fabric
 from padless.train.loop import LOG, History, finetune
 from padless.train.recipe import Recipe
 
-__all__ = ["LOG", "Checkpoints", "History", "Recipe", "evaluate", "finetune", "make_fabric"]
+__all__ = ["LOG", "Checkpoints", "History", "Recipe", "check_trainable", "evaluate", "finetune", "make_fabric"]

@@ -1,6 +1,6 @@
 """Training batches, each a function of the seed and the step alone: any device can take a run up anywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -46,8 +46,8 @@ class Batches:
             self._order = epoch, torch.randperm(len(self.images.train), generator=self.generator(epoch, whole=True))
         rows = self._order[1][place * self.size : (place + 1) * self.size]
         generator = self.generator(step)
-        border = max(1, self.images.train.shape[2] // 8)
-        shift = torch.randint(0, 2 * border + 1, (2, self.size), generator=generator)
+        borders = [min(max(1, n // 8), n - 1) for n in self.images.train.shape[2:]]
+        shift = torch.stack([torch.randint(0, 2 * b + 1, (self.size,), generator=generator) for b in borders])
         flip = torch.rand(self.size, generator=generator) < (0.5 if self.images.flips else 0.0)
         partner, kept = torch.randperm(self.size, generator=generator), 1.0
         if alpha := self.recipe.mixup:
@@ -55,7 +55,7 @@ class Batches:
             kept = float(gammas[0] / gammas.sum().clamp_min(1e-30))
 
         def taken(which: Tensor) -> tuple[Tensor, Tensor]:
-            cropped = crops(self.images.train[rows[which]], shift[:, which], flip[which], border)
+            cropped = crops(self.images.train[rows[which]], shift[:, which], flip[which], borders)
             return self.images.normalised(cropped), self.images.train_labels[rows[which]]
 
         mine = torch.arange(self.size)[self.mine]
@@ -80,10 +80,11 @@ class Batches:
         return torch.Generator().manual_seed(int(words[0]))
 
 
-def crops(images: Tensor, shift: Tensor, flip: Tensor, border: int) -> Tensor:
-    """Each of the images [n, C, H, W] from its reflected border at `shift` [2, n], mirrored where `flip` [n] says so."""
+def crops(images: Tensor, shift: Tensor, flip: Tensor, borders: Sequence[int]) -> Tensor:
+    """Each of the images [n, C, H, W] from its reflected border at `shift` [2, n], mirrored where `flip` [n]
+    says so. `borders` are of rows and columns."""
     n, _, rows, columns = images.shape
-    padded = F.pad(images.float(), [border] * 4, mode="reflect").to(images.dtype)
+    padded = F.pad(images.float(), [borders[1]] * 2 + [borders[0]] * 2, mode="reflect").to(images.dtype)
     y, x = shift[0, :, None] + torch.arange(rows), shift[1, :, None] + torch.arange(columns)
     x = torch.where(flip[:, None], x.flip(1), x)
     return padded[torch.arange(n)[:, None, None], :, y[:, :, None], x[:, None, :]].permute(0, 3, 1, 2)

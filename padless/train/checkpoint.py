@@ -1,6 +1,7 @@
 """A training run's state on disk: tensors as safetensors, the rest as JSON, whole or not there."""
 
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from padless.errors import UsageError
 from padless.files import write_atomically
 
 STATE = "checkpoint.json"
+OURS = re.compile(r"\.?checkpoint-\d{8}\.safetensors(-\d+)?")  # also what a kill left unfinished
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Checkpoints:
         )
         write_atomically(self.folder / STATE, json.dumps({"step": step, "tensors": name, **facts}, indent=1) + "\n")
         for file in self.folder.iterdir():
-            if file.name.lstrip(".").startswith("checkpoint-") and file.name != name:
+            if OURS.fullmatch(file.name) and file.name != name:
                 file.unlink()
         self._written = time.monotonic()
 

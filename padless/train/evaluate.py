@@ -1,7 +1,10 @@
 """The accuracy that a network is judged by."""
 
+import copy
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from padless.errors import UsageError
 from padless.inputs import Images
@@ -25,8 +28,30 @@ def evaluate(model: nn.Module, images: Images, *, batch: int = 500) -> float:
 
 
 def check_outputs(model: nn.Module, images: Images) -> None:
-    """Raises UsageError when a label lies beyond the network's outputs."""
+    """Raises UsageError when the network gives no class scores, or a label lies beyond them."""
     with evaluating(model), torch.no_grad():
-        outputs = model(images.normalised(images.test[:1]).to(device_of(model))).shape[1]
-    if images.classes > outputs:
-        raise UsageError(f"{images.name} has labels up to {images.classes - 1}, the network {outputs} outputs.")
+        outputs = model(images.normalised(images.test[:1]).to(device_of(model)))
+    _check_scores(outputs, "")
+    if images.classes > outputs.shape[1]:
+        raise UsageError(
+            f"{images.name} has labels up to {images.classes - 1}, the network {outputs.shape[1]} outputs."
+        )
+
+
+def check_trainable(model: nn.Module, images: Images) -> None:
+    """Raises UsageError when `finetune` cannot train the network, in either mode."""
+    check_outputs(model, images)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise UsageError("No parameter of the network requires gradients: there is nothing to train.")
+    tried = copy.deepcopy(model).train()  # batch norms take note of what they see
+    with torch.no_grad(), torch.random.fork_rng():
+        _check_scores(tried(images.normalised(images.train[:2]).to(device_of(model))), " in training mode")
+
+
+def _check_scores(outputs: Any, when: str) -> None:
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+        found = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise UsageError(
+            f"The network gives {found}{when}; expected class scores [N, K]. Wrap it, or use your own loop: a pruned "
+            "network is an ordinary module."
+        )

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.distributed
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
@@ -15,30 +16,32 @@ from padless.errors import UsageError
 from padless.train.recipe import Precision
 
 
-def make_fabric(accelerator: str = "auto", devices: int = 1, precision: Precision = "auto") -> Fabric:
-    """A launched Fabric for `devices` devices of this machine, or for those that `torchrun` has started this process for.
+def make_fabric(accelerator: str = "auto", devices: int | list[int] = 1, precision: Precision = "auto") -> Fabric:
+    """A launched Fabric for `devices` (how many, or which) of this machine, or for those that `torchrun` started us for.
 
     Raises UsageError where there are no such devices.
     """
     world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     started = "TORCHELASTIC_RUN_ID" in os.environ
     devices, nodes = (local, world // local) if started else (devices, 1)
+    many = (devices if isinstance(devices, int) else len(devices)) * nodes
     try:
         fabric = Fabric(
             accelerator=accelerator, devices=devices, num_nodes=nodes, precision=_precision(precision, accelerator),
-            strategy="ddp" if devices * nodes > 1 else "auto",
+            strategy="ddp" if many > 1 else "auto",
         )  # fmt: skip
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(f"No {devices} device(s) of the kind {accelerator}: {error}") from error
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise UsageError(f"No {many} device(s) of the kind {accelerator}: {error}") from error
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of its processes
     fabric.launch()
     return fabric
 
 
 def _precision(asked: Precision, accelerator: str) -> Any:
-    gpu = accelerator not in ("auto", "cpu") or (accelerator == "auto" and torch.accelerator.is_available())
     if asked == "auto":
-        asked = "bfloat16" if gpu or _bf16_pays_on_this_cpu() else "float32"
+        gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
+        pays = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else _bf16_pays_on_this_cpu()
+        asked = "bfloat16" if pays and accelerator != "mps" else "float32"
     return "bf16-mixed" if asked == "bfloat16" else "32-true"
 
 

@@ -21,7 +21,7 @@ from padless.modes import device_of
 from padless.progress import bar
 from padless.train.batches import Batch, Batches
 from padless.train.checkpoint import Checkpoints
-from padless.train.evaluate import check_outputs
+from padless.train.evaluate import check_trainable
 from padless.train.fabric import GlobalBatchNorm, make_fabric
 from padless.train.recipe import Recipe
 from padless.train.sparsity import GroupSparsity
@@ -51,19 +51,21 @@ def finetune(
     checkpoints: Checkpoints | None = None,
     fabric: Fabric | None = None,
 ) -> History:
-    """Train `model` in place. The state after the last step stays, not the best one; evaluation mode at the end.
+    """Train `model` in place, all its modules in training mode; evaluation mode at the end.
 
-    With a `teacher` (the dense network) its class scores are distilled, and with `plan` its features too where the recipe
-    asks for them. Sparsity takes the model's `graph`. With `checkpoints` a run goes on from the last one there; each step
-    depends on the seed and its number alone, so the result is that of a run that was never stopped. `fabric` says on which
-    devices; by default where the model is. With several processes the batch is shared and batch norms see all of it.
+    The state after the last step stays, not the best one. With a `teacher` (the dense network) its class scores are
+    distilled, and with `plan` its features too where the recipe asks for them. Sparsity takes the model's `graph`. With
+    `checkpoints` a run goes on from the last one there; each step depends on the seed and its number alone, so the result
+    is that of a run that was never stopped. `fabric` says on which devices; by default where the model is. With several
+    processes the batch is shared and batch norms see all of it.
 
-    Raises UsageError when a label lies beyond the network's outputs, a batch cannot be shared, or a checkpoint is of
-    another run.
+    Raises UsageError when the network gives no class scores, a label lies beyond them, nothing can be trained, a batch
+    cannot be shared, or a checkpoint is of another run.
     """
     recipe = recipe or Recipe()
-    fabric = fabric or make_fabric(device_of(model).type, precision=recipe.precision)
-    check_outputs(model, images)
+    check_trainable(model, images)
+    device = device_of(model)
+    fabric = fabric or make_fabric(device.type, [device.index] if device.index is not None else 1, recipe.precision)
     if recipe.sparsity and graph is None:
         raise UsageError("Training towards sparsity takes the model's graph: give graph=padless.trace(model, example).")
     sparsity = GroupSparsity(graph, model) if recipe.sparsity and graph else None
@@ -89,7 +91,8 @@ class _Run:
         self.batches = Batches(images, recipe, fabric.global_rank, fabric.world_size)
         self.total = recipe.epochs * self.batches.steps
         self.facts = {
-            "recipe": asdict(recipe), "data": images.name, "images": len(images.train), "start": weights_digest(model),
+            "recipe": asdict(recipe), "data": images.name, "images": images.digest(), "start": weights_digest(model),
+            "teacher": weights_digest(lesson.teacher) if lesson.teacher else None,
         }  # fmt: skip
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         _lay_out(model, self.layout)
@@ -97,6 +100,7 @@ class _Run:
         self.schedule = _schedule(self.optimiser, recipe, self.total)
         compiled: Any = torch.compile(model) if recipe.compile else model
         self.student, self.stepper = fabric.setup(compiled, self.optimiser)
+        self.home = device_of(lesson.teacher) if lesson.teacher else None
         if lesson.teacher:
             _lay_out(lesson.teacher.to(fabric.device), self.layout)
         self.average = copy.deepcopy(model).requires_grad_(False) if recipe.ema else None
@@ -132,8 +136,8 @@ class _Run:
         groups = [{k: v for k, v in g.items() if isinstance(v, int | float)} for g in self.optimiser.param_groups]
         schedule = {k: v for k, v in self.schedule.state_dict().items() if isinstance(v, int | float | list | str)}
         tensors = {**self._live(), **momenta, "losses": self.losses, "right": self.right}
+        write_atomically(checkpoints.folder / LOG, self.log())  # first: no checkpoint is without its log
         checkpoints.write(self.step, tensors, {**self.facts, "schedule": schedule, "groups": groups})
-        write_atomically(checkpoints.folder / LOG, self.log())
 
     def _live(self) -> dict[str, Tensor]:
         networks = {"model": self.model, **({"average": self.average} if self.average else {})}
@@ -172,6 +176,8 @@ class _Run:
         if self.average:
             self.model.load_state_dict(self.average.state_dict())
         _lay_out(self.model, torch.contiguous_format)
+        if self.lesson.teacher:
+            _lay_out(self.lesson.teacher.to(self.home), torch.contiguous_format)
         self.model.eval()
         seconds = time.monotonic() - started
         return History(
@@ -201,7 +207,7 @@ class _Run:
         self.losses[self.step], self.right[self.step] = told.cpu()
         self.step += 1
         if self.average:
-            _averaged(self.average, self.model, min(recipe.ema, self.step / (9 + self.step)))
+            averaged(self.average, self.model, min(recipe.ema, self.step / (9 + self.step)))
 
     def said(self) -> str:
         epoch = (self.step - 1) // self.batches.steps
@@ -238,9 +244,13 @@ def _schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int) -> t
 
 
 @torch.no_grad()
-def _averaged(average: nn.Module, model: nn.Module, decay: float) -> None:
+def averaged(average: nn.Module, model: nn.Module, decay: float) -> None:
+    done: set[int] = set()  # tied weights have several names
     now, mean = cast("dict[str, Tensor]", model.state_dict()), cast("dict[str, Tensor]", average.state_dict())
     for name, tensor in mean.items():
+        if tensor.data_ptr() in done:
+            continue
+        done.add(tensor.data_ptr())
         if tensor.is_floating_point():
             tensor.lerp_(now[name], 1 - decay)
         else:

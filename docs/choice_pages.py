@@ -57,7 +57,6 @@ they kept, and are not measured for ResNet-18.
 
 def page() -> str:
     allocation, budgets, accuracy = (_read(name) for name in ("allocation", "budgets", "accuracy_at_cost"))
-    counts = sorted({_seeds(accuracy["rows"], network) for network in _names(accuracy["rows"])})
     return TEXT.format(
         limit=allocation["limit_seconds"],
         alone=allocation["alone_seconds"],
@@ -69,7 +68,7 @@ def page() -> str:
             ["network", "target", "used %", "avoidable MACs %", "rounds", "seconds cold", "seconds warm", "GiB"],
             _budgets(budgets["rows"]),
         ),
-        seeds="One seed." if counts == [1] else f"Means over {' or '.join(map(str, counts))} seeds.",
+        seeds="Means over the seeds that are complete.",
         accuracy=_accuracy(accuracy["rows"]),
         allocation_command=allocation["command"],
         budgets_command=budgets["command"],
@@ -166,9 +165,8 @@ def _accuracy(rows: list[dict]) -> str:
                 found = [row for row in mine if (row["method"], row["share"]) == (method, share)]
                 cells.append(" / ".join(_mean([row.get(key) for row in found]) for key in ("accuracy", "accuracy_bn")))
             table.append([method, *cells])
-        parts.append(
-            f"{network}, dense {dense:.2f} %:\n\n" + markdown_table(["method", "70 %", "50 %", "35 %", "25 %"], table)
-        )
+        head = f"{network}, dense {dense:.2f} %, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+        parts.append(f"{head}:\n\n" + markdown_table(["method", "70 %", "50 %", "35 %", "25 %"], table))
     return "\n\n".join(parts)
 
 

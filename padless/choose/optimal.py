@@ -18,7 +18,8 @@ from padless.choose.within import Chooser, Method
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
 
-ROUNDS = 12  # of asking the compiler
+ROUNDS = 20  # of choosing
+WIDER = 1.01  # how much more the tables may spend where the same widths were chosen again
 USED, ENOUGH = 0.985, 0.97  # of a budget, at least, if the tables can; from round PATIENT on, less will do
 PATIENT = 3
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
@@ -88,10 +89,10 @@ def optimal(
         return _as_it_is(fixed, budgets, dense, price)
     best: Chosen | None = None
     used = 0.0  # by the best
-    last: tuple[int, ...] | None = None
+    priced: dict[tuple[int, ...], NetworkCost] = {}
     cheapest: list[int] = []  # the least seen of each budget
     tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
-    for rounds in range(1, ROUNDS + 1):
+    for _ in range(ROUNDS):
         solution = chooser.choose([limit.now for limit in limits])
         if not solution.pick:
             if best:
@@ -104,7 +105,9 @@ def optimal(
             tried[blame] = limits[blame].now = least  # the compiler may well see it otherwise
             continue
         widths = fixed | {id: int(found[solution.pick[id]]) for id, found in tables.widths.items()}
-        cost = price(widths)
+        same = tuple(solution.pick.values())
+        news = same not in priced
+        cost = priced[same] = price(widths) if news else priced[same]
         totals = chooser.spent(solution.pick)
         wholes = [budget.of(cost) for budget in budgets]
         cheapest = [min(pair) for pair in zip(wholes, cheapest or wholes, strict=True)]
@@ -112,15 +115,18 @@ def optimal(
         if max(shares) <= 1 and (best is None or solution.objective >= best.solution.objective):
             used = max(shares)
             best = Chosen(
-                widths=widths, cost=cost, solution=solution, table_totals=tuple(totals.tolist()), rounds=rounds
+                widths=widths, cost=cost, solution=solution, table_totals=tuple(totals.tolist()), rounds=len(priced)
             )
         everything = all(solution.pick[v] == size - 1 for v, size in tables.sizes.items())
-        same = tuple(solution.pick.values())
-        if max(shares) <= 1 and (everything or same == last):
+        if used >= (USED if len(priced) < PATIENT else ENOUGH) or (max(shares) <= 1 and everything):
             break
-        if used >= (USED if rounds < PATIENT else ENOUGH):
-            break
-        last = same
+        if max(shares) <= 1 and not news:  # few widths: the next ones may still be within the budget
+            loose = [limit for limit, table, whole in zip(limits, totals, wholes, strict=True) if table != whole]
+            if not loose or any(limit.now * WIDER >= limit.high for limit in loose):
+                break
+            for limit in loose:
+                limit.now *= WIDER
+            continue
         for k, limit in enumerate(limits):
             limit.learn(float(totals[k]), wholes[k])
     if best is None:

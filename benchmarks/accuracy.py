@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common import SHARED, write
+from common import SHARED, need_shared, write
 
 ROOT = Path(__file__).parents[1]
 KEYS = ("cycles", "npu_cycles", "macs", "padded_macs", "wasted_macs_percent", "avoidable_macs_percent",
@@ -26,8 +26,7 @@ def main() -> None:
     parser.add_argument("--epochs", default="1")
     parser.add_argument("--budget", default="cycles=50%")
     given = parser.parse_args()
-    if not SHARED.exists():
-        sys.exit(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
+    need_shared()
     rows = []
     for network in given.networks:
         for align in ("unit", "none"):

@@ -18,7 +18,7 @@ from functools import cache, cached_property
 from statistics import mean
 
 import torch
-from common import SHARED, rows_of, write
+from common import SHARED, need_shared, rows_of, write
 from rivals import Knob, plan_of, sony_mct, torch_pruning
 from torch import nn
 
@@ -122,8 +122,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--name", default="accuracy_at_cost", help="of the results")
     given = parser.parse_args()
-    if not SHARED.exists():
-        raise SystemExit(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
+    need_shared()
     rows = rows_of(given.name)
     for name in given.networks:
         network = Network(name)

@@ -22,6 +22,12 @@ TARGETS = ("ethos-u55-256", "ethos-u85-512")
 SHARED = Path(__file__).parents[2] / "shared"  # trained weights and images, where they are at hand
 
 
+def need_shared() -> None:
+    """End with the reason where the trained weights and images are not at hand."""
+    if not SHARED.exists():
+        raise SystemExit(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
+
+
 def rows_of(name: str) -> list[dict]:
     """What `results/NAME.json` has already: a stopped run goes on."""
     file = RESULTS / f"{name}.json"

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 
 from accuracy_at_cost import Network
-from common import SHARED, rows_of, write
+from common import need_shared, rows_of, write
 
 from padless import Checkpoints, Recipe, evaluate, finetune, recover
 
@@ -34,8 +34,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--images", type=int, default=50_000)
     given = parser.parse_args()
-    if not SHARED.exists():
-        raise SystemExit(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
+    need_shared()
     rows = rows_of("finetuning")
     for name in given.networks:
         network = Network(name)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from statistics import mean, pstdev
 
 from accuracy_at_cost import IMAGES, Network
-from common import SHARED, rows_of, write
+from common import need_shared, rows_of, write
 from torch import Tensor, nn
 
 from padless import Plan, evaluate, recover, reestimate_batchnorm
@@ -32,8 +32,7 @@ def main() -> None:
     parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 0.35])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     given = parser.parse_args()
-    if not SHARED.exists():
-        raise SystemExit(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
+    need_shared()
     rows = rows_of("recovery")
     for name in given.networks:
         network = Network(name)

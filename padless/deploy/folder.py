@@ -14,8 +14,9 @@ from padless.choose import Plan
 from padless.cut import cut, retrace
 from padless.errors import UsageError
 from padless.inputs import load_weights
+from padless.train import LOG
 
-PLAN, WEIGHTS, SUMMARY, PAGE, LOG = "plan.json", "model.safetensors", "summary.json", "report.html", "log.csv"
+PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", "summary.json", "report.html"
 OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG}
 
 

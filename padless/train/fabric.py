@@ -2,12 +2,10 @@
 
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed
-from lightning_fabric import Fabric
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
@@ -15,12 +13,18 @@ from torch.overrides import TorchFunctionMode
 from padless.errors import UsageError
 from padless.train.recipe import Precision
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
-def make_fabric(accelerator: str = "auto", devices: int | list[int] = 1, precision: Precision = "auto") -> Fabric:
+
+def make_fabric(accelerator: str = "auto", devices: int | list[int] = 1, precision: Precision = "auto") -> "Fabric":
     """A launched Fabric for `devices` (how many, or which) of this machine, or for those that `torchrun` started us for.
 
     Raises UsageError where there are no such devices.
     """
+    from lightning_fabric import Fabric  # here: to import it takes longer than most commands
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     started = "TORCHELASTIC_RUN_ID" in os.environ
     devices, nodes = (local, world // local) if started else (devices, 1)

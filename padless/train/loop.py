@@ -6,10 +6,9 @@ import io
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from padless.choose import Plan
@@ -27,7 +26,10 @@ from padless.train.recipe import Recipe
 from padless.train.sparsity import GroupSparsity
 from padless.train.teacher import Lesson
 
-LOG = "log.csv"
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+LOG = "log.csv"  # of a training, beside its checkpoints and in the folder of its result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def finetune(
     plan: Plan | None = None,
     graph: Graph | None = None,
     checkpoints: Checkpoints | None = None,
-    fabric: Fabric | None = None,
+    fabric: "Fabric | None" = None,
 ) -> History:
     """Train `model` in place, all its modules in training mode; evaluation mode at the end.
 
@@ -85,7 +87,7 @@ class _Run:
         recipe: Recipe,
         lesson: Lesson,
         sparsity: GroupSparsity | None,
-        fabric: Fabric,
+        fabric: "Fabric",
     ) -> None:
         self.model, self.recipe, self.lesson, self.sparsity, self.fabric = model, recipe, lesson, sparsity, fabric
         self.batches = Batches(images, recipe, fabric.global_rank, fabric.world_size)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,6 +15,9 @@ from padless.errors import UsageError
 from padless.graph import Graph
 from padless.train.batches import Batch
 from padless.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Lesson:
@@ -49,7 +52,7 @@ class Lesson:
             for module, training in modes.items():
                 module.training = training
 
-    def loss(self, fabric: Fabric, student: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, fabric: "Fabric", student: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """The mean loss, and how many are right."""
         recipe, logits = self.recipe, student(batch.x)
         loss = batch.kept * F.cross_entropy(logits, batch.y, label_smoothing=recipe.label_smoothing)

@@ -27,8 +27,9 @@ from padless.api import make_plan
 from padless.choose import Importance, importance
 from padless.errors import InfeasibleError
 from padless.pricing import Pricing
-from padless.recover import evaluate, recover, reestimate_batchnorm
+from padless.recover import recover, reestimate_batchnorm
 from padless.run import opened
+from padless.train import evaluate
 
 TARGET, SHARES, IMAGES = "ethos-u55-256", (0.7, 0.5, 0.35, 0.25), 512
 OURS = {  # allocation, importance

@@ -105,6 +105,15 @@ def test_a_damaged_cache_is_built_anew_with_a_warning(tmp_path):
     assert fresh.get(["a"]) == {"a": 3}
 
 
+def test_a_row_that_was_not_asked_for_is_damage_too(tmp_path):
+    """As it comes from a file that was copied without its write-ahead log; here by a table that ignores case."""
+    with sqlite3.connect(tmp_path / "costs.sqlite") as database:
+        database.execute("CREATE TABLE answers (key TEXT COLLATE NOCASE PRIMARY KEY, value TEXT)")
+        database.execute("INSERT INTO answers VALUES ('A', '1')")
+    with pytest.warns(UserWarning, match=r"damaged \(rows out of place\)"):
+        assert Cache(tmp_path).get(["a"]) == {}
+
+
 def test_a_damaged_entry_is_damage_too(tmp_path):
     Cache(tmp_path).put({"a": 1})
     with sqlite3.connect(tmp_path / "costs.sqlite") as database:

@@ -91,6 +91,8 @@ def _read(database: sqlite3.Connection, keys: list[str]) -> dict[str, Any]:
         marks = ",".join("?" * len(some))
         for key, value in database.execute(f"SELECT key, value FROM answers WHERE key IN ({marks})", some):
             found[key] = json.loads(value)
+    if not found.keys() <= set(keys):  # a file copied without its write-ahead log still opens
+        raise sqlite3.DatabaseError("rows out of place")
     return found
 
 

@@ -14,14 +14,17 @@ import argparse
 import copy
 import time
 from collections.abc import Sequence
+from itertools import product
 from statistics import mean, pstdev
 
-from accuracy_at_cost import IMAGES, Network
+from accuracy_at_cost import Network
 from common import need_shared, rows_of, write
 from torch import Tensor, nn
 
 from padless import Plan, evaluate, recover, reestimate_batchnorm
 from padless.cut.slice import kept_positions
+from padless.reproduction.protocol import PADLESS
+from padless.reproduction.subject import CALIBRATION
 
 METHODS = ("none", "bn", "mix", "least-squares", "AIMET", "AIMET, bn")
 
@@ -35,22 +38,22 @@ def main() -> None:
     need_shared()
     rows = rows_of("recovery")
     for name in given.networks:
-        network = Network(name)
-        for seed in given.seeds:
-            for share in given.shares:
+        with Network(name) as network:
+            for seed, share in product(given.seeds, given.shares):
                 if any((r["network"], r["share"], r["seed"]) == (name, share, seed) for r in rows):
                     continue
                 rows += measured(network, name, share, seed)
                 tested = "another fifth of the test set for each seed"
-                write("recovery", rows, target="ethos-u55-256", images=IMAGES, accuracy=tested)
-        network.pricing.__exit__(None, None, None)
+                write("recovery", rows, target="ethos-u55-256", images=CALIBRATION, accuracy=tested)
     table(rows)
 
 
 def measured(network: Network, name: str, share: float, seed: int) -> list[dict]:
     """A row a method."""
     calibration, fifth = network.calibration(seed), network.fifth(seed)
-    cut, plan = network.ours("padless", share, seed)
+    made = network.at_cycles(PADLESS, share, seed)
+    assert made is not None and made.plan is not None
+    cut, plan = made.model, made.plan
     facts = {
         "network": name, "share": share, "seed": seed, "dense_accuracy": network.accuracy(seed),
         "cycles_percent": 100 * network.cost(cut).cycles.total / network.dense.cycles.total,
@@ -89,9 +92,8 @@ def aimet(small: nn.Module, network: Network, plan: Plan, images: Sequence[Tenso
 
     loader = Loader((batch, None) for batch in images)
     count = sum(map(len, images))
-    graph = network.pricing.graph
-    keep = plan.mask(graph)
-    for layer in graph.layers:
+    keep = plan.mask(network.graph)
+    for layer in network.graph.layers:
         wide, narrow = network.model.get_submodule(layer.name), small.get_submodule(layer.name)
         if not isinstance(wide, nn.Conv2d) or narrow.in_channels == wide.in_channels:
             continue

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from padless.hardware import Target, targets
+from padless.report.markdown import markdown_table
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "benchmarks" / "results"
@@ -221,11 +222,6 @@ def _waste(rows: list[dict]) -> str:
 
 def _or(value: int | None) -> str:
     return "?" if value is None else str(value)
-
-
-def markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def schema() -> str:

@@ -19,7 +19,9 @@ app = typer.Typer(
 )
 out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
 
-MODEL_HELP = "cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or package.module:factory."
+MODEL_HELP = (
+    "cifar10/NAME (vgg16_bn, resnet18, mobilenet_v2, densenet_bc), torchvision/NAME, timm/NAME, package.module:factory."
+)
 TARGET_HELP = (
     "An id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file; ID@fp16 for a precision."
 )

@@ -1,4 +1,4 @@
-"""Models by name: `cifar10/vgg16_bn`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`."""
+"""Models by name: `cifar10/NAME`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`."""
 
 import hashlib
 import importlib
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors
 import torch
@@ -56,8 +56,8 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Sour
     if family == "timm" and rest:
         return _timm(name, rest, input_shape)
     raise UsageError(
-        f"Unknown model {name!r}. Write cifar10/vgg16_bn, cifar10/resnet18, torchvision/NAME, timm/NAME or "
-        f"package.module:factory. {suggest(name, ['cifar10/vgg16_bn', 'cifar10/resnet18'])}".rstrip()
+        f"Unknown model {name!r}. Write cifar10/NAME, torchvision/NAME, timm/NAME or package.module:factory. "
+        f"{suggest(name, [f'cifar10/{form}' for form in CIFAR_FORMS])}".rstrip()
     )
 
 
@@ -87,19 +87,40 @@ def _build(name: str, known: list[str], build: Callable[[], nn.Module], family: 
 def _cifar10(name: str) -> nn.Module:
     """The usual CIFAR forms: same modules and parameter names as torchvision's, sized for 32x32 images."""
     models = import_torchvision().models
+    return _build(name, list(CIFAR_FORMS), lambda: CIFAR_FORMS[name](models), "cifar10")
 
-    def vgg16_bn() -> nn.Module:
-        model: nn.Module = models.vgg16_bn(num_classes=10, init_weights=True)
-        model.avgpool, model.classifier = nn.Identity(), nn.Linear(512, 10)
-        return model
 
-    def resnet18() -> nn.Module:
-        model: nn.Module = models.resnet18(num_classes=10)
-        model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-        return model
+def _vgg16_bn(models: Any) -> nn.Module:
+    model: nn.Module = models.vgg16_bn(num_classes=10, init_weights=True)
+    model.avgpool, model.classifier = nn.Identity(), nn.Linear(512, 10)
+    return model
 
-    forms = {"vgg16_bn": vgg16_bn, "resnet18": resnet18}
-    return _build(name, list(forms), lambda: forms[name](), "cifar10")
+
+def _resnet18(models: Any) -> nn.Module:
+    model: nn.Module = models.resnet18(num_classes=10)
+    model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+    return model
+
+
+def _mobilenet_v2(models: Any) -> nn.Module:
+    blocks = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
+    model: Any = models.mobilenet_v2(num_classes=10, inverted_residual_setting=blocks)
+    model.features[0][0].stride = (1, 1)
+    return cast(nn.Module, model)
+
+
+def _densenet_bc(models: Any) -> nn.Module:
+    """100 layers, growth 12 (Huang et al., CVPR 2017)."""
+    model: Any = models.DenseNet(12, (16, 16, 16), num_init_features=24, num_classes=10)
+    model.features.conv0 = nn.Conv2d(3, 24, 3, padding=1, bias=False)
+    for name in ("norm0", "relu0", "pool0"):
+        delattr(model.features, name)
+    return cast(nn.Module, model)
+
+
+CIFAR_FORMS: dict[str, Callable[[Any], nn.Module]] = {
+    "vgg16_bn": _vgg16_bn, "resnet18": _resnet18, "mobilenet_v2": _mobilenet_v2, "densenet_bc": _densenet_bc,
+}  # fmt: skip
 
 
 def _timm(name: str, rest: str, input_shape: tuple[int, ...] | None) -> Source:

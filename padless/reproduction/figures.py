@@ -1,0 +1,182 @@
+"""The pictures: waste, accuracy at equal ratio, accuracy at equal cycles, and the staircase with every tool's widths."""
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from padless.errors import missing_extra
+from padless.files import write_atomically
+from padless.reproduction.protocol import AWARE, EQUAL, GENERAL
+from padless.reproduction.staircase import Steps
+from padless.reproduction.tables import WASTE, Row, distinct, of, values
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; marks differ, too.
+LOOK = {
+    EQUAL[0]: ("#0072B2", "o"), EQUAL[1]: ("#009E73", "s"), EQUAL[2]: ("#D55E00", "^"), EQUAL[3]: ("#CC79A7", "D"),
+    EQUAL[4]: ("#E69F00", "v"),
+}  # fmt: skip
+GREY = "#777777"
+WIDTH = 9.0  # inches
+
+
+def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditions: str) -> list[Path]:
+    """Every picture that the rows allow, as PNG. `conditions` stands under each. Raises UsageError without matplotlib."""
+    pictures: dict[str, Callable[[Any], None]] = {}
+    by_ratio, by_cycles = of(rows, part="equal ratio"), of(rows, part="equal cycles")
+    if by_ratio:
+        pictures["waste"] = lambda figure: _waste(figure, by_ratio)
+        pictures["equal-ratio"] = lambda figure: _equal_ratio(figure, rows)
+    if by_cycles:
+        pictures["equal-cycles"] = lambda figure: _equal_cycles(figure, rows)
+    if steps:
+        pictures["staircase"] = lambda figure: _staircases(figure, steps)
+    made = []
+    for name, draw in pictures.items():
+        file = folder / f"{name}.png"
+        write_atomically(file, _drawn(draw, conditions))
+        made.append(file)
+    return made
+
+
+def _drawn(draw: Callable[[Any], None], conditions: str) -> bytes:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise missing_extra("matplotlib", "plots", "Drawing the reproduction") from error
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure)
+    figure.supxlabel(conditions, fontsize=8, color=GREY)
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=110, format="png")
+    return drawn.getvalue()
+
+
+def _grid(figure: Any, rows: int, columns: int, height: float = 2.7) -> Any:
+    figure.set_size_inches(min(WIDTH, WIDTH / 2 * columns + 1), 0.5 + height * rows)
+    return figure.subplots(rows, columns, squeeze=False)
+
+
+def _waste(figure: Any, rows: Sequence[Row]) -> None:
+    """Bars: what general pruning wastes in each unit at each ratio; NPU-aware pruning beside it."""
+    networks = distinct(rows, "network")
+    grid = _grid(figure, len(networks), len(WASTE))
+    for line, network in zip(grid, networks, strict=True):
+        mine = of(rows, network=network)
+        ratios, units = distinct(mine, "size"), sorted(distinct(of(mine, method=AWARE), "unit"))
+        for axes, (measure, key) in zip(line, WASTE.items(), strict=True):
+            for place, (ratio, unit) in enumerate((r, u) for r in ratios for u in units):
+                place += ratios.index(ratio)  # a gap between ratios
+                general, aware = of(mine, method=GENERAL, size=ratio), of(mine, method=AWARE, size=ratio, unit=unit)
+                if not general or not aware:
+                    continue
+                for shift, row, name in ((-0.2, general[0], GENERAL), (0.2, aware[0], AWARE)):
+                    colour = LOOK[name][0]
+                    height = row["waste"][str(unit)][key]
+                    axes.bar(place + shift, height, 0.4, color=colour, label=name if place == 0 else None)
+            at = [r * (len(units) + 1) + u for r in range(len(ratios)) for u in range(len(units))]
+            axes.set_xticks(at, [str(unit) for _ in ratios for unit in units], fontsize=8)
+            for r, ratio in enumerate(ratios):
+                axes.text(
+                    r * (len(units) + 1) + (len(units) - 1) / 2, -0.12, f"{ratio:.0%} pruned", ha="center", va="top",
+                    fontsize=8, transform=axes.get_xaxis_transform(),
+                )  # fmt: skip
+            axes.set_title(f"{network}: {measure}", fontsize=9)
+            axes.set_ylabel("padding, % of all", fontsize=8)
+            axes.tick_params(labelsize=8)
+            axes.set_xlabel("unit, channels", fontsize=8, labelpad=20)
+    grid[0][0].legend(fontsize=8)
+
+
+def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
+    """Accuracy after fine-tuning against the ratio, seeds as small marks, beside the dense network continued."""
+    networks = distinct(of(rows, part="equal ratio"), "network")
+    grid = _grid(figure, 1, len(networks), 3.4)[0]
+    shades = ("#56B4E9", "#009E73", "#004D40", "#000000")
+    for axes, network in zip(grid, networks, strict=True):
+        mine = of(rows, network=network, part="equal ratio")
+        ratios = distinct(mine, "size")
+        units = sorted(distinct(mine, "unit"))
+        for n, unit in enumerate(units):
+            colour = LOOK[GENERAL][0] if unit == 1 else shades[(n - 1) % len(shades)]
+            mark = "^" if unit == 1 else "sDv*"[(n - 1) % 4]
+            x = [100 * ratio + 0.8 * (n - (len(units) - 1) / 2) for ratio in ratios]  # side by side
+            y = [_mean(of(mine, size=ratio, unit=unit)) for ratio in ratios]
+            name = GENERAL if unit == 1 else f"{AWARE}, unit {unit}"
+            axes.plot(x, y, color=colour, marker=mark, linewidth=1.2, markersize=6, label=name)
+            for at, ratio in zip(x, ratios, strict=True):
+                found = values(of(mine, size=ratio, unit=unit), "accuracy")
+                if len(found) > 1:
+                    axes.plot([at] * len(found), found, ".", color=colour, markersize=3)
+        _dense(axes, of(rows, part="dense", network=network, method="labels"))
+        axes.set_xticks([100 * ratio for ratio in ratios])
+        axes.set_xlim(100 * min(ratios) - 8, 100 * max(ratios) + 8)
+        axes.set_xlabel("channels pruned, %")
+        axes.set_ylabel("top-1 after fine-tuning, %")
+        axes.set_title(network, fontsize=10)
+        axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
+    grid[0].legend(fontsize=7)
+
+
+def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
+    """Accuracy against cycles for every method: repaired without labels, and after fine-tuning."""
+    networks = distinct(of(rows, part="equal cycles"), "network")
+    stages = {"accuracy_recovered": "repaired without labels", "accuracy": "after fine-tuning"}
+    grid = _grid(figure, len(networks), len(stages), 3.0)
+    for line, network in zip(grid, networks, strict=True):
+        mine = of(rows, network=network, part="equal cycles")
+        for axes, (key, stage) in zip(line, stages.items(), strict=True):
+            for method in sorted(distinct(mine, "method"), key=EQUAL.index):
+                points = []
+                for size in distinct(mine, "size"):
+                    cell = [row for row in of(mine, method=method, size=size) if row.get(key) is not None]
+                    if cell:
+                        points.append((mean(values(cell, "cycles_percent")), mean(values(cell, key))))
+                if points:
+                    colour, mark = LOOK[method]
+                    axes.plot(
+                        *zip(*sorted(points), strict=True), color=colour, marker=mark, linewidth=1.2, label=method
+                    )
+            _dense(axes, of(rows, part="dense", network=network, method="distilled"), key == "accuracy")
+            axes.set_xlabel("cycles, % of dense")
+            axes.set_ylabel("top-1, %")
+            axes.set_title(f"{network}, {stage}", fontsize=10)
+            axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
+    grid[0][0].legend(fontsize=7)
+
+
+def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
+    """What a layer costs at each width, and the width that each tool chose for it."""
+    grid = _grid(figure, 1, len(steps), 3.6)[0]
+    for axes, one in zip(grid, steps, strict=True):
+        costs = [cost / 1e3 for cost in one.costs]
+        axes.stairs(costs, [0.5, *(w + 0.5 for w in one.widths)], color=GREY, linewidth=1.4, baseline=None)
+        for n, (method, width) in enumerate(one.chosen.items()):
+            colour, mark = LOOK[method]
+            axes.plot(
+                width, costs[width - 1], mark, color=colour, markersize=8, label=f"{method}: {width}", zorder=3 + n
+            )
+        axes.set_xlabel("output channels")
+        axes.set_ylabel("thousand cycles")
+        axes.set_ylim(bottom=0)
+        said = f"{one.network} {one.layer}, {one.c_in} input channels,\nwidths at {one.size:.0%} of the cycles"
+        axes.set_title(said, fontsize=9)
+        axes.legend(fontsize=7)
+
+
+def _dense(axes: Any, rows: Sequence[Row], continued: bool = True) -> None:
+    if not rows:
+        return
+    axes.axhline(
+        mean(values(rows, "accuracy_before")), color=GREY, linewidth=1, linestyle=":", label="dense, unchanged"
+    )
+    if continued:
+        axes.axhline(mean(values(rows, "accuracy")), color=GREY, linewidth=1, linestyle="--", label="dense, continued")
+
+
+def _mean(rows: Sequence[Row]) -> float:
+    found = values(rows, "accuracy")
+    return mean(found) if found else float("nan")

@@ -1,0 +1,149 @@
+"""Other tools' pruned networks at a cost: each is given the knob it has, and that is turned until the cost is met."""
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from padless.choose import Plan
+from padless.cost import Keep
+from padless.errors import PadlessError, UsageError
+from padless.graph import Graph
+from padless.inputs.zoo import import_torchvision
+
+Cost = Callable[[nn.Module], float]
+Made = Callable[[float], nn.Module]  # the tool at one setting of its knob: the larger, the smaller the network
+STEPS = 8  # of bisection
+APPROXIMATIONS = 32  # of MCT's scores: its default
+
+
+class Knob:
+    """A tool's knob between 0 and `high`. What was tried is remembered, for the next cost."""
+
+    def __init__(self, make: Made, cost: Cost, high: float = 0.97) -> None:
+        self.make, self.cost, self.high = make, cost, high
+        self.tried: dict[float, float] = {}
+
+    def at_most(self, limit: float) -> nn.Module | None:
+        """The network whose cost is nearest below a limit; none where the tool cannot go so low."""
+        low, high = 0.0, self.high
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self._cost(middle) <= limit else (middle, high)
+        self._cost(self.high)
+        met = {at: cost for at, cost in self.tried.items() if cost <= limit}
+        return self.make(max(met, key=lambda at: (met[at], -at))) if met else None
+
+    def _cost(self, at: float) -> float:
+        if at not in self.tried:
+            self.tried[at] = self.cost(self.make(at))
+        return self.tried[at]
+
+
+def torch_pruning(model: nn.Module, x: Tensor, *, everywhere: bool = False, round_to: int | None = None) -> Made:
+    """Torch-Pruning by L2 magnitude: one ratio for all layers, or one threshold `everywhere`; counts rounded or not.
+
+    The class outputs, those of the last linear layer, stay. Raises UsageError where it is not installed.
+    """
+    try:
+        import torch_pruning as tp
+    except ModuleNotFoundError as error:
+        raise UsageError("Torch-Pruning needs: pip install torch-pruning==1.6.1") from error
+    heads = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+
+    def make(ratio: float) -> nn.Module:
+        mine = copy.deepcopy(model)
+        tp.pruner.BasePruner(
+            mine, x, importance=tp.importance.GroupMagnitudeImportance(p=2), pruning_ratio=ratio,
+            global_pruning=everywhere, round_to=round_to, ignored_layers=[mine.get_submodule(name) for name in heads[-1:]],
+        ).step()  # fmt: skip
+        return mine.eval()
+
+    return make
+
+
+def kept_by(graph: Graph, model: nn.Module, small: nn.Module) -> Keep:
+    """Which channels another tool kept, found by the running means of the batch norms that came through.
+
+    Raises PadlessError where two channels have one mean, or a mean is none of the model's.
+    """
+    keep = np.zeros(graph.channels, dtype=np.int64)
+    before, after = (dict(m.named_buffers()) for m in (model, small))
+    for axis in graph.axes:
+        if axis.parameter.endswith("running_mean"):
+            found = torch.isin(before[axis.parameter], after[axis.parameter]).numpy()
+            if found.sum() != len(after[axis.parameter]):
+                raise PadlessError(f"{axis.parameter}: two channels have one mean, or none; nothing can be told apart.")
+            keep[axis.channels[found]] = 1
+    for group in graph.groups:
+        if not keep[group.channels].any():  # no batch norm behind it: untouched
+            keep[group.channels] = 1
+    return keep
+
+
+def plan_of(graph: Graph, keep: Keep) -> Plan:
+    """A plan that keeps these channels, without a word on what it costs."""
+    names = {g.id: np.flatnonzero(keep[g.channels]).tolist() for g in graph.groups}
+    nothing: Any = {
+        "macs": 0, "padded_macs": 0, "wasted_macs": 0, "wasted_macs_percent": 0.0, "avoidable_macs_percent": 0.0,
+        "weight_bytes": 0, "padded_weight_bytes": 0, "wasted_weight_percent": 0.0, "activation_bytes": 0,
+        "padded_activation_bytes": 0, "wasted_activation_percent": 0.0, "cycles": None, "npu_cycles": None,
+        "peak_sram_bytes": None, "peak_activation_bytes": None, "energy_pj": None, "oracle": None,
+    }  # fmt: skip
+    return Plan(
+        version="", digest=graph.digest(), example_shapes=[list(s) for s in graph.example_shapes], target="",
+        importance="", allocate="", align="none", ratio=None, seed=0, outcomes=[], solver=None, importance_kept=0.0,
+        before=nothing, after=nothing, keep=names, zeros={},
+    )  # fmt: skip
+
+
+def sony_mct(model: nn.Module, images: Sequence[Tensor], approximations: int = APPROXIMATIONS) -> Made:
+    """Sony's Model Compression Toolkit: a share of the weights' memory goes. Its scores are computed once.
+
+    Raises UsageError where it is not installed.
+    """
+    mct = _mct()
+    from model_compression_toolkit.core.common.hessian.hessian_info_service import HessianInfoService
+
+    known: dict[tuple[str, ...], Any] = {}
+    plain = getattr(HessianInfoService, "plain", HessianInfoService.fetch_hessian)
+
+    def fetch(service: Any, request: Any) -> Any:
+        key = tuple(node.name for node in request.target_nodes)
+        if key not in known:
+            known[key] = plain(service, request)
+        return known[key]
+
+    HessianInfoService.plain, HessianInfoService.fetch_hessian = plain, fetch
+    memory = 4 * sum(p.numel() for p in model.parameters())
+
+    def batches() -> Iterator[list[Tensor]]:
+        for batch in images:
+            yield [batch]
+
+    def make(share: float) -> nn.Module:
+        made, _ = mct.pruning.pytorch_pruning_experimental(
+            model=copy.deepcopy(model),
+            target_resource_utilization=mct.core.ResourceUtilization(weights_memory=(1 - share) * memory),
+            representative_data_gen=batches,
+            pruning_config=mct.pruning.PruningConfig(num_score_approximations=approximations),
+        )
+        small: nn.Module = made.eval()
+        return small
+
+    return make
+
+
+def _mct() -> Any:
+    """Its bars of progress are many, its torchvision must be loadable."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    import_torchvision()
+    try:
+        import model_compression_toolkit
+    except ModuleNotFoundError as error:
+        raise UsageError("MCT needs: pip install model-compression-toolkit==2.6.1") from error
+    return model_compression_toolkit

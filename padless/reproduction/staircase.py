@@ -1,0 +1,68 @@
+"""One layer's cost at every width, and the widths that each method chose for it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from padless.cost.ask import Asked
+from padless.cost.oracles import default_oracle, open_oracle
+from padless.graph import Layer, trace
+from padless.hardware import load_target
+from padless.inputs import load_model
+from padless.reproduction.protocol import PADLESS
+from padless.reproduction.tables import Row, distinct, of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """`costs[n]` are the cycles of a layer with `widths[n]` output channels and `c_in` inputs, those that padless chose."""
+
+    network: str
+    layer: str
+    size: float
+    c_in: int
+    widths: Sequence[int]
+    costs: Sequence[int]
+    chosen: Mapping[str, int]
+
+
+def staircases(rows: Sequence[Row], target: str) -> list[dict[str, Any]]:
+    """For each network the layer that the methods disagree on most, at the largest budget; as JSON."""
+    return [asdict(steps) for steps in _staircases(rows, target)]
+
+
+def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
+    hardware = load_target(target)
+    spec = default_oracle(hardware)
+    if spec is None:
+        return
+    asked = Asked(open_oracle(spec, hardware))
+    try:
+        for network in distinct(of(rows, part="equal cycles"), "network"):
+            mine = [row for row in of(rows, part="equal cycles", network=network) if row.get("widths")]
+            size = max(distinct(mine, "size"), default=0.0)
+            mine = of(mine, size=size, seed=mine[0]["seed"]) if mine else []
+            if not of(mine, method=PADLESS):
+                continue
+            source = load_model(f"cifar10/{network}")
+            graph = trace(source.model, torch.zeros(source.input_shape, device="cpu"))
+            layer = max(graph.layers, key=lambda one: _interest(one, mine))
+            chosen = {row["method"]: row["widths"][layer.name][1] for row in mine if layer.name in row["widths"]}
+            c_in = of(mine, method=PADLESS)[0]["widths"][layer.name][0]
+            widths = list(range(1, layer.c_out + 1))
+            answers = asked.shapes([replace(layer.shape, c_in=c_in, c_out=width) for width in widths])
+            yield Steps(
+                network=network, layer=layer.name, size=size, c_in=c_in, widths=widths,
+                costs=[answer.total for answer in answers], chosen=chosen,
+            )  # fmt: skip
+    finally:
+        asked.close()
+
+
+def _interest(layer: Layer, rows: Sequence[Row]) -> tuple[int, int]:
+    """How many widths were chosen, then how much it computes; only of ordinary convolutions."""
+    if layer.kind != "conv" or layer.groups != 1:
+        return (0, 0)
+    return len({row["widths"][layer.name][1] for row in rows if layer.name in row["widths"]}), layer.macs

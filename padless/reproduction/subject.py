@@ -1,0 +1,145 @@
+"""A trained network with its images and its price: what every cell starts from."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from padless.api import make_plan
+from padless.choose import RATIOS, Importance, Plan, aligned_levels, free_levels, importance
+from padless.cost import NetworkCost, narrowed, network_cost
+from padless.cut import prune
+from padless.errors import InfeasibleError, PadlessError, UsageError
+from padless.graph import trace
+from padless.hardware import load_target
+from padless.inputs import Images, Source
+from padless.pricing import Pricing
+from padless.progress import console
+from padless.reproduction.peers import Knob, kept_by, plan_of, sony_mct, torch_pruning
+from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING
+
+CALIBRATION = 512  # training images, without labels, for importance and recovery
+SCORED = 64  # of them that MCT scores channels with: its scores take minutes
+OURS = {  # method: allocation, importance, alignment
+    PADLESS: ("optimal", "reconstruction", "unit"),
+    AWARE: ("global", "l1", "unit"),
+    GENERAL: ("global", "l1", "none"),
+    "frozen-input knapsack": ("frozen", "reconstruction", "unit"),
+    "uniform, L1": ("uniform", "l1", "unit"),
+}
+THEIRS: Mapping[str, dict[str, Any]] = {  # Torch-Pruning by L2 norms of groups: one ratio or one threshold
+    TORCH_PRUNING: {},
+    "Torch-Pruning global": {"everywhere": True},
+    "Torch-Pruning local, rounded": {"round_to": 32},
+    "Torch-Pruning global, rounded": {"everywhere": True, "round_to": 32},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Small:
+    """A cut network, and the plan that cuts it where its channels can be told."""
+
+    model: nn.Module
+    plan: Plan | None
+
+
+class Subject:
+    """One network. Close it (or use it in a `with`), since its price may come from other processes."""
+
+    def __init__(self, source: Source, images: Images, target: str) -> None:
+        self.model, self.images, self.x = source.model.eval(), images, torch.zeros(source.input_shape)
+        self.pricing = Pricing(self.model, (self.x,), load_target(target))
+        self.graph = self.pricing.graph
+        self._found: dict[tuple[str, int], Importance] = {}
+        self._knobs: dict[tuple[str, int], Knob] = {}
+
+    def __enter__(self) -> "Subject":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pricing.__exit__(None, None, None)
+
+    @cached_property
+    def dense(self) -> NetworkCost:
+        return self.pricing.dense()
+
+    def calibration(self, seed: int) -> list[Tensor]:
+        return list(self.images.calibration(CALIBRATION, seed))
+
+    def cost(self, model: nn.Module) -> NetworkCost:
+        return self.pricing.whole(model, trace(model, self.x))
+
+    def importance(self, criterion: str, seed: int) -> Importance:
+        watched = criterion == "reconstruction"
+        key = criterion, seed if watched else 0
+        if key not in self._found:
+            images = self.calibration(seed) if watched else ()
+            self._found[key] = importance(self.graph, self.model, criterion, images)
+        return self._found[key]
+
+    # --- by ratio: the paper's comparison --------------------------------------------------------------------------
+
+    def by_ratio(self, ratio: float, unit: int) -> Small:
+        """One L1 threshold over the network, `ratio` of its channels below it; widths in multiples of `unit`."""
+        levels = free_levels(self.graph) if unit == 1 else aligned_levels(self.graph, load_target(f"unit:{unit}"))
+        found = self.importance("l1", 0)
+        keep = found.strongest(self.graph, RATIOS["global"](self.graph, found, levels, ratio))
+        plan = plan_of(self.graph, keep)
+        return Small(model=prune(self.model, plan), plan=plan)
+
+    def in_units(self, plan: Plan, unit: int) -> NetworkCost:
+        """What a cut computes and stores where channels come in multiples of `unit`. No cycles."""
+        target = load_target(f"unit:{unit}")
+        fixed = aligned_levels(self.graph, target).fixed
+        return network_cost(self.graph, narrowed(self.graph, plan.mask(self.graph)), target, fixed, None)
+
+    # --- by cycles -------------------------------------------------------------------------------------------------
+
+    def at_cycles(self, method: str, share: float, seed: int) -> Small | None:
+        """The network that a method makes of at most `share` of the dense one's cycles; None where it reaches none."""
+        if method not in OURS:
+            return self._of_a_peer(method, share, seed)
+        allocate, criterion, align = OURS[method]
+        try:
+            plan = make_plan(
+                self.pricing, f"cycles={100 * share:g}%", criterion=self.importance(criterion, seed), allocate=allocate,
+                align=align, repair="down", seed=seed, dense=self.dense,
+            )  # fmt: skip
+        except InfeasibleError:
+            return None
+        return Small(model=prune(self.model, plan), plan=plan)
+
+    def _of_a_peer(self, method: str, share: float, seed: int) -> Small | None:
+        limit = share * (self.dense.cycles.total if self.dense.cycles else 0)
+        try:
+            small = self._knob(method, seed).at_most(limit)
+            if small is None:
+                return None
+            if method == MCT:
+                return Small(model=small, plan=None)
+            return Small(model=small, plan=plan_of(self.graph, kept_by(self.graph, self.model, small)))
+        except UsageError:
+            raise
+        except PadlessError as error:
+            console.print(f"{method}: {error}", style="yellow")
+        except Exception as error:  # another tool may fail in any way
+            console.print(f"{method} failed: {type(error).__name__}: {error}", style="yellow")
+        return None
+
+    def _knob(self, method: str, seed: int) -> Knob:
+        key = method, seed if method == MCT else 0
+        if key not in self._knobs:
+            if method == MCT:
+                make = sony_mct(self.model, list(self.images.calibration(SCORED, seed, 32)))
+            else:
+                make = torch_pruning(copy.deepcopy(self.model), self.x, **THEIRS[method])
+            self._knobs[key] = Knob(make, self._cycles)
+        return self._knobs[key]
+
+    def _cycles(self, model: nn.Module) -> float:
+        cycles = self.cost(model).cycles
+        return float(cycles.total) if cycles else 0.0

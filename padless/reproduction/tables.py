@@ -1,0 +1,137 @@
+"""What the rows say, as tables: Markdown for people, CSV for programs."""
+
+from collections.abc import Iterable, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from padless.report.markdown import csv_table, markdown_table
+from padless.reproduction.measure import LAYER
+from padless.reproduction.protocol import AWARE, EQUAL, GENERAL
+
+Row = dict[str, Any]
+WASTE = {
+    "computation": "wasted_macs_percent",
+    "weight space": "wasted_weight_percent",
+    "activation space": "wasted_activation_percent",
+}
+NONE = "-"
+
+
+def of(rows: Iterable[Row], **wanted: Any) -> list[Row]:
+    """The rows that have these values."""
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def distinct(rows: Iterable[Row], key: str) -> list[Any]:
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def values(rows: Iterable[Row], key: str) -> list[float]:
+    return [row[key] for row in rows if row.get(key) is not None]
+
+
+def spread(rows: Iterable[Row], key: str) -> str:
+    """Mean ± deviation over seeds, a mean where there is one, `-` where there is none."""
+    found = values(rows, key)
+    if not found:
+        return NONE
+    return f"{mean(found):.2f}" + (f" ± {stdev(found):.2f}" if len(found) > 1 else "")
+
+
+def waste(rows: Sequence[Row]) -> str:
+    """The paper's two measures: general pruning, NPU-aware pruning, and the points between them."""
+    table = []
+    by_ratio = of(rows, part="equal ratio")
+    for network in distinct(by_ratio, "network"):
+        for ratio in distinct(of(by_ratio, network=network), "size"):
+            cell = of(by_ratio, network=network, size=ratio)
+            general = of(cell, method=GENERAL)
+            for aware in sorted({row["unit"]: row for row in of(cell, method=AWARE)}.values(), key=lambda r: r["unit"]):
+                unit = str(aware["unit"])
+                if not general or unit not in general[0]["waste"]:
+                    continue
+                both = general[0]["waste"][unit], aware["waste"][unit]
+                cells = [
+                    f"{both[0][key]:.2f} → {both[1][key]:.2f} ({both[0][key] - both[1][key]:+.2f})"
+                    for key in WASTE.values()
+                ]
+                table.append([network, f"{ratio:.0%}", unit, *cells, f"{both[1]['avoidable_macs_percent']:.2f}"])
+    head = ["network", "ratio", "unit", *(f"{name}, %" for name in WASTE), "left that can be aligned, %"]
+    return markdown_table(head, table)
+
+
+def equal_ratio(rows: Sequence[Row]) -> str:
+    """Accuracy after fine-tuning at a ratio, beside the dense network continued alike."""
+    table = []
+    for network in distinct(of(rows, part="equal ratio"), "network"):
+        mine = of(rows, network=network)
+        dense = of(mine, part="dense", method="labels")
+        for ratio in distinct(of(mine, part="equal ratio"), "size"):
+            cell = of(mine, part="equal ratio", size=ratio)
+            units = sorted(distinct(of(cell, method=AWARE), "unit"))
+            tuned = [spread(of(cell, unit=unit), "accuracy") for unit in (1, *units)]
+            cut = " / ".join(spread(of(cell, unit=unit), "accuracy_cut").split(" ")[0] for unit in (1, *units))
+            table.append([
+                network, f"{ratio:.0%}", str(len(distinct(cell, "seed"))), spread(dense, "accuracy_before"),
+                spread(dense, "accuracy"), *tuned, cut,
+            ])  # fmt: skip
+    units = sorted(distinct(of(rows, part="equal ratio", method=AWARE), "unit"))
+    head = [
+        "network",
+        "ratio",
+        "seeds",
+        "dense",
+        "dense, continued",
+        GENERAL,
+        *(f"{AWARE} {u}" for u in units),
+        "before",
+    ]
+    return markdown_table(head, table)
+
+
+def equal_cycles(rows: Sequence[Row], network: str) -> str:
+    """Accuracy at equal cycles: cut, repaired without labels, fine-tuned."""
+    mine = of(rows, part="equal cycles", network=network)
+    sizes = distinct(mine, "size")
+    table = []
+    for method in sorted(distinct(mine, "method"), key=EQUAL.index):
+        cells = []
+        for size in sizes:
+            cell = of(mine, method=method, size=size)
+            stages = [spread(cell, key) for key in ("accuracy_cut", "accuracy_recovered", "accuracy")]
+            before = " / ".join(stage.split(" ")[0] for stage in stages[:2])
+            cells.append(NONE if stages[2] == NONE else f"{before} / **{stages[2]}**")
+        table.append([method, *cells])
+    return markdown_table(["method", *(f"{size:.0%} of the cycles" for size in sizes)], table)
+
+
+def dense_line(rows: Sequence[Row], network: str) -> str:
+    """The dense network, unchanged and continued for as long as the others."""
+    mine = of(rows, part="dense", network=network)
+    distilled, labels = of(mine, method="distilled"), of(mine, method="labels")
+    return (
+        f"{network}: dense {spread(mine, 'accuracy_before').split(' ')[0]} %, continued by its labels "
+        f"{spread(labels, 'accuracy')} %, with itself as the teacher {spread(distilled, 'accuracy')} %; "
+        f"{len(distinct(mine, 'seed'))} seed(s)"
+    )
+
+
+def cells_csv(rows: Sequence[Row]) -> str:
+    """A line a cell."""
+    keys = (
+        "part", "network", "method", "size", "unit", "seed", "accuracy_before", "accuracy_cut", "recovery",
+        "accuracy_recovered", "accuracy", "cycles_percent", "macs_percent", "wasted_macs_percent",
+        "avoidable_macs_percent", "oracle", "loss", "seconds",
+    )  # fmt: skip
+    return csv_table(keys, ([row.get(key, "") for key in keys] for row in rows))
+
+
+def layers_csv(rows: Sequence[Row]) -> str:
+    """A line for each layer of each cut at equal ratio, in each unit it was measured in."""
+    lines = [
+        [row["network"], row["method"], row["size"], unit, name, *numbers]
+        for row in of(rows, part="equal ratio")
+        for unit, layers in row.get("layers", {}).items()
+        for name, numbers in layers.items()
+    ]
+    return csv_table(["network", "method", "ratio", "unit", "layer", *LAYER], lines)

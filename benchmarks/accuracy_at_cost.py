@@ -62,7 +62,8 @@ def main() -> None:
     rows = rows_of(given.name)
     for name in given.networks:
         with Network(name) as network:
-            for cell in product([name], given.methods, SHARES, given.seeds):
+            cells = product([name], given.methods, SHARES, given.seeds)
+            for cell in sorted(cells, key=lambda cell: cell[-1]):  # whole seeds first
                 named = dict(zip(COLUMNS, cell, strict=True))
                 if any(all(row[k] == v for k, v in named.items()) for row in rows):
                     continue

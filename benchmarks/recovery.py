@@ -52,7 +52,8 @@ def measured(network: Network, name: str, share: float, seed: int) -> list[dict]
     """A row a method."""
     calibration, fifth = network.calibration(seed), network.fifth(seed)
     made = network.at_cycles(PADLESS, share, seed)
-    assert made is not None and made.plan is not None
+    assert made is not None
+    assert made.plan is not None
     cut, plan = made.model, made.plan
     facts = {
         "network": name, "share": share, "seed": seed, "dense_accuracy": network.accuracy(seed),

@@ -83,5 +83,5 @@ class Protocol:
 FULL = Protocol()
 QUICK = Protocol(
     networks=("vgg16_bn", "resnet18"), ratios=(0.5,), budgets=(0.5,), seeds=(0,), epochs=1, dense_epochs=2,
-    images=2_560, test_images=2_000,
+    images=1_280, test_images=1_000,
 )  # fmt: skip

@@ -1,0 +1,312 @@
+"""The reproduction: what is measured, that it goes on where it was stopped, and what is made of its rows."""
+
+import csv
+import io
+import json
+import sys
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from padless import PadlessError, cli, prune, trace
+from padless.errors import UsageError
+from padless.inputs import zoo
+from padless.reproduction import FULL, QUICK, Cell, Protocol, tables
+from padless.reproduction.peers import Knob, kept_by, plan_of, sony_mct, torch_pruning
+from padless.reproduction.store import Results, read_results
+from padless.reproduction.written import page, text, write_everything
+
+
+class Tiny(nn.Module):
+    """Two convolutions whose widths can be cut, on CIFAR's images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 32, 3, stride=4, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU())
+        self.second = nn.Sequential(
+            nn.Conv2d(32, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU()
+        )
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.fc(self.second(self.first(x)).mean((2, 3)))
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(zoo.CIFAR_FORMS, "tiny", lambda models: Tiny())
+
+
+@pytest.fixture
+def data(tmp_path):
+    """150 and 40 images of noise whose colour is their class."""
+    drawn = np.random.default_rng(0)
+    for part, count in (("train", 15), ("test", 4)):
+        for label in range(10):
+            folder = tmp_path / "data" / part / str(label)
+            folder.mkdir(parents=True)
+            for n in range(count):
+                pixels = np.clip(drawn.normal(25 * label, 20, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{n}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, tiny, data):
+    """Run `padless reproduce` on the tiny network: exit code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str) -> tuple[int, str, str]:
+        line = ["padless", "reproduce", "--data", "data", "--networks", "tiny", "--quick", "--units", "8", *args]
+        monkeypatch.setattr(sys, "argv", line)
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+# --- what is measured -----------------------------------------------------------------------------------------------
+
+
+def test_the_cells_are_those_of_the_protocol_seed_by_seed():
+    cells = list(FULL.cells())
+    networks, seeds = len(FULL.networks), len(FULL.seeds)
+    assert len(cells) == len(set(cells)) == networks * seeds * (2 + 3 * (1 + 3) + 3 * 5)
+    assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
+    assert len(list(QUICK.cells())) == 2 * (2 + 4 + 5)
+    assert str(cells[3]) == "vgg16_bn, NPU-aware at equal ratio 30 %, unit 8, seed 0"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"ratios": (1.5,)}, "ratios lie between 0 and 1, such as 0.5 or 50%; got 1.5"),
+        ({"budgets": (0.0,)}, "budgets lie between 0 and 1"),
+        ({"epochs": 0}, "epochs is at least 1; got 0"),
+        ({"images": -1}, "images is at least 0; got -1"),
+        ({"units": (8, 1)}, "units are at least 2; got 8, 1"),
+        ({"methods": ("padles",)}, "No method 'padles'. Did you mean padless"),
+    ],
+)
+def test_what_is_out_of_range_is_said(wrong, message):
+    with pytest.raises(UsageError, match=message):
+        Protocol(**wrong)
+
+
+# --- a run ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_and_is_added_to(run, tmp_path, data):
+    torch.manual_seed(3)
+    (tmp_path / "w").mkdir()
+    save_file(Tiny().state_dict(), tmp_path / "w" / "tiny.safetensors")
+    options = ("--methods", "padless,NPU-aware,general,Torch-Pruning local", "--weights", "w", "--out", "r")
+    code, out, err = run(*options, "--budgets", "70")
+    assert (code, out.strip()) == (
+        0,
+        "Written: r/results.json, tables.md, cells.csv, layers.csv, figures/, report.html",
+    )
+    found = read_results(tmp_path / "r" / "results.json")
+    assert [row["method"] for row in found["rows"]] == [
+        "labels", "distilled", "general", "NPU-aware", "padless", "NPU-aware", "general", "Torch-Pruning local",
+    ]  # fmt: skip
+    assert "8 of 8: tiny, Torch-Pruning local at equal cycles 70 %" in " ".join(err.split())
+    for row in found["rows"]:
+        if row["part"] == "equal cycles" and row["accuracy"] is not None:
+            assert row["cycles_percent"] <= 70
+    aware = tables.of(found["rows"], part="equal ratio", method="NPU-aware")
+    assert [row["waste"]["8"]["avoidable_macs_percent"] for row in aware] == [0.0]
+    assert not (tmp_path / "r" / ".training").exists()
+    # Again: nothing is measured anew, and the tables are the same.
+    tabled = (tmp_path / "r" / "tables.md").read_text()
+    before = [json.dumps(row) for row in found["rows"]]
+    assert run(*options, "--budgets", "70")[0] == 0
+    assert [json.dumps(row) for row in read_results(tmp_path / "r" / "results.json")["rows"]] == before
+    assert (tmp_path / "r" / "tables.md").read_text().splitlines()[:-1] == tabled.splitlines()[:-1]
+    # One more ratio is added to what is there.
+    assert run(*options, "--budgets", "70", "--ratios", "30")[0] == 0
+    assert len(read_results(tmp_path / "r" / "results.json")["rows"]) == len(before) + 2
+    # Another training is another folder's.
+    code, _, err = run(*options, "--budgets", "70", "--epochs", "2")
+    assert code == 2
+    assert "was measured with epochs 1, now it is 2. Give the same options, or --out another folder." in err
+    # Other weights, too.
+    save_file(Tiny().state_dict(), tmp_path / "w" / "tiny.safetensors")
+    code, _, err = run(*options, "--budgets", "60")
+    assert (code, "holds tiny with other weights. Give --out another folder." in err) == (2, True)
+
+
+def test_without_weights_a_network_is_trained_first_and_kept(run, tmp_path):
+    options = ("--methods", "padless", "--ratios", "", "--budgets", "70", "--out", "r")
+    code, _, err = run(*options)
+    assert code == 0
+    assert "No weights for tiny: training it for 2 epoch(s)." in err
+    assert (tmp_path / "r" / "weights" / "tiny.safetensors").exists()
+    code, _, err = run(*options, "--seeds", "0,1")
+    assert (code, "training it" in err) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--ratios", "thirty"), "--ratios takes shares with commas between, such as 30,50; got 'thirty'."),
+        (("--units", "8;16"), "--units takes whole numbers with commas between, such as 8,16; got '8;16'."),
+        (("--networks", "alexnet"), "cifar10 has no model 'alexnet'."),
+        (("--out", "data/train/0/0.png"), "data/train/0/0.png is a file; it stays as it is. Give --out a folder."),
+    ],
+)
+def test_wrong_options(run, options, message):
+    code, _, err = run(*options)
+    assert code == 2
+    assert message in err
+
+
+def test_a_tool_that_is_not_installed_is_left_out(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("padless.reproduction.run.NEEDS", {"MCT": "no_such_module"})
+    code, _, err = run("--ratios", "", "--methods", "MCT,general", "--budgets", "70", "--out", "r")
+    assert code == 0
+    assert "MCT is not installed (the module no_such_module), so its rows are left out." in " ".join(err.split())
+    assert "MCT" not in {row["method"] for row in read_results(tmp_path / "r" / "results.json")["rows"]}
+
+
+def test_results_that_are_none(tmp_path):
+    (tmp_path / "results.json").write_text('{"rows')
+    with pytest.raises(UsageError, match="holds no results that can be read"):
+        Results(tmp_path, {}, ())
+
+
+# --- other tools ----------------------------------------------------------------------------------------------------
+
+
+def test_a_knob_is_turned_to_the_cost_nearest_below_the_limit():
+    made = Knob(lambda at: nn.Linear(1, round(100 * (1 - at)) or 1), lambda m: m.out_features, high=0.9)
+    assert made.at_most(50).out_features in (49, 50)
+    assert made.at_most(5) is None
+
+
+def test_what_another_tool_kept_is_told_by_the_running_means():
+    torch.manual_seed(0)
+    model, x = Tiny().eval(), torch.zeros(1, 3, 32, 32)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+    graph = trace(model, x)
+    small = torch_pruning(model, x)(0.5)
+    plan = plan_of(graph, kept_by(graph, model, small))
+    assert sorted(len(kept) for kept in plan.keep.values()) == [10, 16, 32]
+
+    y = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(prune(model, plan)(y), small(y), atol=1e-5)
+    model.first[1].running_mean.zero_()
+    small.first[1].running_mean.zero_()
+    with pytest.raises(PadlessError, match="two channels have one mean, or none; nothing can be told apart"):
+        kept_by(graph, model, small)
+
+
+@pytest.mark.parametrize(
+    ("module", "make", "message"),
+    [
+        ("torch_pruning", torch_pruning, "Torch-Pruning needs: pip install torch-pruning"),
+        ("model_compression_toolkit", sony_mct, "MCT needs: pip install model-compression-toolkit"),
+    ],
+)
+def test_a_missing_tool_says_how_to_get_it(monkeypatch, module, make, message):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=message):
+        make(Tiny(), torch.zeros(1))
+
+
+# --- what is written ------------------------------------------------------------------------------------------------
+
+
+def rows_of(protocol: Protocol) -> list[dict]:
+    """Rows as a run makes them, of numbers that are easy to check."""
+    rows = []
+    for cell in protocol.cells():
+        row = asdict(cell) | {"accuracy": 80.0 + cell.seed, "loss": 1.0, "seconds": 1.0}
+        if cell.part == "dense":
+            row["accuracy_before"] = 79.0
+        elif cell.part == "equal ratio":
+            waste = {"wasted_macs_percent": 10.0, "wasted_weight_percent": 8.0, "wasted_activation_percent": 6.0}
+            units = protocol.units if cell.unit == 1 else (cell.unit,)
+            less = 0.0 if cell.unit == 1 else 4.5
+            row["waste"] = {
+                str(u): {k: v - less for k, v in waste.items()} | {"avoidable_macs_percent": 9.0 - 2 * less}
+                for u in units
+            }
+            row["accuracy_cut"] = 20.0
+            row["layers"] = {str(u): {"conv": [3, 8, 100, 120, 50, 60]} for u in units}
+        elif cell.method == "MCT":
+            row |= {"accuracy": None}
+        else:
+            row |= {
+                "accuracy_cut": 30.0,
+                "accuracy_recovered": 70.0,
+                "recovery": "mix",
+                "cycles_percent": 100 * cell.size - 1,
+            }
+        rows.append(row)
+    return rows
+
+
+def results(protocol: Protocol) -> dict:
+    steps = {"network": "resnet18", "layer": "conv", "size": 0.5, "c_in": 8, "widths": [1, 2, 3], "costs": [5, 5, 9]}
+    return {
+        "command": "padless reproduce <all>", "versions": {"python": "3"}, "machine": {"accelerator": "cpu", "threads": 2},
+        "target": "unit:8", "epochs": 5, "images": 1000, "test_images": 0, "seconds": 3.0,
+        "staircase": [steps | {"chosen": {"padless": 2, "general": 3}}], "rows": rows_of(protocol),
+    }  # fmt: skip
+
+
+def test_the_tables_say_what_the_rows_say():
+    said = text(results(FULL))
+    assert "| resnet18 | 30% | 8 | 10.00 → 5.50 (+4.50) | 8.00 → 3.50 (+4.50) | 6.00 → 1.50 (+4.50) | 0.00 |" in said
+    assert "| vgg16_bn | 70% | 3 | 79.00 ± 0.00 | 81.00 ± 1.00 | 81.00 ± 1.00 | 81.00 ± 1.00 |" in said
+    assert "| padless | 30.00 / 70.00 / **81.00 ± 1.00** |" in said
+    assert "| MCT | - | - | - |" in said
+    assert said.endswith(
+        "unit:8; 5 epoch(s) of fine-tuning on 1,000 training images; the whole test set; last epoch. "
+        "`padless reproduce <all>`\n"
+    )
+
+
+def test_everything_is_written_and_drawn(tmp_path):
+    found = results(replace(FULL, seeds=(0,), networks=("vgg16_bn", "resnet18")))
+    write_everything(tmp_path, found)
+    for name in ("waste", "equal-ratio", "equal-cycles", "staircase"):
+        with Image.open(tmp_path / "figures" / f"{name}.png") as picture:
+            assert picture.width > 500
+            assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 20  # it is not empty
+    cells = list(csv.DictReader(io.StringIO((tmp_path / "cells.csv").read_text())))
+    assert len(cells) == len(found["rows"])
+    layers = list(csv.DictReader(io.StringIO((tmp_path / "layers.csv").read_text())))
+    assert layers[0] == {
+        "network": "vgg16_bn", "method": "general", "ratio": "0.3", "unit": "8", "layer": "conv", "c_in": "3", "c_out": "8",
+        "macs": "100", "padded_macs": "120", "bytes": "50", "padded_bytes": "60",
+    }  # fmt: skip
+    html = (tmp_path / "report.html").read_text()
+    assert html.count('src="data:image/png;base64,') == 4
+    assert "<script" not in html
+    assert "padless reproduce &lt;all&gt;" in html
+    assert "<b>80.00</b>" in html
+
+
+def test_a_run_without_a_part_has_a_page_without_it():
+    found = results(replace(FULL, ratios=()))
+    assert "What general pruning wastes" not in page(found, [])
+    assert "Accuracy at equal cycles" in page(found, [])
+
+
+def test_a_cell_says_what_it_is():
+    cell = Cell(network="tiny", part="equal cycles", method="MCT", size=0.35, unit=0, seed=2)
+    assert str(cell) == "tiny, MCT at equal cycles 35 %, seed 2"

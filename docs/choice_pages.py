@@ -40,9 +40,9 @@ network), peak memory beside the compiler's workers. `{budgets_command}`
 
 CIFAR-10 (in a JPEG form: compare within the table), ethos-u55-256, no training, no labels: top-1 accuracy in percent
 after our closed-form recovery (`mix`, 512 images) / after batch norm re-estimation alone. Every method is turned
-until the compiler's total is within the budget, and gets the same repairs. Means over the seeds. Each seed draws other calibration
-images and is tested on another 2,000 of the 10,000 test images, whose standard error is 0.8 points; methods share the
-images. `{accuracy_command}`
+until the compiler's total is within the budget, and gets the same repairs. Means over the seeds. Each seed draws other
+calibration images and is tested on another 2,000 of the 10,000 test images, whose standard error is 0.8 points; methods
+share the images. `{accuracy_command}`
 
 {accuracy}
 

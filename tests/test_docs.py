@@ -35,6 +35,12 @@ def test_the_page_of_choices_is_not_stale():
     assert script["PAGE"].read_text() == script["page"](), "run: python docs/choice_pages.py"
 
 
+@pytest.mark.parametrize("script", ["recovery_pages.py", "result_pages.py"])
+def test_the_pages_of_trainings_are_not_stale(script):
+    found = runpy.run_path(str(DOCS / script))
+    assert found["PAGE"].read_text() == found["page"](), f"run: python docs/{script}"
+
+
 def test_the_readme_counts_the_targets():
     assert f"the {len(targets())} NPUs it knows" in (DOCS.parent / "README.md").read_text()
 

@@ -1,0 +1,89 @@
+"""Write `results.md` and its pictures from `benchmarks/results/`: `python docs/result_pages.py`. No figure is typed."""
+
+from hardware_pages import DOCS, RESULTS
+
+from padless.reproduction.figures import draw_all
+from padless.reproduction.staircase import Steps
+from padless.reproduction.store import read_results
+from padless.reproduction.written import conditions, text
+
+PAGE = DOCS / "results.md"
+IMAGES = DOCS / "images"
+RUNS = {  # file of results: heading
+    "reproduction": "Five epochs",
+    "reproduction-quick": "The quick run",
+}
+
+TEXT = """# The paper, and what goes past it
+
+Written by `python docs/result_pages.py` from `benchmarks/results/`; a test fails when it is stale.
+
+"An Efficient NPU-Aware Filter Pruning in Convolutional Neural Network" (Lee, Kim, Kwak, Lee, Lee; ICEIC 2023) prunes
+filters in multiples of the NPU's channel unit and reports, for VGG-16 and ResNet-18 on CIFAR-10, 1.86 to 6.78 % less
+hardware-inefficient space and unnecessary computation than general pruning, without loss of accuracy. Only its abstract
+is public to us. **Assumed**, since it does not say: the unit (8, 16 and 32 are measured), the criterion (L1 norms of
+filters), the ratios (30, 50 and 70 % of the channels), how they are shared among the layers (one threshold over the
+network, norms relative to their layer's mean, a tenth of each layer stays) and how widths become multiples (the nearest).
+
+`padless reproduce` measures it. `--quick` takes minutes on two cores; without it, it is the full protocol.
+
+## Protocol
+
+- **Data.** CIFAR-10 as 32x32 images, cropped and mirrored in training. What stands below was measured on a JPEG form of
+  it (quality 75, 4:2:0), whose accuracies lie some points under those of the lossless set; how many was not measured.
+  Compare within a table. On the lossless set: leave `--data` out, it is `uoft-cs/cifar10` by default.
+- **Dense networks.** One set of weights for all cells, from short trainings (VGG-16 12 epochs, ResNet-18 5): starting
+  points, no records. So the dense network is also continued for as long, with the same recipe, as every cut one. Without
+  `--weights`, `padless reproduce` trains its own.
+- **One MAC counter, one oracle.** MACs, padding and bytes are counted by padless for every method; cycles are those of
+  Arm Vela 5.2.0 for the whole network on {target}, with its own system configuration and memory mode (each row of the
+  JSON names them): a compiler's estimate, not silicon.
+- **Equal ratio.** The paper's comparison. Fine-tuning by labels alone.
+- **Equal cycles.** padless: the most reconstruction importance within the budget, aligned. NPU-aware and general: the
+  paper's comparison, the threshold turned until the cycles fit. Torch-Pruning 1.6.1: L2 norms of groups, one ratio for
+  all layers. MCT 2.6.1 (Sony): its share of the weights' memory turned until the cycles fit. All get the same repair from
+  the same 512 training images without labels, then the same fine-tuning with the dense network as the teacher.
+- **Fine-tuning.** SGD with Nesterov momentum, one cycle up to 0.02, batches of 128, weight decay 5e-4, label smoothing
+  0.05. Last epoch, never the best one. Seeds draw calibration images, order and augmentation.
+
+{runs}
+
+## Run it
+
+Each row is one command; a run that is stopped goes on when it is given again, and more seeds, sizes or methods are
+added to what is there. For one row of a table on the lossless data, with networks trained on the spot:
+
+```
+padless reproduce --networks vgg16_bn --ratios 50 --units 16 --budgets "" --seeds 0
+padless reproduce --networks resnet18 --ratios "" --budgets 35 --methods padless --seeds 0
+```
+"""
+
+
+def page() -> str:
+    found = {name: read_results(RESULTS / f"{name}.json") for name in RUNS}
+    parts = []
+    for name, heading in RUNS.items():
+        run = found[name]
+        pictures = {p.stem.removeprefix(f"{name}-"): f"images/{p.name}" for p in IMAGES.glob(f"{name}-*.png")}
+        networks = ", ".join(dict.fromkeys(row["network"] for row in run["rows"]))
+        machine = f"{run['machine']['accelerator'].upper()}, {run['machine']['threads']} thread(s)"
+        versions = ", ".join(f"{package} {version}" for package, version in run["versions"].items())
+        parts.append(
+            f"## {heading}\n\n{networks}: {conditions(run)}. {machine}, {run['seconds']:,.0f} s in all, other work beside "
+            f"it; {versions}.\n\n{text(run, '###', pictures)}"
+        )
+    return TEXT.format(runs="\n".join(parts).strip(), target=found["reproduction"]["target"])
+
+
+def draw() -> None:
+    """The pictures of every run, beside the page's others."""
+    for name in RUNS:
+        run = read_results(RESULTS / f"{name}.json")
+        for file in draw_all(IMAGES, run["rows"], [Steps(**one) for one in run["staircase"]], conditions(run)):
+            file.rename(file.with_name(f"{name}-{file.name}"))
+
+
+if __name__ == "__main__":
+    draw()
+    PAGE.write_text(page(), encoding="utf-8")

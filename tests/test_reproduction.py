@@ -192,6 +192,9 @@ def test_a_knob_is_turned_to_the_cost_nearest_below_the_limit():
     made = Knob(lambda at: nn.Linear(1, round(100 * (1 - at)) or 1), lambda m: m.out_features, high=0.9)
     assert made.at_most(50).out_features in (49, 50)
     assert made.at_most(5) is None
+    stops = Knob(lambda at: nn.Linear(1, round(100 * (1 - at))) if at < 0.6 else None, lambda m: m.out_features)
+    assert stops.at_most(45).out_features in (41, 42, 43, 44, 45)
+    assert stops.at_most(30) is None
 
 
 def test_what_another_tool_kept_is_told_by_the_running_means():

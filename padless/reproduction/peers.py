@@ -16,8 +16,10 @@ from padless.graph import Graph
 from padless.inputs.zoo import import_torchvision
 
 Cost = Callable[[nn.Module], float]
-Made = Callable[[float], nn.Module]  # the tool at one setting of its knob: the larger, the smaller the network
+# The tool at one setting of its knob: the larger, the smaller the network; None where it says that it cannot go so far.
+Made = Callable[[float], nn.Module | None]
 STEPS = 8  # of bisection
+TOO_FAR = -1.0  # below every cost
 APPROXIMATIONS = 32  # of MCT's scores: its default
 
 
@@ -35,12 +37,13 @@ class Knob:
             middle = (low + high) / 2
             low, high = (low, middle) if self._cost(middle) <= limit else (middle, high)
         self._cost(self.high)
-        met = {at: cost for at, cost in self.tried.items() if cost <= limit}
+        met = {at: cost for at, cost in self.tried.items() if 0 <= cost <= limit}
         return self.make(max(met, key=lambda at: (met[at], -at))) if met else None
 
     def _cost(self, at: float) -> float:
         if at not in self.tried:
-            self.tried[at] = self.cost(self.make(at))
+            made = self.make(at)
+            self.tried[at] = self.cost(made) if made else TOO_FAR
         return self.tried[at]
 
 
@@ -125,7 +128,15 @@ def sony_mct(model: nn.Module, images: Sequence[Tensor], approximations: int = A
         for batch in images:
             yield [batch]
 
-    def make(share: float) -> nn.Module:
+    def make(share: float) -> nn.Module | None:
+        try:
+            return pruned(share)
+        except Exception as error:
+            if "Insufficient memory" in str(error):  # even all that it can prune is not enough
+                return None
+            raise
+
+    def pruned(share: float) -> nn.Module:
         made, _ = mct.pruning.pytorch_pruning_experimental(
             model=copy.deepcopy(model),
             target_resource_utilization=mct.core.ResourceUtilization(weights_memory=(1 - share) * memory),

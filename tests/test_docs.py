@@ -67,7 +67,9 @@ def test_the_example_of_an_oracle_runs():
 
 def test_the_example_of_a_rule_runs():
     code = re.search(r"```python\n(.*?)```", (DOCS / "custom-operators.md").read_text(), re.DOTALL)
-    exec(compile(code[1], "custom-operators.md", "exec"), {"__name__": "example"})
+    names: dict = {"__name__": "example"}
+    exec(compile(code[1], "custom-operators.md", "exec"), names)
+    assert names["small"][0].out_channels == 16
 
 
 def test_the_example_of_a_criterion_runs(capsys):

@@ -92,7 +92,6 @@ def measured(network: Network, method: str, share: float, seed: int) -> dict:
     other = copy.deepcopy(small)
     reestimate_batchnorm(other, network.calibration(seed))
     row = {
-        "accuracy": None,
         "accuracy_bn": evaluate(other, fifth),
         "dense_accuracy": network.accuracy(seed),
         "cycles_percent": 100 * cost.cycles.total / network.dense.cycles.total,
@@ -101,10 +100,8 @@ def measured(network: Network, method: str, share: float, seed: int) -> dict:
         "avoidable_macs_percent": totals["avoidable_macs_percent"],
         "oracle": totals["oracle"],
     }
-    if plan is not None:
-        found = recover(small, network.model, plan, network.calibration(seed), method="mix")
-        row |= {"accuracy": evaluate(small, fifth), "recovery_seconds": round(found.seconds, 2)}
-    return row
+    found = recover(small, network.model, plan, network.calibration(seed), method="mix")
+    return row | {"accuracy": evaluate(small, fifth), "recovery_seconds": round(found.seconds, 2)}
 
 
 def table(rows: list[dict]) -> None:

@@ -56,7 +56,6 @@ def measured(network: Network, share: float, seed: int, methods: Sequence[str]) 
     calibration, fifth = network.calibration(seed), network.fifth(seed)
     made = network.at_cycles(PADLESS, share, seed)
     assert made is not None
-    assert made.plan is not None
     cut, plan = made.model, made.plan
     facts = {
         "dense_accuracy": network.accuracy(seed),

@@ -34,7 +34,7 @@ running statistics are not those of whole images. Recovery aims at the dense net
 
 Top-1 accuracy in percent after the last epoch, mean ± deviation over the seeds: the cut network, repaired as above
 (`mix`), then `finetune` with its default recipe and the dense network as the teacher; and the dense network itself,
-unchanged and continued alike. {conditions}. `{finetuning_command}`
+unchanged and continued alike. {conditions}. {finetuning_commands}
 
 {finetuning}
 """
@@ -43,9 +43,10 @@ unchanged and continued alike. {conditions}. `{finetuning_command}`
 def page() -> str:
     recovery = json.loads((RESULTS / "recovery.json").read_text())
     reproduction = read_results(RESULTS / "reproduction.json")
+    commands = " and ".join(f"`{command}`" for command in reproduction["commands"])
     return TEXT.format(
         recovery=_recovery(recovery["rows"]), recovery_command=recovery["command"], conditions=conditions(reproduction),
-        finetuning=_finetuning(reproduction["rows"]), finetuning_command=reproduction["command"],
+        finetuning=_finetuning(reproduction["rows"]), finetuning_commands=commands,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from hardware_pages import DOCS, RESULTS
 from padless.reproduction.figures import draw_all
 from padless.reproduction.staircase import Steps
 from padless.reproduction.store import read_results
-from padless.reproduction.written import conditions, text
+from padless.reproduction.written import conditions, machines, text
 
 PAGE = DOCS / "results.md"
 IMAGES = DOCS / "images"
@@ -41,8 +41,11 @@ network, norms relative to their layer's mean, a tenth of each layer stays) and 
 - **Equal ratio.** The paper's comparison. Fine-tuning by labels alone.
 - **Equal cycles.** padless: the most reconstruction importance within the budget, aligned. NPU-aware and general: the
   paper's comparison, the threshold turned until the cycles fit. Torch-Pruning 1.6.1: L2 norms of groups, one ratio for
-  all layers. MCT 2.6.1 (Sony): its share of the weights' memory turned until the cycles fit. All get the same repair from
-  the same 512 training images without labels, then the same fine-tuning with the dense network as the teacher.
+  all layers, or one threshold over them with counts rounded to 32: the best of its four on VGG-16 and on ResNet-18
+  ([choices](choices.md)). MCT 2.6.1 (Sony): its share of the weights' memory turned until the cycles fit; its scores,
+  which take minutes, are made on 64 of the images, and its channels are cut from the network itself, since its own
+  networks leave batch norms out. All get the same repair from the same 512 training images without labels, then the same
+  fine-tuning with the dense network as the teacher.
 - **Fine-tuning.** SGD with Nesterov momentum, one cycle up to 0.02, batches of 128, weight decay 5e-4, label smoothing
   0.05. Last epoch, never the best one. Seeds draw calibration images, order and augmentation.
 
@@ -67,11 +70,10 @@ def page() -> str:
         run = found[name]
         pictures = {p.stem.removeprefix(f"{name}-"): f"images/{p.name}" for p in IMAGES.glob(f"{name}-*.png")}
         networks = ", ".join(dict.fromkeys(row["network"] for row in run["rows"]))
-        machine = f"{run['machine']['accelerator'].upper()}, {run['machine']['threads']} thread(s)"
         versions = ", ".join(f"{package} {version}" for package, version in run["versions"].items())
         parts.append(
-            f"## {heading}\n\n{networks}: {conditions(run)}. {machine}, {run['seconds']:,.0f} s in all, other work beside "
-            f"it; {versions}.\n\n{text(run, '###', pictures)}"
+            f"## {heading}\n\n{networks}: {conditions(run)}. {machines(run)}, {run['seconds']:,.0f} s in all, other work "
+            f"beside it; {versions}.\n\n{text(run, '###', pictures)}"
         )
     return TEXT.format(runs="\n".join(parts).strip(), target=found["reproduction"]["target"])
 

@@ -13,11 +13,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from padless import PadlessError, cli, prune, trace
+from padless import cli, prune, trace
 from padless.errors import UsageError
 from padless.inputs import zoo
 from padless.reproduction import FULL, QUICK, Cell, Protocol, tables
-from padless.reproduction.peers import Knob, kept_by, plan_of, sony_mct, torch_pruning
+from padless.reproduction.peers import Knob, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.store import Results, read_results
 from padless.reproduction.written import page, text, write_everything
 
@@ -35,6 +35,16 @@ class Tiny(nn.Module):
 
     def forward(self, x):
         return self.fc(self.second(self.first(x)).mean((2, 3)))
+
+
+def telling() -> Tiny:
+    """With another running mean for each channel, as a trained network has."""
+    torch.manual_seed(0)
+    model = Tiny().eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+    return model
 
 
 @pytest.fixture
@@ -81,9 +91,9 @@ def run(monkeypatch, capsys, tmp_path, tiny, data):
 def test_the_cells_are_those_of_the_protocol_seed_by_seed():
     cells = list(FULL.cells())
     networks, seeds = len(FULL.networks), len(FULL.seeds)
-    assert len(cells) == len(set(cells)) == networks * seeds * (2 + 3 * (1 + 3) + 3 * 5)
+    assert len(cells) == len(set(cells)) == networks * seeds * (2 + 3 * (1 + 3) + 3 * 6)
     assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
-    assert len(list(QUICK.cells())) == 2 * (2 + 4 + 5)
+    assert len(list(QUICK.cells())) == 2 * (2 + 4 + 6)
     assert str(cells[3]) == "vgg16_bn, NPU-aware at equal ratio 30 %, unit 8, seed 0"
 
 
@@ -95,6 +105,9 @@ def test_the_cells_are_those_of_the_protocol_seed_by_seed():
         ({"epochs": 0}, "epochs is at least 1; got 0"),
         ({"images": -1}, "images is at least 0; got -1"),
         ({"units": (8, 1)}, "units are at least 2; got 8, 1"),
+        ({"seeds": (0, -1)}, "seeds are at least 0; got 0, -1"),
+        ({"networks": ()}, "Give one of networks or more"),
+        ({"networks": ("vgg16",)}, "No network 'vgg16' in CIFAR form. Did you mean vgg16_bn"),
         ({"methods": ("padles",)}, "No method 'padles'. Did you mean padless"),
     ],
 )
@@ -107,9 +120,8 @@ def test_what_is_out_of_range_is_said(wrong, message):
 
 
 def test_a_run_goes_on_and_is_added_to(run, tmp_path, data):
-    torch.manual_seed(3)
     (tmp_path / "w").mkdir()
-    save_file(Tiny().state_dict(), tmp_path / "w" / "tiny.safetensors")
+    save_file(telling().state_dict(), tmp_path / "w" / "tiny.safetensors")
     options = ("--methods", "padless,NPU-aware,general,Torch-Pruning local", "--weights", "w", "--out", "r")
     code, out, err = run(*options, "--budgets", "70")
     assert (code, out.strip()) == (
@@ -125,7 +137,8 @@ def test_a_run_goes_on_and_is_added_to(run, tmp_path, data):
         if row["part"] == "equal cycles" and row["accuracy"] is not None:
             assert row["cycles_percent"] <= 70
     aware = tables.of(found["rows"], part="equal ratio", method="NPU-aware")
-    assert [row["waste"]["8"]["avoidable_macs_percent"] for row in aware] == [0.0]
+    assert [row["waste"]["NPU-aware"]["avoidable_macs_percent"] for row in aware] == [0.0]
+    assert [set(row["layers"]["general"]) for row in aware] == [{"first.0", "second.0", "fc"}]
     assert not (tmp_path / "r" / ".training").exists()
     # Again: nothing is measured anew, and the tables are the same.
     tabled = (tmp_path / "r" / "tables.md").read_text()
@@ -133,9 +146,14 @@ def test_a_run_goes_on_and_is_added_to(run, tmp_path, data):
     assert run(*options, "--budgets", "70")[0] == 0
     assert [json.dumps(row) for row in read_results(tmp_path / "r" / "results.json")["rows"]] == before
     assert (tmp_path / "r" / "tables.md").read_text().splitlines()[:-1] == tabled.splitlines()[:-1]
-    # One more ratio is added to what is there.
-    assert run(*options, "--budgets", "70", "--ratios", "30")[0] == 0
-    assert len(read_results(tmp_path / "r" / "results.json")["rows"]) == len(before) + 2
+    # One more ratio and one more unit are added to what is there; what is given twice is measured once.
+    assert run(*options, "--budgets", "70", "--ratios", "30,0.3", "--units", "8,16")[0] == 0
+    more = read_results(tmp_path / "r" / "results.json")
+    assert len(more["rows"]) == len(before) + 3
+    assert len(more["commands"]) == 2
+    assert more["seconds"] > found["seconds"]
+    header = next(line for line in (tmp_path / "r" / "tables.md").read_text().splitlines() if "MACs left" in line)
+    assert "| general | NPU-aware 8 | NPU-aware 16 | before |" in header
     # Another training is another folder's.
     code, _, err = run(*options, "--budgets", "70", "--epochs", "2")
     assert code == 2
@@ -152,8 +170,12 @@ def test_without_weights_a_network_is_trained_first_and_kept(run, tmp_path):
     assert code == 0
     assert "No weights for tiny: training it for 2 epoch(s)." in err
     assert (tmp_path / "r" / "weights" / "tiny.safetensors").exists()
+    assert read_results(tmp_path / "r" / "results.json")["trained"] == {"tiny": 2}
     code, _, err = run(*options, "--seeds", "0,1")
     assert (code, "training it" in err) == (0, False)
+    (tmp_path / "r" / "weights" / "tiny.safetensors").unlink()
+    code, _, err = run(*options, "--seeds", "2")
+    assert (code, "holds tiny with weights that are not at hand. Give --weights." in " ".join(err.split())) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -161,14 +183,19 @@ def test_without_weights_a_network_is_trained_first_and_kept(run, tmp_path):
     [
         (("--ratios", "thirty"), "--ratios takes shares with commas between, such as 30,50; got 'thirty'."),
         (("--units", "8;16"), "--units takes whole numbers with commas between, such as 8,16; got '8;16'."),
-        (("--networks", "alexnet"), "cifar10 has no model 'alexnet'."),
+        (("--networks", "alexnet"), "No network 'alexnet' in CIFAR form."),
+        (("--weights", "nowhere"), "No folder nowhere. Give --weights a folder with NETWORK.safetensors"),
+        (
+            ("--target", "sony-imx500"),
+            'sony-imx500 has no cycles to be equal in. Give --budgets "", or another target.',
+        ),
         (("--out", "data/train/0/0.png"), "data/train/0/0.png is a file; it stays as it is. Give --out a folder."),
     ],
 )
 def test_wrong_options(run, options, message):
     code, _, err = run(*options)
     assert code == 2
-    assert message in err
+    assert message in " ".join(err.split())
 
 
 def test_a_tool_that_is_not_installed_is_left_out(run, tmp_path, monkeypatch):
@@ -198,11 +225,7 @@ def test_a_knob_is_turned_to_the_cost_nearest_below_the_limit():
 
 
 def test_what_another_tool_kept_is_told_by_the_running_means():
-    torch.manual_seed(0)
-    model, x = Tiny().eval(), torch.zeros(1, 3, 32, 32)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_()
+    model, x = telling(), torch.zeros(1, 3, 32, 32)
     graph = trace(model, x)
     small = torch_pruning(model, x)(0.5)
     plan = plan_of(graph, kept_by(graph, model, small))
@@ -212,7 +235,7 @@ def test_what_another_tool_kept_is_told_by_the_running_means():
     assert torch.allclose(prune(model, plan)(y), small(y), atol=1e-5)
     model.first[1].running_mean.zero_()
     small.first[1].running_mean.zero_()
-    with pytest.raises(PadlessError, match="two channels have one mean, or none; nothing can be told apart"):
+    with pytest.raises(PeerError, match="two channels have one mean, or none; nothing can be told apart"):
         kept_by(graph, model, small)
 
 
@@ -229,6 +252,51 @@ def test_a_missing_tool_says_how_to_get_it(monkeypatch, module, make, message):
         make(Tiny(), torch.zeros(1))
 
 
+def test_a_tool_that_fails_has_no_row_and_is_tried_again(run, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("out of paper")
+
+    options = ("--ratios", "", "--methods", "Torch-Pruning local", "--budgets", "70", "--out", "r")
+    (tmp_path / "r" / "weights").mkdir(parents=True)
+    save_file(telling().state_dict(), tmp_path / "r" / "weights" / "tiny.safetensors")
+    with monkeypatch.context() as patched:
+        patched.setattr("padless.reproduction.subject.torch_pruning", broken)
+        code, _, err = run(*options)
+    assert (code, "Torch-Pruning local failed: RuntimeError: out of paper" in " ".join(err.split())) == (0, True)
+    assert len(read_results(tmp_path / "r" / "results.json")["rows"]) == 2
+    assert run(*options)[0] == 0
+    assert len(read_results(tmp_path / "r" / "results.json")["rows"]) == 3
+
+
+class Renamed(nn.Module):
+    """As MCT returns a network: modules by our names with underscores."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                self.add_module(name.replace(".", "_"), module)
+
+
+def test_what_mct_kept_is_told_by_its_filters():
+    model = telling()
+    graph = trace(model, torch.zeros(1, 3, 32, 32))
+    small = torch_pruning(model, torch.zeros(1, 3, 32, 32))(0.5)
+    theirs = Renamed(small)
+    with torch.no_grad():
+        theirs.first_0.weight *= torch.linspace(0.5, 2, 16)[:, None, None, None]  # a batch norm folded into it
+    plan = plan_of(graph, kept_by_name(graph, model, theirs))
+    assert sorted(len(kept) for kept in plan.keep.values()) == [10, 16, 32]
+    assert torch.equal(prune(model, plan).second[0].weight, small.second[0].weight)
+    with torch.no_grad():
+        theirs.first_0.weight[0] = 1
+    with pytest.raises(PeerError, match="first.0: a filter of MCT's is a copy of none, or of several"):
+        kept_by_name(graph, model, theirs)
+    theirs.first_0 = model.first[0]
+    with pytest.raises(PeerError, match="second.0: 144 numbers a filter, 288 expected"):
+        kept_by_name(graph, model, theirs)
+
+
 # --- what is written ------------------------------------------------------------------------------------------------
 
 
@@ -240,22 +308,20 @@ def rows_of(protocol: Protocol) -> list[dict]:
         if cell.part == "dense":
             row["accuracy_before"] = 79.0
         elif cell.part == "equal ratio":
-            waste = {"wasted_macs_percent": 10.0, "wasted_weight_percent": 8.0, "wasted_activation_percent": 6.0}
-            units = protocol.units if cell.unit == 1 else (cell.unit,)
-            less = 0.0 if cell.unit == 1 else 4.5
-            row["waste"] = {
-                str(u): {k: v - less for k, v in waste.items()} | {"avoidable_macs_percent": 9.0 - 2 * less}
-                for u in units
-            }
-            row["accuracy_cut"] = 20.0
-            row["layers"] = {str(u): {"conv": [3, 8, 100, 120, 50, 60]} for u in units}
+            row |= {"accuracy_cut": 20.0, "macs_percent": 25.0}
+            if cell.unit > 1:
+                waste = {"wasted_macs_percent": 10.0, "wasted_weight_percent": 8.0, "wasted_activation_percent": 6.0}
+                row["waste"] = {
+                    method: {k: v - less for k, v in waste.items()} | {"avoidable_macs_percent": 9.0 - 2 * less}
+                    for method, less in (("general", 0.0), ("NPU-aware", 4.5))
+                }
+                row["layers"] = {method: {"conv": [3, 8, 100, 120, 50, 60]} for method in row["waste"]}
         elif cell.method == "MCT":
             row |= {"accuracy": None}
         else:
             row |= {
                 "accuracy_cut": 30.0,
                 "accuracy_recovered": 70.0,
-                "recovery": "mix",
                 "cycles_percent": 100 * cell.size - 1,
             }
         rows.append(row)
@@ -265,7 +331,7 @@ def rows_of(protocol: Protocol) -> list[dict]:
 def results(protocol: Protocol) -> dict:
     steps = {"network": "resnet18", "layer": "conv", "size": 0.5, "c_in": 8, "widths": [1, 2, 3], "costs": [5, 5, 9]}
     return {
-        "command": "padless reproduce <all>", "versions": {"python": "3"}, "machine": {"accelerator": "cpu", "threads": 2},
+        "commands": ["padless reproduce <all>"], "versions": {"python": "3"},
         "target": "unit:8", "epochs": 5, "images": 1000, "test_images": 0, "seconds": 3.0,
         "staircase": [steps | {"chosen": {"padless": 2, "general": 3}}], "rows": rows_of(protocol),
     }  # fmt: skip

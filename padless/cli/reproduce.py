@@ -26,10 +26,15 @@ def _numbers(said: str | None, option: str) -> tuple[int, ...] | None:
 def _shares(said: str | None, option: str) -> tuple[float, ...] | None:
     """30,50 or 30%,50% or 0.3,0.5."""
     try:
-        found = None if said is None else tuple(float(word.rstrip("%")) for word in _words(said) or ())
+        return None if said is None else tuple(_share(word) for word in _words(said) or ())
     except ValueError as error:
         raise UsageError(f"{option} takes shares with commas between, such as 30,50; got {said!r}.") from error
-    return None if found is None else tuple(share / 100 if share > 1 else share for share in found)
+
+
+def _share(word: str) -> float:
+    """50, 50% or 0.5; a number from 1 up is in percent."""
+    number = float(word.rstrip("%"))
+    return number / 100 if word.endswith("%") or number >= 1 else number
 
 
 @app.command("reproduce")

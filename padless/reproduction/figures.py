@@ -15,7 +15,7 @@ from padless.reproduction.tables import WASTE, Row, distinct, of, values
 # Okabe and Ito's colours, which colour-blind readers can tell apart; marks differ, too.
 LOOK = {
     EQUAL[0]: ("#0072B2", "o"), EQUAL[1]: ("#009E73", "s"), EQUAL[2]: ("#D55E00", "^"), EQUAL[3]: ("#CC79A7", "D"),
-    EQUAL[4]: ("#E69F00", "v"),
+    EQUAL[4]: ("#56B4E9", "P"), EQUAL[5]: ("#E69F00", "v"),
 }  # fmt: skip
 GREY = "#777777"
 WIDTH = 9.0  # inches
@@ -66,17 +66,14 @@ def _waste(figure: Any, rows: Sequence[Row]) -> None:
     grid = _grid(figure, len(networks), len(WASTE))
     for line, network in zip(grid, networks, strict=True):
         mine = of(rows, network=network)
-        ratios, units = distinct(mine, "size"), sorted(distinct(of(mine, method=AWARE), "unit"))
+        ratios, units = distinct(mine, "size"), distinct(of(mine, method=AWARE), "unit")
         for axes, (measure, key) in zip(line, WASTE.items(), strict=True):
             for place, (ratio, unit) in enumerate((r, u) for r in ratios for u in units):
                 place += ratios.index(ratio)  # a gap between ratios
-                general, aware = of(mine, method=GENERAL, size=ratio), of(mine, method=AWARE, size=ratio, unit=unit)
-                if not general or not aware:
-                    continue
-                for shift, row, name in ((-0.2, general[0], GENERAL), (0.2, aware[0], AWARE)):
-                    colour = LOOK[name][0]
-                    height = row["waste"][str(unit)][key]
-                    axes.bar(place + shift, height, 0.4, color=colour, label=name if place == 0 else None)
+                for row in of(mine, method=AWARE, size=ratio, unit=unit)[:1]:
+                    for shift, name in ((-0.2, GENERAL), (0.2, AWARE)):
+                        height, label = row["waste"][name][key], name if place == 0 else None
+                        axes.bar(place + shift, height, 0.4, color=LOOK[name][0], label=label)
             at = [r * (len(units) + 1) + u for r in range(len(ratios)) for u in range(len(units))]
             axes.set_xticks(at, [str(unit) for _ in ratios for unit in units], fontsize=8)
             for r, ratio in enumerate(ratios):
@@ -99,7 +96,7 @@ def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
     for axes, network in zip(grid, networks, strict=True):
         mine = of(rows, network=network, part="equal ratio")
         ratios = distinct(mine, "size")
-        units = sorted(distinct(mine, "unit"))
+        units = distinct(mine, "unit")
         for n, unit in enumerate(units):
             colour = LOOK[GENERAL][0] if unit == 1 else shades[(n - 1) % len(shades)]
             mark = "^" if unit == 1 else "sDv*"[(n - 1) % 4]

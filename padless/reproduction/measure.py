@@ -6,12 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from padless.choose import Plan
+from padless.cost import LayerCost
+from padless.cut import prune
 from padless.inputs import weights_digest
-from padless.recover import recover, reestimate_batchnorm
-from padless.reproduction.protocol import Cell, Protocol
-from padless.reproduction.subject import Small, Subject
+from padless.recover import recover
+from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol
+from padless.reproduction.subject import Subject
 from padless.train import Checkpoints, Recipe, evaluate, finetune, make_fabric
 
 MEASURES = ("wasted_macs_percent", "wasted_weight_percent", "wasted_activation_percent", "avoidable_macs_percent")
@@ -20,15 +24,15 @@ LAYER = ("c_in", "c_out", "macs", "padded_macs", "bytes", "padded_bytes")  # in 
 
 def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) -> dict[str, Any]:
     """What a row says beside its cell. Accuracies in percent, `accuracy` that after the last epoch; none where the
-    method reaches no such size."""
+    method reaches no such size. Raises PeerError where another tool fails."""
     started = time.monotonic()
     if cell.part == "dense":
         model = copy.deepcopy(subject.model)
         row: dict[str, Any] = {"accuracy_before": evaluate(model, subject.images)}
         distilled = cell.method == "distilled"
     elif cell.part == "equal ratio":
-        small = subject.by_ratio(cell.size, cell.unit)
-        model, row, distilled = small.model, _waste(subject, small, protocol, cell), False
+        plan = subject.by_ratio(cell.size, cell.unit)
+        model, row, distilled = prune(subject.model, plan), _waste(subject, plan, cell), False
         row["accuracy_cut"] = evaluate(model, subject.images)
     else:
         made = subject.at_cycles(cell.method, cell.size, cell.seed)
@@ -36,44 +40,35 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
             return {"accuracy": None}
         model, row, distilled = made.model, _cycles(subject, made.model), True
         row["accuracy_cut"] = evaluate(model, subject.images)
-        row["recovery"] = _recovered(subject, made, cell.seed)
+        recover(model, subject.model, made.plan, subject.calibration(cell.seed), method="mix")
         row["accuracy_recovered"] = evaluate(model, subject.images)
     recipe = Recipe(epochs=protocol.epochs, seed=cell.seed, channels_last=True)
     recipe = recipe if distilled else replace(recipe, distill=0.0)
     # Named by where it starts: a repair that rounds otherwise on another machine starts anew.
     checkpoints = Checkpoints(scratch / f"{cell.network}-{weights_digest(model)}-{recipe.seed}-{distilled:d}")
     teacher = copy.deepcopy(subject.model) if distilled else None
-    history = finetune(model, subject.images, recipe, teacher=teacher, checkpoints=checkpoints, fabric=make_fabric())
+    fabric = make_fabric()
+    history = finetune(model, subject.images, recipe, teacher=teacher, checkpoints=checkpoints, fabric=fabric)
     row |= {
         "accuracy": evaluate(model, subject.images), "loss": round(history.losses[-1], 4),
-        "seconds": round(time.monotonic() - started, 1),
+        "on": f"{fabric.device.type}, {torch.get_num_threads()} thread(s)", "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     return row
 
 
-def _recovered(subject: Subject, small: Small, seed: int) -> str:
-    """The closed form, or batch norm alone where nobody knows which channels stayed."""
-    if small.plan is None:
-        reestimate_batchnorm(small.model, subject.calibration(seed))
-        return "bn"
-    return recover(small.model, subject.model, small.plan, subject.calibration(seed), method="mix").method
-
-
-def _waste(subject: Subject, small: Small, protocol: Protocol, cell: Cell) -> dict[str, Any]:
-    """The paper's two measures, in all and (for the first seed, since all have the same widths) layer by layer."""
-    assert small.plan is not None
-    units = protocol.units if cell.unit == 1 else (cell.unit,)
-    costs = {unit: subject.in_units(small.plan, unit) for unit in units}
-    row: dict[str, Any] = {
-        "waste": {str(unit): {key: cost.totals()[key] for key in MEASURES} for unit, cost in costs.items()},  # type: ignore[literal-required]
-        "macs_percent": _share(next(iter(costs.values())).cost.macs, subject.dense.cost.macs),
-    }
-    if cell.seed == protocol.seeds[0]:
-        row["layers"] = {str(unit): {r.layer.name: _layer(r) for r in cost.layers} for unit, cost in costs.items()}
+def _waste(subject: Subject, plan: Plan, cell: Cell) -> dict[str, Any]:
+    """The MACs left; for NPU-aware pruning the paper's two measures in its unit, beside those of general pruning."""
+    unit = max(cell.unit, FULL.units[0])  # MACs are the same in every one
+    own = subject.in_units(plan, unit)
+    row: dict[str, Any] = {"macs_percent": _share(own.cost.macs, subject.dense.cost.macs)}
+    if cell.unit > 1:
+        both = {GENERAL: subject.in_units(subject.by_ratio(cell.size, 1), unit), AWARE: own}
+        row["waste"] = {method: {key: cost.totals()[key] for key in MEASURES} for method, cost in both.items()}  # type: ignore[literal-required]
+        row["layers"] = {method: {one.layer.name: _layer(one) for one in cost.layers} for method, cost in both.items()}
     return row
 
 
-def _layer(row: Any) -> list[int]:
+def _layer(row: LayerCost) -> list[int]:
     cost = row.cost
     return [
         row.layer.c_in, row.layer.c_out, cost.macs, cost.padded_macs, cost.weight_bytes + cost.activation_bytes,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from padless.choose import Plan
 from padless.cost import Keep
@@ -20,7 +21,12 @@ Cost = Callable[[nn.Module], float]
 Made = Callable[[float], nn.Module | None]
 STEPS = 8  # of bisection
 TOO_FAR = -1.0  # below every cost
+SAME = 1e-6  # how far the cosine of two copies of a filter may be from 1
 APPROXIMATIONS = 32  # of MCT's scores: its default
+
+
+class PeerError(PadlessError):
+    """Another tool failed: that says nothing of how far it can go."""
 
 
 class Knob:
@@ -72,7 +78,7 @@ def torch_pruning(model: nn.Module, x: Tensor, *, everywhere: bool = False, roun
 def kept_by(graph: Graph, model: nn.Module, small: nn.Module) -> Keep:
     """Which channels another tool kept, found by the running means of the batch norms that came through.
 
-    Raises PadlessError where two channels have one mean, or a mean is none of the model's.
+    Raises PeerError where two channels have one mean, or a mean is none of the model's.
     """
     keep = np.zeros(graph.channels, dtype=np.int64)
     before, after = (dict(m.named_buffers()) for m in (model, small))
@@ -80,7 +86,7 @@ def kept_by(graph: Graph, model: nn.Module, small: nn.Module) -> Keep:
         if axis.parameter.endswith("running_mean"):
             found = torch.isin(before[axis.parameter], after[axis.parameter]).numpy()
             if found.sum() != len(after[axis.parameter]):
-                raise PadlessError(f"{axis.parameter}: two channels have one mean, or none; nothing can be told apart.")
+                raise PeerError(f"{axis.parameter}: two channels have one mean, or none; nothing can be told apart.")
             keep[axis.channels[found]] = 1
     for group in graph.groups:
         if not keep[group.channels].any():  # no batch norm behind it: untouched
@@ -104,8 +110,29 @@ def plan_of(graph: Graph, keep: Keep) -> Plan:
     )  # fmt: skip
 
 
-def sony_mct(model: nn.Module, images: Sequence[Tensor], approximations: int = APPROXIMATIONS) -> Made:
-    """Sony's Model Compression Toolkit: a share of the weights' memory goes. Its scores are computed once.
+def kept_by_name(graph: Graph, model: nn.Module, small: nn.Module) -> Keep:
+    """Which channels MCT kept: it copies filters (or scales them), and its modules have our names with underscores.
+
+    Raises PeerError where a filter is a copy of none, or of several.
+    """
+    keep = np.ones(graph.channels, dtype=np.int64)
+    before, after = (dict(m.named_parameters()) for m in (model, small))
+    for layer in graph.layers:  # in the order in which they run, so that inputs are known
+        narrow = after[layer.weight.rpartition(".")[0].replace(".", "_") + ".weight"].detach().flatten(1)
+        taken = np.flatnonzero(keep[layer.inputs]) if layer.groups == 1 else np.arange(layer.c_in // layer.groups)
+        wide = before[layer.weight].detach()[:, torch.from_numpy(taken)].flatten(1)
+        if wide.shape[1] != narrow.shape[1]:
+            raise PeerError(f"{layer.name}: {narrow.shape[1]} numbers a filter, {wide.shape[1]} expected.")
+        alike = functional.normalize(narrow.double()) @ functional.normalize(wide.double()).T
+        same = alike.abs() > 1 - SAME  # by direction: batch norms are folded into some
+        if not (same.sum(1) == 1).all():
+            raise PeerError(f"{layer.name}: a filter of MCT's is a copy of none, or of several.")
+        keep[layer.outputs[~same.any(0).numpy()]] = 0
+    return keep
+
+
+def sony_mct(model: nn.Module, images: Sequence[Tensor], seed: int = 0, approximations: int = APPROXIMATIONS) -> Made:
+    """Sony's Model Compression Toolkit: a share of the weights' memory goes. Its scores are computed once, by `seed`.
 
     Raises UsageError where it is not installed.
     """
@@ -130,7 +157,9 @@ def sony_mct(model: nn.Module, images: Sequence[Tensor], approximations: int = A
 
     def make(share: float) -> nn.Module | None:
         try:
-            return pruned(share)
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                return pruned(share)
         except Exception as error:
             if "Insufficient memory" in str(error):  # even all that it can prune is not enough
                 return None

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from padless.errors import UsageError, suggest
+from padless.inputs.zoo import CIFAR_FORMS
 
 Part = Literal["dense", "equal ratio", "equal cycles"]
 
 # The paper's comparison, by ratio.
 GENERAL, AWARE = "general", "NPU-aware"
 # Ours against it and against other tools, by cycles.
-PADLESS, TORCH_PRUNING, MCT = "padless", "Torch-Pruning local", "MCT"
-EQUAL = (PADLESS, AWARE, GENERAL, TORCH_PRUNING, MCT)
+PADLESS, MCT = "padless", "MCT"
+TORCH_PRUNING = ("Torch-Pruning local", "Torch-Pruning global, rounded")  # its best two on VGG-16 and on ResNet-18
+EQUAL = (PADLESS, AWARE, GENERAL, *TORCH_PRUNING, MCT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,12 @@ class Protocol:
     target: str = "ethos-u55-256"
 
     def __post_init__(self) -> None:
+        for name in ("networks", "seeds"):
+            if not getattr(self, name):
+                raise UsageError(f"Give one of {name} or more.")
+        for network in self.networks:
+            if network not in CIFAR_FORMS:
+                raise UsageError(f"No network {network!r} in CIFAR form. {suggest(network, CIFAR_FORMS)}")
         for name, shares in (("ratios", self.ratios), ("budgets", self.budgets)):
             for share in shares:
                 if not 0 < share < 1:
@@ -59,8 +67,9 @@ class Protocol:
         for name, least in (("epochs", 1), ("dense_epochs", 1), ("images", 0), ("test_images", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is at least {least}; got {getattr(self, name)}.")
-        if not all(unit > 1 for unit in self.units):
-            raise UsageError(f"units are at least 2; got {', '.join(map(str, self.units))}.")
+        for name, numbers, least in (("units", self.units, 2), ("seeds", self.seeds, 0)):
+            if min(numbers, default=least) < least:
+                raise UsageError(f"{name} are at least {least}; got {', '.join(map(str, numbers))}.")
         for method in self.methods:
             if method not in EQUAL:
                 raise UsageError(f"No method {method!r}. {suggest(method, EQUAL)}")

@@ -1,4 +1,4 @@
-"""The run: dense networks, then every cell, then tables, figures and a page from whatever is there."""
+"""The run: dense networks, every cell, and after each seed tables, figures and a page."""
 
 import importlib.util
 import shutil
@@ -10,67 +10,92 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from padless.errors import UsageError
+from padless.cost.oracles import default_oracle
+from padless.errors import UsageError, missing_extra
 from padless.files import write_atomically
+from padless.hardware import load_target
 from padless.inputs import Images, Source, load_images, load_model, load_weights, weights_digest
 from padless.progress import console
 from padless.reproduction.measure import measured
+from padless.reproduction.peers import PeerError
 from padless.reproduction.protocol import MCT, TORCH_PRUNING, Protocol
 from padless.reproduction.staircase import staircases
 from padless.reproduction.store import Results
 from padless.reproduction.subject import Subject
 from padless.reproduction.written import write_everything
 from padless.run import versions
-from padless.train import Checkpoints, Recipe, evaluate, finetune, make_fabric
+from padless.train import Checkpoints, Recipe, finetune, make_fabric
 
-NEEDS = {TORCH_PRUNING: "torch_pruning", MCT: "model_compression_toolkit"}
+NEEDS = {**dict.fromkeys(TORCH_PRUNING, "torch_pruning"), MCT: "model_compression_toolkit"}
 FIXED = ("target", "data", "epochs", "images", "test_images")  # a results file is of one of each
 DENSE_LR = 0.08
 SCRATCH = ".training"
 
 
 def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path, command: str) -> dict[str, Any]:
-    """Fill all cells of `protocol` that `out/results.json` lacks, and write tables, figures and the page.
+    """Fill all cells of `protocol` that `out/results.json` lacks; write tables, figures and the page after every seed.
 
     `weights` is a folder with NETWORK.safetensors; a network without a file there is trained first, into `out/weights`.
-    Returns the results. Raises UsageError for what is not there, or results of another protocol in `out`.
+    A cell in which another tool fails is left out, and tried again by the next run. Returns the results. Raises
+    UsageError for what is not there, or results of another protocol in `out`.
     """
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; it stays as it is. Give --out a folder.")
-    missing = [m for m in protocol.methods if m in NEEDS and importlib.util.find_spec(NEEDS[m]) is None]
-    for method in missing:
-        console.print(
-            f"{method} is not installed (the module {NEEDS[method]}), so its rows are left out.", style="yellow"
-        )
-    protocol = replace(protocol, methods=tuple(m for m in protocol.methods if m not in missing))
+    protocol = _checked(protocol, weights, out)
     first = load_model(f"cifar10/{protocol.networks[0]}")
     shape = first.input_shape[1:]
     whole = load_images(data, shape=(shape[0], shape[1], shape[2]), normalise=first.normalise)
     images = some(whole, protocol.images, protocol.test_images)
     facts = {
-        "command": command, "versions": versions(),
-        "machine": {"accelerator": make_fabric().device.type, "threads": torch.get_num_threads()},
-        **{key: value for key, value in asdict(protocol).items() if key in (*FIXED, "dense_epochs")},
-        "data": f"{Path(data).name} {whole.digest()}", "seconds": 0.0, "weights": {},
+        **{key: value for key, value in asdict(protocol).items() if key in FIXED}, "commands": [command],
+        "data": f"{Path(data).name} {whole.digest()}", "versions": versions(), "seconds": 0.0, "weights": {},
+        "trained": {}, "staircase": [],
     }  # fmt: skip
     results = Results(out, facts, FIXED)
-    cells = [cell for cell in protocol.cells() if cell not in results]
+    cells = [cell for cell in dict.fromkeys(protocol.cells()) if cell not in results]
     spent, started = results.facts["seconds"], time.monotonic()
     subjects: dict[str, Subject] = {}
     try:
         for n, cell in enumerate(cells, 1):
             if cell.network not in subjects:
-                source = dense_network(cell.network, whole, images, protocol, weights, out)
+                source = dense_network(cell.network, whole, protocol, weights, results)
                 results.know_weights(cell.network, weights_digest(source.model))
                 subjects[cell.network] = Subject(source, images, protocol.target)
-            row = measured(subjects[cell.network], cell, protocol, out / SCRATCH)
+            try:
+                row = measured(subjects[cell.network], cell, protocol, out / SCRATCH)
+            except PeerError as error:
+                console.print(f"{n} of {len(cells)}: {cell}: {error}", style="yellow")
+                continue
             results.facts["seconds"] = round(spent + time.monotonic() - started, 1)
             results.add(cell, row)
-            shutil.rmtree(out / SCRATCH, ignore_errors=True)
             console.print(f"{n} of {len(cells)}: {cell}: {_said(row['accuracy'])}", highlight=False)
+            shutil.rmtree(out / SCRATCH, ignore_errors=True)
+            if n < len(cells) and cells[n].seed != cell.seed:
+                _write(out, results, protocol)
     finally:
         for subject in subjects.values():
             subject.__exit__()
+    shutil.rmtree(out / SCRATCH, ignore_errors=True)
+    return _write(out, results, protocol)
+
+
+def _checked(protocol: Protocol, weights: Path | None, out: Path) -> Protocol:
+    """The protocol without the tools that are not installed. Raises UsageError before hours are spent."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; it stays as it is. Give --out a folder.")
+    if weights and not weights.is_dir():
+        raise UsageError(f"No folder {weights}. Give --weights a folder with NETWORK.safetensors, or leave it out.")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise missing_extra("matplotlib", "plots", "Drawing the reproduction")
+    if protocol.budgets and default_oracle(load_target(protocol.target)) is None:
+        raise UsageError(f'{protocol.target} has no cycles to be equal in. Give --budgets "", or another target.')
+    missing = [m for m in protocol.methods if m in NEEDS and importlib.util.find_spec(NEEDS[m]) is None]
+    for method in missing:
+        console.print(
+            f"{method} is not installed (the module {NEEDS[method]}), so its rows are left out.", style="yellow"
+        )
+    return replace(protocol, methods=tuple(m for m in protocol.methods if m not in missing))
+
+
+def _write(out: Path, results: Results, protocol: Protocol) -> dict[str, Any]:
     results.facts["staircase"] = staircases(results.rows, protocol.target)
     results.write()
     found = {**results.facts, "rows": results.rows}
@@ -96,25 +121,24 @@ def some(images: Images, train: int, test: int) -> Images:
     )  # fmt: skip
 
 
-def dense_network(
-    name: str, whole: Images, images: Images, protocol: Protocol, weights: Path | None, out: Path
-) -> Source:
+def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> Source:
     """A network with the weights that are given, those of an earlier start, or those that it is trained to here.
 
-    Raises UsageError for a file that does not fit.
+    Raises UsageError for a file that does not fit, and where earlier rows are of weights that are not at hand.
     """
     torch.manual_seed(0)
-    source = load_model(f"cifar10/{name}")
+    source, out = load_model(f"cifar10/{name}"), results.file.parent
     made = out / "weights" / f"{name}.safetensors"
     file = next((f for f in (weights / made.name if weights else None, made) if f and f.exists()), None)
     if file:
         load_weights(source.model, file)
         return source
+    if name in results.facts["weights"]:
+        raise UsageError(f"{results.file} holds {name} with weights that are not at hand. Give --weights.")
     console.print(f"No weights for {name}: training it for {protocol.dense_epochs} epoch(s).")
     recipe = Recipe(epochs=protocol.dense_epochs, peak_lr=DENSE_LR, channels_last=True)
     finetune(source.model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / name), fabric=make_fabric())
-    source.model.cpu()
-    console.print(f"{name}, dense: {evaluate(source.model, images):.2f} %")
-    tensors = {key: value.clone().contiguous() for key, value in source.model.state_dict().items()}
+    tensors = {key: value.cpu().clone().contiguous() for key, value in source.model.cpu().state_dict().items()}
     write_atomically(made, save(tensors))
+    results.facts["trained"][name] = protocol.dense_epochs
     return source

@@ -29,7 +29,10 @@ class Results:
                     "Give the same options, or --out another folder."
                 )
         self.rows = found["rows"]
-        self.facts["weights"] = {**found.get("weights", {}), **facts.get("weights", {})}
+        for name in ("weights", "trained"):
+            self.facts[name] = {**found[name], **facts[name]}
+        self.facts["commands"] = list(dict.fromkeys([*found["commands"], *facts["commands"]]))
+        self.facts |= {name: found[name] for name in ("seconds", "staircase")}
 
     def __contains__(self, cell: Cell) -> bool:
         wanted = asdict(cell).items()
@@ -41,7 +44,7 @@ class Results:
 
     def know_weights(self, network: str, digest: str) -> None:
         """Raises UsageError when a network's rows are of other weights."""
-        known = self.facts.setdefault("weights", {})
+        known = self.facts["weights"]
         if known.get(network, digest) != digest:
             raise UsageError(f"{self.file} holds {network} with other weights. Give --out another folder.")
         known[network] = digest

@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from padless.api import make_plan
 from padless.choose import RATIOS, Importance, Plan, aligned_levels, free_levels, importance
 from padless.cost import NetworkCost, narrowed, network_cost
-from padless.cut import prune
-from padless.errors import InfeasibleError, PadlessError, UsageError
+from padless.cut import cut, prune
+from padless.errors import InfeasibleError, PadlessError
 from padless.graph import trace
 from padless.hardware import load_target
 from padless.inputs import Images, Source
 from padless.pricing import Pricing
-from padless.progress import console
-from padless.reproduction.peers import Knob, kept_by, plan_of, sony_mct, torch_pruning
+from padless.reproduction.peers import Knob, Made, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING
 
 CALIBRATION = 512  # training images, without labels, for importance and recovery
@@ -32,19 +31,19 @@ OURS = {  # method: allocation, importance, alignment
     "uniform, L1": ("uniform", "l1", "unit"),
 }
 THEIRS: Mapping[str, dict[str, Any]] = {  # Torch-Pruning by L2 norms of groups: one ratio or one threshold
-    TORCH_PRUNING: {},
+    TORCH_PRUNING[0]: {},
+    TORCH_PRUNING[1]: {"everywhere": True, "round_to": 32},
     "Torch-Pruning global": {"everywhere": True},
     "Torch-Pruning local, rounded": {"round_to": 32},
-    "Torch-Pruning global, rounded": {"everywhere": True, "round_to": 32},
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Small:
-    """A cut network, and the plan that cuts it where its channels can be told."""
+    """A cut network, and the plan that cuts it."""
 
     model: nn.Module
-    plan: Plan | None
+    plan: Plan
 
 
 class Subject:
@@ -83,13 +82,11 @@ class Subject:
 
     # --- by ratio: the paper's comparison --------------------------------------------------------------------------
 
-    def by_ratio(self, ratio: float, unit: int) -> Small:
+    def by_ratio(self, ratio: float, unit: int) -> Plan:
         """One L1 threshold over the network, `ratio` of its channels below it; widths in multiples of `unit`."""
         levels = free_levels(self.graph) if unit == 1 else aligned_levels(self.graph, load_target(f"unit:{unit}"))
         found = self.importance("l1", 0)
-        keep = found.strongest(self.graph, RATIOS["global"](self.graph, found, levels, ratio))
-        plan = plan_of(self.graph, keep)
-        return Small(model=prune(self.model, plan), plan=plan)
+        return plan_of(self.graph, found.strongest(self.graph, RATIOS["global"](self.graph, found, levels, ratio)))
 
     def in_units(self, plan: Plan, unit: int) -> NetworkCost:
         """What a cut computes and stores where channels come in multiples of `unit`. No cycles."""
@@ -100,7 +97,10 @@ class Subject:
     # --- by cycles -------------------------------------------------------------------------------------------------
 
     def at_cycles(self, method: str, share: float, seed: int) -> Small | None:
-        """The network that a method makes of at most `share` of the dense one's cycles; None where it reaches none."""
+        """The network that a method makes of at most `share` of the dense one's cycles; None where it reaches none.
+
+        Raises PeerError where another tool fails.
+        """
         if method not in OURS:
             return self._of_a_peer(method, share, seed)
         allocate, criterion, align = OURS[method]
@@ -114,32 +114,36 @@ class Subject:
         return Small(model=prune(self.model, plan), plan=plan)
 
     def _of_a_peer(self, method: str, share: float, seed: int) -> Small | None:
-        limit = share * (self.dense.cycles.total if self.dense.cycles else 0)
         try:
-            small = self._knob(method, seed).at_most(limit)
+            small = self._knob(method, seed).at_most(share * self._cycles(self.model))
             if small is None:
                 return None
-            if method == MCT:
-                return Small(model=small, plan=None)
-            return Small(model=small, plan=plan_of(self.graph, kept_by(self.graph, self.model, small)))
-        except UsageError:
+            kept = kept_by(self.graph, self.model, small)
+        except PadlessError:
             raise
-        except PadlessError as error:
-            console.print(f"{method}: {error}", style="yellow")
         except Exception as error:  # another tool may fail in any way
-            console.print(f"{method} failed: {type(error).__name__}: {error}", style="yellow")
-        return None
+            raise PeerError(f"{method} failed: {type(error).__name__}: {error}") from error
+        return Small(model=small, plan=plan_of(self.graph, kept))
 
     def _knob(self, method: str, seed: int) -> Knob:
         key = method, seed if method == MCT else 0
         if key not in self._knobs:
-            if method == MCT:
-                make = sony_mct(self.model, list(self.images.calibration(SCORED, seed, 32)))
-            else:
-                make = torch_pruning(copy.deepcopy(self.model), self.x, **THEIRS[method])
+            theirs = THEIRS.get(method)
+            make = self._mct(seed) if theirs is None else torch_pruning(copy.deepcopy(self.model), self.x, **theirs)
             self._knobs[key] = Knob(make, self._cycles)
         return self._knobs[key]
 
+    def _mct(self, seed: int) -> Made:
+        """The channels that MCT keeps, cut from the network itself: its own leaves batch norms out and renames layers."""
+        choose = sony_mct(self.model, list(self.images.calibration(SCORED, seed, 32)), seed)
+
+        def make(share: float) -> nn.Module | None:
+            chosen = choose(share)
+            return chosen and cut(self.model, self.graph, kept_by_name(self.graph, self.model, chosen))
+
+        return make
+
     def _cycles(self, model: nn.Module) -> float:
         cycles = self.cost(model).cycles
-        return float(cycles.total) if cycles else 0.0
+        assert cycles is not None  # a run checks that before
+        return float(cycles.total)

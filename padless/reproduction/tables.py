@@ -23,7 +23,9 @@ def of(rows: Iterable[Row], **wanted: Any) -> list[Row]:
 
 
 def distinct(rows: Iterable[Row], key: str) -> list[Any]:
-    return list(dict.fromkeys(row[key] for row in rows))
+    """Numbers ascending, names as they come."""
+    found = list(dict.fromkeys(row[key] for row in rows))
+    return found if any(isinstance(one, str) for one in found) else sorted(found)
 
 
 def values(rows: Iterable[Row], key: str) -> list[float]:
@@ -44,55 +46,45 @@ def waste(rows: Sequence[Row]) -> str:
     by_ratio = of(rows, part="equal ratio")
     for network in distinct(by_ratio, "network"):
         for ratio in distinct(of(by_ratio, network=network), "size"):
-            cell = of(by_ratio, network=network, size=ratio)
-            general = of(cell, method=GENERAL)
-            for aware in sorted({row["unit"]: row for row in of(cell, method=AWARE)}.values(), key=lambda r: r["unit"]):
-                unit = str(aware["unit"])
-                if not general or unit not in general[0]["waste"]:
-                    continue
-                both = general[0]["waste"][unit], aware["waste"][unit]
+            cell = of(by_ratio, network=network, size=ratio, method=AWARE)
+            for unit in distinct(cell, "unit"):
+                found = of(cell, unit=unit)[0]["waste"]
+                both = found[GENERAL], found[AWARE]
                 cells = [
                     f"{both[0][key]:.2f} → {both[1][key]:.2f} ({both[0][key] - both[1][key]:+.2f})"
                     for key in WASTE.values()
                 ]
-                table.append([network, f"{ratio:.0%}", unit, *cells, f"{both[1]['avoidable_macs_percent']:.2f}"])
+                table.append([network, f"{ratio:.0%}", str(unit), *cells, f"{both[1]['avoidable_macs_percent']:.2f}"])
     head = ["network", "ratio", "unit", *(f"{name}, %" for name in WASTE), "left that can be aligned, %"]
     return markdown_table(head, table)
 
 
 def equal_ratio(rows: Sequence[Row]) -> str:
     """Accuracy after fine-tuning at a ratio, beside the dense network continued alike."""
-    table = []
+    table, units = [], distinct(of(rows, part="equal ratio", method=AWARE), "unit")
     for network in distinct(of(rows, part="equal ratio"), "network"):
         mine = of(rows, network=network)
         dense = of(mine, part="dense", method="labels")
         for ratio in distinct(of(mine, part="equal ratio"), "size"):
             cell = of(mine, part="equal ratio", size=ratio)
-            units = sorted(distinct(of(cell, method=AWARE), "unit"))
             tuned = [spread(of(cell, unit=unit), "accuracy") for unit in (1, *units)]
-            cut = " / ".join(spread(of(cell, unit=unit), "accuracy_cut").split(" ")[0] for unit in (1, *units))
+            cut, macs = (
+                " / ".join(spread(of(cell, unit=unit), key).split(" ")[0] for unit in (1, *units))
+                for key in ("accuracy_cut", "macs_percent")
+            )
             table.append([
                 network, f"{ratio:.0%}", str(len(distinct(cell, "seed"))), spread(dense, "accuracy_before"),
-                spread(dense, "accuracy"), *tuned, cut,
+                spread(dense, "accuracy"), *tuned, cut, macs,
             ])  # fmt: skip
-    units = sorted(distinct(of(rows, part="equal ratio", method=AWARE), "unit"))
-    head = [
-        "network",
-        "ratio",
-        "seeds",
-        "dense",
-        "dense, continued",
-        GENERAL,
-        *(f"{AWARE} {u}" for u in units),
-        "before",
-    ]
+    aware = [f"{AWARE} {unit}" for unit in units]
+    head = ["network", "ratio", "seeds", "dense", "dense, continued", GENERAL, *aware, "before", "MACs left, %"]
     return markdown_table(head, table)
 
 
 def equal_cycles(rows: Sequence[Row], network: str) -> str:
     """Accuracy at equal cycles: cut, repaired without labels, fine-tuned."""
     mine = of(rows, part="equal cycles", network=network)
-    sizes = distinct(mine, "size")
+    sizes = distinct(mine, "size")[::-1]
     table = []
     for method in sorted(distinct(mine, "method"), key=EQUAL.index):
         cells = []
@@ -119,19 +111,19 @@ def dense_line(rows: Sequence[Row], network: str) -> str:
 def cells_csv(rows: Sequence[Row]) -> str:
     """A line a cell."""
     keys = (
-        "part", "network", "method", "size", "unit", "seed", "accuracy_before", "accuracy_cut", "recovery",
+        "part", "network", "method", "size", "unit", "seed", "accuracy_before", "accuracy_cut",
         "accuracy_recovered", "accuracy", "cycles_percent", "macs_percent", "wasted_macs_percent",
-        "avoidable_macs_percent", "oracle", "loss", "seconds",
+        "avoidable_macs_percent", "oracle", "loss", "on", "seconds",
     )  # fmt: skip
     return csv_table(keys, ([row.get(key, "") for key in keys] for row in rows))
 
 
 def layers_csv(rows: Sequence[Row]) -> str:
     """A line for each layer of each cut at equal ratio, in each unit it was measured in."""
-    lines = [
-        [row["network"], row["method"], row["size"], unit, name, *numbers]
-        for row in of(rows, part="equal ratio")
-        for unit, layers in row.get("layers", {}).items()
+    lines = dict.fromkeys(  # every seed has the same widths
+        (row["network"], method, row["size"], row["unit"], name, *numbers)
+        for row in of(rows, part="equal ratio", method=AWARE)
+        for method, layers in row["layers"].items()
         for name, numbers in layers.items()
-    ]
+    )
     return csv_table(["network", "method", "ratio", "unit", "layer", *LAYER], lines)

@@ -22,11 +22,12 @@ weights and of stored activations, each in percent: general → NPU-aware (point
 
 RATIO = """Top-1 accuracy in percent after the last epoch, mean ± deviation over the seeds: both prunings fine-tuned alike,
 by labels alone, and the dense network continued with the same recipe for the same epochs. Before: each of them as cut, in
-the same order, without fine-tuning."""
+the same order, without fine-tuning. At one ratio the prunings leave different amounts of MACs, of dense in percent."""
 
 CYCLES = """Every method is turned until the compiler's total for the whole network is within the budget. Top-1 accuracy in
-percent: as cut / repaired on 512 images without labels (our closed form; batch norm alone for MCT, whose networks do not
-say which channels they kept) / **after the last epoch of the same fine-tuning**, with the dense network as the teacher."""
+percent: as cut / repaired on 512 images without labels (our closed form, for all of them) / **after the last epoch of the
+same fine-tuning**, with the dense network as the teacher. MCT scores channels on 64 of these images, since its scores take
+minutes; the channels that it keeps are cut from the network itself, for its own network leaves batch norms out."""
 
 
 def write_everything(out: Path, found: Mapping[str, Any]) -> None:
@@ -44,6 +45,11 @@ def conditions(found: Mapping[str, Any]) -> str:
     images = f"{found['images']:,} training images" if found["images"] else "all training images"
     tested = f"{found['test_images']:,} test images" if found["test_images"] else "the whole test set"
     return f"{found['target']}; {found['epochs']} epoch(s) of fine-tuning on {images}; {tested}; last epoch"
+
+
+def machines(found: Mapping[str, Any]) -> str:
+    """What the cells were measured on."""
+    return " and ".join(dict.fromkeys(row["on"] for row in found["rows"] if "on" in row))
 
 
 def sections(found: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[str]]]:
@@ -68,7 +74,8 @@ def text(found: Mapping[str, Any], level: str = "#", pictures: Mapping[str, str]
     for title, said, made, drawn in sections(found):
         parts += [f"{level} {title}", said, *(part for part in made if part)]
         parts += [f"![{title}: {name}]({pictures[name]})" for name in drawn if pictures and name in pictures]
-    return "\n\n".join([*parts, f"{conditions(found)}. `{found['command']}`"]) + "\n"
+    commands = " and ".join(f"`{command}`" for command in found["commands"])
+    return "\n\n".join([*parts, f"{conditions(found)}. {commands}"]) + "\n"
 
 
 def page(found: Mapping[str, Any], pictures: Sequence[Path]) -> str:
@@ -84,8 +91,8 @@ def page(found: Mapping[str, Any], pictures: Sequence[Path]) -> str:
                 data = base64.b64encode(drawn[name].read_bytes()).decode()
                 parts.append(f'<img alt="{escape(heading)}: {name}" src="data:image/png;base64,{data}">')
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    machine = f"{found['machine']['accelerator']}, {found['machine']['threads']} threads, {found['seconds']:,.0f} s"
-    parts.append(f"<p><code>{escape(found['command'])}</code><br>{escape(versions)}; {escape(machine)}</p>")
+    commands = "<br>".join(f"<code>{escape(command)}</code>" for command in found["commands"])
+    parts.append(f"<p>{commands}<br>{escape(versions)}; {escape(machines(found))}; {found['seconds']:,.0f} s</p>")
     style = STYLE.replace("60rem", "72rem") + "img{max-width:100%}table{display:block;overflow-x:auto}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {escape(title)}</title>'

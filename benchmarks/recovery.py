@@ -6,9 +6,8 @@ The trained networks, cut by our plan to a share of their Vela cycles on ethos-u
 channels and the same 512 training images. Seeds draw the images, which the plan's importance is measured on, too, and each
 is tested on another fifth of the 10,000 test images. AIMET (`pip install aimet-torch==2.42.0`, where it is installed) solves
 each convolution whose inputs were cut, first to last, with its own sampling (10 positions an image) and regression; what
-Torch-Pruning does on the same channels, nothing and then batch norm, are the rows `none` and `bn`. `, bn` re-estimates
-batch norm afterwards, whatever held-out images say; for the dense network too, since that alone moves its accuracy. Rows
-that are in the results are not repeated. The images are JPEGs: compare only within this data.
+Torch-Pruning does on the same channels, nothing and then batch norm, are the rows `none` and `bn`. Rows that are
+in the results are not repeated. The images are JPEGs: compare only within this data.
 """
 
 import argparse
@@ -28,7 +27,7 @@ from padless.cut.slice import kept_positions
 from padless.reproduction.protocol import PADLESS
 from padless.reproduction.subject import CALIBRATION
 
-METHODS = ("none", "bn", "mix", "least-squares", "AIMET", "mix, bn", "AIMET, bn", "dense, bn")
+METHODS = ("none", "bn", "mix", "least-squares", "AIMET", "AIMET, bn")  # AIMET last: what follows starts there
 
 
 def main() -> None:
@@ -62,24 +61,20 @@ def measured(network: Network, share: float, seed: int, methods: Sequence[str]) 
         "cycles_percent": 100 * network.cost(cut).cycles.total / network.dense.cycles.total,
     }
     rows: list[dict] = []
-    repaired: dict[str, tuple[nn.Module, float]] = {}  # and the seconds that it took
+    solved: tuple[nn.Module, float] | None = None  # by AIMET, and the seconds that it took
     for method in methods:
-        base, _, bn = method.partition(", ")
-        started, before = time.monotonic(), 0.0
-        if bn and base in repaired:
-            known, before = repaired[base]
-            small = copy.deepcopy(known)
-        else:
-            small = copy.deepcopy(network.model if base == "dense" else cut)
-            if base == "AIMET":
-                if importlib.util.find_spec("aimet_torch") is None:
-                    continue
+        small, before = (copy.deepcopy(solved[0]), solved[1]) if solved else (copy.deepcopy(cut), 0.0)
+        started = time.monotonic()
+        if method.startswith("AIMET"):
+            if importlib.util.find_spec("aimet_torch") is None:
+                continue
+            if solved is None:
                 aimet(small, network, plan, calibration)
-            elif base != "dense":
-                recover(small, network.model, plan, calibration, method=base)
-            repaired[base] = copy.deepcopy(small), time.monotonic() - started
-        if bn:
-            reestimate_batchnorm(small, calibration)
+                solved = copy.deepcopy(small), time.monotonic() - started
+            if method.endswith("bn"):
+                reestimate_batchnorm(small, calibration)
+        else:
+            recover(small, network.model, plan, calibration, method=method)
         seconds = before + time.monotonic() - started
         rows.append(facts | {"method": method, "accuracy": evaluate(small, fifth), "seconds": round(seconds, 2)})
         print(rows[-1], flush=True)

@@ -22,10 +22,8 @@ form: compare within a table. Networks are cut by our plan to a share of their c
 Top-1 accuracy in percent, mean ± deviation over the seeds, and seconds on one thread of a busy machine. Every method gets
 the same kept channels and the same 512 unlabelled training images; each seed draws other images and is tested on another
 2,000 of the 10,000 test images. `none` and `bn` are what Torch-Pruning does on these channels, too; AIMET 2.42's
-data-driven reconstruction solves each convolution first to last on its own sample of 10 positions an image. `, bn`
-re-estimates batch norm afterwards, whatever held-out images say (`recover` does it only where they gain); `dense, bn`
-does so to the dense network, whose accuracy that alone moves: ResNet-18 was trained on 24x24 crops in part, so its
-running statistics are not those of whole images. Recovery aims at the dense network's outputs and cannot pass it.
+data-driven reconstruction solves each convolution first to last on its own sample of 10 positions an image, and `, bn`
+re-estimates batch norm behind it, which AIMET's own pruning does not.
 `{recovery_command}`
 
 {recovery}
@@ -64,8 +62,7 @@ def _finetuning(rows: list[dict]) -> str:
 
 def _recovery(rows: list[dict]) -> str:
     table = []
-    order = ("none", "bn", "mix", "least-squares", "AIMET", "mix, bn", "AIMET, bn", "dense, bn")
-    methods = sorted({row["method"] for row in rows}, key=order.index)
+    methods = list(dict.fromkeys(row["method"] for row in rows))
     for network, share in dict.fromkeys((row["network"], row["share"]) for row in rows):
         mine = [row for row in rows if (row["network"], row["share"]) == (network, share)]
         dense = {row["seed"]: row["dense_accuracy"] for row in mine}

@@ -29,7 +29,7 @@ class Steps:
 
 
 def staircases(rows: Sequence[Row], target: str) -> list[dict[str, Any]]:
-    """For each network the layer that the methods disagree on most, at the largest budget; as JSON."""
+    """For each network with several methods the layer that they disagree on most, at the largest budget; as JSON."""
     return [asdict(steps) for steps in _staircases(rows, target)]
 
 
@@ -44,7 +44,7 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
             mine = [row for row in of(rows, part="equal cycles", network=network) if row.get("widths")]
             size = max(distinct(mine, "size"), default=0.0)
             mine = of(mine, size=size, seed=mine[0]["seed"]) if mine else []
-            if not of(mine, method=PADLESS):
+            if not of(mine, method=PADLESS) or len(mine) == 1:
                 continue
             source = load_model(f"cifar10/{network}")
             graph = trace(source.model, torch.zeros(source.input_shape, device="cpu"))

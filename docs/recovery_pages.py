@@ -50,7 +50,7 @@ def page() -> str:
 
 def _finetuning(rows: list[dict]) -> str:
     ours = tables.of(rows, part="equal cycles", method=PADLESS)
-    sizes, table = tables.distinct(ours, "size"), []
+    sizes, table = tables.distinct(ours, "size")[::-1], []
     for network in tables.distinct(ours, "network"):
         dense = tables.of(rows, part="dense", method="distilled", network=network)
         mine = [tables.spread(tables.of(ours, network=network, size=size), "accuracy") for size in sizes]

@@ -11,7 +11,6 @@ PAGE = DOCS / "results.md"
 IMAGES = DOCS / "images"
 RUNS = {  # file of results: heading
     "reproduction": "Five epochs",
-    "reproduction-quick": "The quick run",
 }
 
 TEXT = """# The paper, and what goes past it

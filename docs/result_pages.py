@@ -25,9 +25,9 @@ is public to us. **Assumed**, since it does not say: the unit (8, 16 and 32 are 
 filters), the ratios (30, 50 and 70 % of the channels), how they are shared among the layers (one threshold over the
 network, norms relative to their layer's mean, a tenth of each layer stays) and how widths become multiples (the nearest).
 
-`padless reproduce` measures it; without `--quick` it is the full protocol. **What stands below is the size that two CPU cores
-manage**, no accelerator was at hand: one ratio with one epoch, and five epochs on 512 images for padless alone. MobileNetV2
-and DenseNet-BC can be given, but were not trained.
+`padless reproduce` measures it; without `--quick` it is the full protocol. **What stands below is the size that two CPU
+cores manage**, no accelerator was at hand: one ratio with one epoch, and five epochs on 512 images for padless alone.
+MobileNetV2 and DenseNet-BC can be given, but were not trained.
 
 ## Protocol
 

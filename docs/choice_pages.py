@@ -158,7 +158,7 @@ def _accuracy(rows: list[dict]) -> str:
         fewer = {method: found for method, found in seeds.items() if found != dense.keys()}
         table = [_line(mine, method, method, found) for method, found in seeds.items() if method not in fewer]
         for method, found in fewer.items():  # ours on the same images beside it
-            said = f"(seed {' and '.join(map(str, sorted(found)))} alone)"
+            said = f"(seed{'s' * (len(found) > 1)} {' and '.join(map(str, sorted(found)))} alone)"
             table += [_line(mine, method, f"{method} {said}", found), _line(mine, "padless", f"padless {said}", found)]
         head = f"{network}, dense {mean(dense.values()):.2f} %, {len(dense)} seeds"
         parts.append(f"{head}:\n\n" + markdown_table(["method", "70 %", "50 %", "35 %", "25 %"], table))

@@ -11,31 +11,13 @@ from networks import small
 from safetensors.torch import save_file
 
 import padless
-from padless import cli, load
+from padless import load
 from padless.inputs import load_images
 
 TOTALS = {
     "macs", "padded_macs", "wasted_macs_percent", "weight_bytes", "padded_weight_bytes", "wasted_weight_percent",
     "activation_bytes", "padded_activation_bytes", "cycles", "npu_cycles", "oracle",
 }  # fmt: skip
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run `padless ARGS` in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["padless", *args])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_version():

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from padless import cli, prune, trace
+from padless import prune, trace
 from padless.errors import UsageError
 from padless.inputs import zoo
 from padless.reproduction import FULL, QUICK, Cell, Protocol, tables
@@ -67,22 +67,10 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path, tiny, data):
-    """Run `padless reproduce` on the tiny network: exit code, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str) -> tuple[int, str, str]:
-        line = ["padless", "reproduce", "--data", "data", "--networks", "tiny", "--quick", "--units", "8", *args]
-        monkeypatch.setattr(sys, "argv", line)
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+def run(run, tiny, data):
+    """Run `padless reproduce ARGS` on the tiny network."""
+    options = ("--data", "data", "--networks", "tiny", "--quick", "--units", "8")
+    return lambda *args: run("reproduce", *options, *args)
 
 
 # --- what is measured -----------------------------------------------------------------------------------------------

@@ -4,10 +4,10 @@
 
 Every method gets the same trained network, is brought to the same budget of the same compiler's total for the whole
 network (70, 50, 35, 25 % of dense on ethos-u55-256), and gets the same two repairs on the same 512 training images, no
-labels: batch norm re-estimated, and our closed form (`mix`; not for MCT, whose networks do not say which channels they
-kept). Seeds draw the calibration images, and each is tested on another fifth of the 10,000 test images, for the time that
-it takes. Rows that are in the results are not repeated. MCT is measured where it is installed (`pip install
-model-compression-toolkit==2.6.1`). The images are JPEGs: compare only within this data.
+labels: batch norm re-estimated, and our closed form (`mix`). Seeds draw the calibration images, and each is tested on
+another fifth of the 10,000 test images, for the time that it takes. Rows that are in the results are not repeated. MCT is
+measured where it is installed (`pip install model-compression-toolkit==2.6.1`). The images are JPEGs: compare only within
+this data.
 """
 
 import argparse

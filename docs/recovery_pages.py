@@ -52,7 +52,7 @@ def _finetuning(rows: list[dict]) -> str:
     ours = tables.of(rows, part="equal cycles", method=PADLESS)
     sizes, table = tables.distinct(ours, "size")[::-1], []
     for network in tables.distinct(ours, "network"):
-        dense = tables.of(rows, part="dense", method="distilled", network=network)
+        dense = tables.of(rows, part="dense", network=network)
         mine = [tables.spread(tables.of(ours, network=network, size=size), "accuracy") for size in sizes]
         unchanged = tables.spread(dense[:1], "accuracy_before")
         table.append([network, str(len(dense)), unchanged, tables.spread(dense, "accuracy"), *mine])

@@ -108,7 +108,7 @@ def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
                 found = values(of(mine, size=ratio, unit=unit), "accuracy")
                 if len(found) > 1:
                     axes.plot([at] * len(found), found, ".", color=colour, markersize=3)
-        _dense(axes, of(rows, part="dense", network=network, method="labels"))
+        _dense(axes, of(rows, part="dense", network=network))
         axes.set_xticks([100 * ratio for ratio in ratios])
         axes.set_xlim(100 * min(ratios) - 8, 100 * max(ratios) + 8)
         axes.set_xlabel("channels pruned, %")
@@ -137,7 +137,7 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
                     axes.plot(
                         *zip(*sorted(points), strict=True), color=colour, marker=mark, linewidth=1.2, label=method
                     )
-            _dense(axes, of(rows, part="dense", network=network, method="distilled"), key == "accuracy")
+            _dense(axes, of(rows, part="dense", network=network), key == "accuracy")
             axes.set_xlabel("cycles, % of dense")
             axes.set_ylabel("top-1, %")
             axes.set_title(f"{network}, {stage}", fontsize=10)

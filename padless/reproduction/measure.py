@@ -2,7 +2,6 @@
 
 import copy
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from torch import nn
 
 from padless.choose import Plan
 from padless.cost import LayerCost
-from padless.cut import prune
 from padless.inputs import weights_digest
 from padless.recover import recover
 from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol
@@ -29,25 +27,19 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
     if cell.part == "dense":
         model = copy.deepcopy(subject.model)
         row: dict[str, Any] = {"accuracy_before": evaluate(model, subject.images)}
-        distilled = cell.method == "distilled"
-    elif cell.part == "equal ratio":
-        plan = subject.by_ratio(cell.size, cell.unit)
-        model, row, distilled = prune(subject.model, plan), _waste(subject, plan, cell), False
-        row["accuracy_cut"] = evaluate(model, subject.images)
     else:
-        made = subject.at_cycles(cell.method, cell.size, cell.seed)
+        made = subject.cut(cell)
         if made is None:
             return {"accuracy": None}
-        model, row, distilled = made.model, _cycles(subject, made.model), True
+        model = made.model
+        row = _waste(subject, made.plan, cell) if cell.part == "equal ratio" else _cycles(subject, model)
         row["accuracy_cut"] = evaluate(model, subject.images)
         recover(model, subject.model, made.plan, subject.calibration(cell.seed), method="mix")
         row["accuracy_recovered"] = evaluate(model, subject.images)
     recipe = Recipe(epochs=protocol.epochs, seed=cell.seed, channels_last=True)
-    recipe = recipe if distilled else replace(recipe, distill=0.0)
     # Named by where it starts: a repair that rounds otherwise on another machine starts anew.
-    checkpoints = Checkpoints(scratch / f"{cell.network}-{weights_digest(model)}-{recipe.seed}-{distilled:d}")
-    teacher = copy.deepcopy(subject.model) if distilled else None
-    fabric = make_fabric()
+    checkpoints = Checkpoints(scratch / f"{cell.network}-{weights_digest(model)}-{recipe.seed}")
+    teacher, fabric = copy.deepcopy(subject.model), make_fabric()
     history = finetune(model, subject.images, recipe, teacher=teacher, checkpoints=checkpoints, fabric=fabric)
     row |= {
         "accuracy": evaluate(model, subject.images), "loss": round(history.losses[-1], 4),

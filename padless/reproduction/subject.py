@@ -19,7 +19,7 @@ from padless.hardware import load_target
 from padless.inputs import Images, Source
 from padless.pricing import Pricing
 from padless.reproduction.peers import Knob, Made, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
-from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING
+from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING, Cell
 
 CALIBRATION = 512  # training images, without labels, for importance and recovery
 SCORED = 64  # of them that MCT scores channels with: its scores take minutes
@@ -54,6 +54,7 @@ class Subject:
         self.pricing = Pricing(self.model, (self.x,), load_target(target))
         self.graph = self.pricing.graph
         self._found: dict[tuple[str, int], Importance] = {}
+        self._by_ratio: dict[tuple[float, int], Plan] = {}
         self._knobs: dict[tuple[str, int], Knob] = {}
 
     def __enter__(self) -> "Subject":
@@ -80,13 +81,24 @@ class Subject:
             self._found[key] = importance(self.graph, self.model, criterion, images)
         return self._found[key]
 
+    def cut(self, cell: Cell) -> Small | None:
+        """A cell's network, not repaired yet; None where its method reaches no such size. Raises PeerError."""
+        if cell.part == "equal cycles":
+            return self.at_cycles(cell.method, cell.size, cell.seed)
+        plan = self.by_ratio(cell.size, cell.unit)
+        return Small(model=prune(self.model, plan), plan=plan)
+
     # --- by ratio: the paper's comparison --------------------------------------------------------------------------
 
     def by_ratio(self, ratio: float, unit: int) -> Plan:
         """One L1 threshold over the network, `ratio` of its channels below it; widths in multiples of `unit`."""
-        levels = free_levels(self.graph) if unit == 1 else aligned_levels(self.graph, load_target(f"unit:{unit}"))
-        found = self.importance("l1", 0)
-        return plan_of(self.graph, found.strongest(self.graph, RATIOS["global"](self.graph, found, levels, ratio)))
+        key = ratio, unit
+        if key not in self._by_ratio:
+            levels = free_levels(self.graph) if unit == 1 else aligned_levels(self.graph, load_target(f"unit:{unit}"))
+            found = self.importance("l1", 0)
+            kept = found.strongest(self.graph, RATIOS["global"](self.graph, found, levels, ratio))
+            self._by_ratio[key] = plan_of(self.graph, kept)
+        return self._by_ratio[key]
 
     def in_units(self, plan: Plan, unit: int) -> NetworkCost:
         """What a cut computes and stores where channels come in multiples of `unit`. No cycles."""

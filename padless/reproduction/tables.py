@@ -64,21 +64,22 @@ def equal_ratio(rows: Sequence[Row]) -> str:
     table, units = [], distinct(of(rows, part="equal ratio", method=AWARE), "unit")
     for network in distinct(of(rows, part="equal ratio"), "network"):
         mine = of(rows, network=network)
-        dense = of(mine, part="dense", method="labels")
+        dense = of(mine, part="dense")
         for ratio in distinct(of(mine, part="equal ratio"), "size"):
             cell = of(mine, part="equal ratio", size=ratio)
-            tuned = [spread(of(cell, unit=unit), "accuracy") for unit in (1, *units)]
-            cut, macs = (
-                " / ".join(spread(of(cell, unit=unit), key).split(" ")[0] for unit in (1, *units))
-                for key in ("accuracy_cut", "macs_percent")
-            )
+            macs = " / ".join(spread(of(cell, unit=unit), "macs_percent").split(" ")[0] for unit in (1, *units))
             table.append([
-                network, f"{ratio:.0%}", str(len(distinct(cell, "seed"))), spread(dense, "accuracy_before"),
-                spread(dense, "accuracy"), *tuned, cut, macs,
+                network, f"{ratio:.0%}", str(len(distinct(cell, "seed"))), spread(dense, "accuracy"),
+                *(stages(of(cell, unit=unit)) for unit in (1, *units)), macs,
             ])  # fmt: skip
     aware = [f"{AWARE} {unit}" for unit in units]
-    head = ["network", "ratio", "seeds", "dense", "dense, continued", GENERAL, *aware, "before", "MACs left, %"]
-    return markdown_table(head, table)
+    return markdown_table(["network", "ratio", "seeds", "dense, continued", GENERAL, *aware, "MACs left, %"], table)
+
+
+def stages(cell: Sequence[Row]) -> str:
+    """As cut / repaired / **fine-tuned**."""
+    cut, recovered, tuned = (spread(cell, key) for key in ("accuracy_cut", "accuracy_recovered", "accuracy"))
+    return NONE if tuned == NONE else f"{cut.split(' ')[0]} / {recovered.split(' ')[0]} / **{tuned}**"
 
 
 def equal_cycles(rows: Sequence[Row], network: str) -> str:
@@ -87,23 +88,15 @@ def equal_cycles(rows: Sequence[Row], network: str) -> str:
     sizes = distinct(mine, "size")[::-1]
     table = []
     for method in sorted(distinct(mine, "method"), key=EQUAL.index):
-        cells = []
-        for size in sizes:
-            cell = of(mine, method=method, size=size)
-            stages = [spread(cell, key) for key in ("accuracy_cut", "accuracy_recovered", "accuracy")]
-            before = " / ".join(stage.split(" ")[0] for stage in stages[:2])
-            cells.append(NONE if stages[2] == NONE else f"{before} / **{stages[2]}**")
-        table.append([method, *cells])
+        table.append([method, *(stages(of(mine, method=method, size=size)) for size in sizes)])
     return markdown_table(["method", *(f"{size:.0%} of the cycles" for size in sizes)], table)
 
 
 def dense_line(rows: Sequence[Row], network: str) -> str:
     """The dense network, unchanged and continued for as long as the others."""
     mine = of(rows, part="dense", network=network)
-    distilled, labels = of(mine, method="distilled"), of(mine, method="labels")
     return (
-        f"{network}: dense {spread(mine, 'accuracy_before').split(' ')[0]} %, continued by its labels "
-        f"{spread(labels, 'accuracy')} %, with itself as the teacher {spread(distilled, 'accuracy')} %; "
+        f"{network}: dense {spread(mine, 'accuracy_before').split(' ')[0]} %, continued {spread(mine, 'accuracy')} %; "
         f"{len(distinct(mine, 'seed'))} seed(s)"
     )
 

@@ -20,14 +20,15 @@ below one L1 threshold over the network; NPU-aware pruning takes the same and th
 of the unit. Unnecessary computation is 1 - MACs / padded MACs, hardware-inefficient space is 1 - bytes / padded bytes of
 weights and of stored activations, each in percent: general → NPU-aware (points between them)."""
 
-RATIO = """Top-1 accuracy in percent after the last epoch, mean ± deviation over the seeds: both prunings fine-tuned alike,
-by labels alone, and the dense network continued with the same recipe for the same epochs. Before: each of them as cut, in
-the same order, without fine-tuning. At one ratio the prunings leave different amounts of MACs, of dense in percent."""
+TREATED = """Top-1 accuracy in percent: as cut / repaired on 512 images without labels (our closed form, for all of them) /
+**after the last epoch of the same fine-tuning**, with the dense network as the teacher."""
 
-CYCLES = """Every method is turned until the compiler's total for the whole network is within the budget. Top-1 accuracy in
-percent: as cut / repaired on 512 images without labels (our closed form, for all of them) / **after the last epoch of the
-same fine-tuning**, with the dense network as the teacher. MCT scores channels on 64 of these images, since its scores take
-minutes; the channels that it keeps are cut from the network itself, for its own network leaves batch norms out."""
+RATIO = f"""{TREATED} Mean ± deviation over the seeds. The dense network is continued with the same recipe for the same
+epochs. At one ratio the prunings leave different amounts of MACs (of dense in percent, in the order of the columns)."""
+
+CYCLES = f"""Every method is turned until the compiler's total for the whole network is within the budget. {TREATED}
+MCT scores channels on 64 of these images, since its scores take minutes; the channels that it keeps are cut from the
+network itself, for its own network leaves batch norms out."""
 
 
 def write_everything(out: Path, found: Mapping[str, Any]) -> None:

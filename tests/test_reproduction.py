@@ -194,6 +194,13 @@ def test_a_tool_that_is_not_installed_is_left_out(run, tmp_path, monkeypatch):
     assert "MCT" not in {row["method"] for row in read_results(tmp_path / "r" / "results.json")["rows"]}
 
 
+def test_without_a_library_for_pictures_nothing_is_started(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, _, err = run("--out", "r")
+    assert (code, (tmp_path / "r").exists()) == (2, False)
+    assert "Drawing the reproduction needs the package matplotlib" in " ".join(err.split())
+
+
 def test_results_that_are_none(tmp_path):
     (tmp_path / "results.json").write_text('{"rows')
     with pytest.raises(UsageError, match="holds no results that can be read"):

@@ -40,7 +40,8 @@ def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditio
     return made
 
 
-def _drawn(draw: Callable[[Any], None], conditions: str) -> bytes:
+def empty_figure() -> Any:
+    """Raises UsageError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -48,6 +49,11 @@ def _drawn(draw: Callable[[Any], None], conditions: str) -> bytes:
         raise missing_extra("matplotlib", "plots", "Drawing the reproduction") from error
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def _drawn(draw: Callable[[Any], None], conditions: str) -> bytes:
+    figure = empty_figure()
     draw(figure)
     figure.supxlabel(conditions, fontsize=8, color=GREY)
     drawn = BytesIO()

@@ -11,11 +11,12 @@ import torch
 from safetensors.torch import save
 
 from padless.cost.oracles import default_oracle
-from padless.errors import UsageError, missing_extra
+from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
 from padless.inputs import Images, Source, load_images, load_model, load_weights, weights_digest
 from padless.progress import console
+from padless.reproduction.figures import empty_figure
 from padless.reproduction.measure import measured
 from padless.reproduction.peers import PeerError
 from padless.reproduction.protocol import MCT, TORCH_PRUNING, Protocol
@@ -83,8 +84,7 @@ def _checked(protocol: Protocol, weights: Path | None, out: Path) -> Protocol:
         raise UsageError(f"{out} is a file; it stays as it is. Give --out a folder.")
     if weights and not weights.is_dir():
         raise UsageError(f"No folder {weights}. Give --weights a folder with NETWORK.safetensors, or leave it out.")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise missing_extra("matplotlib", "plots", "Drawing the reproduction")
+    empty_figure()
     if protocol.budgets and default_oracle(load_target(protocol.target)) is None:
         raise UsageError(f'{protocol.target} has no cycles to be equal in. Give --budgets "", or another target.')
     missing = [m for m in protocol.methods if m in NEEDS and importlib.util.find_spec(NEEDS[m]) is None]

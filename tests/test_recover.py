@@ -1,11 +1,14 @@
 """Batch norm re-estimation, fine-tuning, accuracy."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from padless import Recipe, evaluate, finetune, load_images, reestimate_batchnorm
 from padless.errors import UsageError
+from padless.recover.batchnorm import rebase_batchnorm
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,51 @@ def test_no_images_leave_the_statistics_alone(digits):
     with pytest.raises(KeyboardInterrupt):
         reestimate_batchnorm(model, breaks())
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@torch.no_grad()
+def test_rebased_norms_do_what_they_did_and_train_from_there(digits):
+    """Norms whose statistics are of other inputs, as behind layers that were solved for."""
+    torch.manual_seed(0)
+    model = network()
+    for norm in (model[1], model[4]):
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.2, 5)
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    batches = list(digits.calibration(512, seed=0))
+    x = torch.cat(batches)
+
+    def gap():
+        """Between the functions of the two modes, of the outputs' deviation."""
+        trained = copy.deepcopy(model).train()(x)
+        return float((trained - model.eval()(x)).std() / model(x).std())
+
+    before, apart = model.eval()(x), gap()
+    model.train()
+    rebase_batchnorm(model, batches)
+    assert model.training
+    assert torch.allclose(model.eval()(x), before, atol=1e-4)
+    assert apart > 0.5
+    assert gap() < 0.01
+    torch.testing.assert_close(model[1].running_mean, model[0](x).mean((0, 2, 3)))
+    torch.testing.assert_close(model[1].running_var, model[0](x).var((0, 2, 3), correction=0))
+
+
+def test_norms_that_cannot_be_rebased_stay(digits):
+    class Partly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bare, self.of_batches = nn.BatchNorm2d(1, affine=False), nn.BatchNorm2d(1, track_running_stats=False)
+            self.unused = nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            return self.of_batches(self.bare(x))
+
+    model = Partly()
+    before = copy.deepcopy(model.state_dict())
+    rebase_batchnorm(model, digits.calibration(128, seed=0))
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
 
 
 def test_accuracy_is_counted(digits):

@@ -190,6 +190,32 @@ def test_each_method_by_itself(method):
         assert found.method in (method, f"{method}+bn") and "head.weight" in changed
 
 
+def test_a_recovered_network_trains_from_what_it_is():
+    """The statistics of its norms are those of its inputs, where nothing was re-estimated."""
+    model = small()
+    made, other = cut_by_half(model)
+    found = recover(other, model, made, [images(64)], method="mix")
+    assert found.method == "mix"
+    x = images(64)[:56]  # those that it was solved on
+    with torch.no_grad():
+        evaluated, trained = other.eval()(x), copy.deepcopy(other).train()(x)
+    assert torch.allclose(evaluated, trained, atol=0.02 * float(evaluated.abs().max()))
+
+
+def test_norms_that_share_a_scale_stay():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 8, 3, bias=False),
+                          nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.ReLU(),
+                          nn.Conv2d(8, 4, 1))  # fmt: skip
+    model[7].weight = model[4].weight
+    model.train()(images(64))
+    made, other = cut_by_half(model.eval())
+    found = recover(other, model, made, [images(64)], method="mix")
+    held = images(64)[-8:]
+    with torch.no_grad():
+        assert disagreement([model(held)], [other(held)]) == pytest.approx(found.held_out[found.method], rel=1e-5)
+
+
 def test_a_shift_goes_where_the_layer_can_take_it():
     """To the running mean behind a convolution without a bias, else to the bias; nowhere where there is neither."""
     torch.manual_seed(0)

@@ -9,6 +9,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from padless.choose import Plan
 from padless.cost import Keep
@@ -19,7 +20,7 @@ from padless.graph import Graph
 from padless.graph.record import tensors_of
 from padless.graph.shadow import tensor_names
 from padless.modes import device_of, evaluating
-from padless.recover.batchnorm import reestimate_batchnorm
+from padless.recover.batchnorm import rebase_batchnorm, reestimate_batchnorm
 from padless.recover.closed_form import Mode, reconstruct
 
 SOLVED: tuple[Mode, ...] = get_args(Mode)
@@ -27,6 +28,7 @@ METHODS = ("auto", "none", "bn", *SOLVED)
 HELD_OUT = 8  # one image of so many judges, the others are solved on
 LIVE_BYTES = 4 << 30  # of activations, of both networks together
 BATCH = 128
+SAME = 1e-3  # of the largest output: what rounding may change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +61,11 @@ def recover(
     - `least-squares`: each layer's weights are solved for, on all their inputs, starting there; wide layers are mixed.
     - `auto`: the one of these that agrees best with `model` on held-out images (an eighth of them).
 
-    After `mix` and `least-squares` batch norm is re-estimated where the held-out images gain by it. Layers are solved from
-    the first to the last on their present inputs, all images at once: of more than fit into 4 GiB of activations (both
-    networks together) the first are taken. The training mode stays. Raises UsageError when there are no images, or when
-    `small` is not that cut; then, and whenever it is stopped, `small` is as it was.
+    After `mix` and `least-squares` batch norm is re-estimated where the held-out images gain by it; where not, its
+    statistics become those of its inputs now, and scale and shift make up for it, so that training starts from the same
+    function. Layers are solved from the first to the last on their present inputs, all images at once: of more than fit
+    into 4 GiB of activations (both networks together) the first are taken. The training mode stays. Raises UsageError when
+    there are no images, or when `small` is not that cut; then, and whenever it is stopped, `small` is as it was.
     """
     if method not in METHODS:
         raise UsageError(f"Unknown recovery {method!r}. {suggest(method, METHODS)}")
@@ -88,10 +91,14 @@ def recover(
                     judge.look(mode)
                 if _reestimated(small, solved_on):
                     judge.look(f"{mode}+bn" if mode else "bn")
+            _restore(small, judge.best)
+            if judge.chosen in SOLVED:
+                rebase_batchnorm(small, solved_on.split(BATCH))
+                if not judge.unchanged():  # such as where norms share their scale
+                    _restore(small, judge.best)
         except BaseException:
             _restore(small, state)
             raise
-    _restore(small, judge.best)
     seconds = time.monotonic() - started
     return Recovery(method=judge.chosen, images=len(x), seconds=seconds, held_out=judge.errors)
 
@@ -106,12 +113,20 @@ class _Judge:
         self.small, self.held = small, held
         self.expected = _outputs(model, held)
         self.errors: dict[str, float] = {}
-        self.chosen, self.best = "", _tensors(small)
+        self.chosen, self.best, self.found = "", _tensors(small), self.expected
 
     def look(self, name: str) -> None:
-        self.errors[name] = disagreement(self.expected, _outputs(self.small, self.held))
+        found = _outputs(self.small, self.held)
+        self.errors[name] = disagreement(self.expected, found)
         if not self.chosen or self.errors[name] < self.errors[self.chosen]:
-            self.chosen, self.best = name, _tensors(self.small)
+            self.chosen, self.best, self.found = name, _tensors(self.small), found
+
+    def unchanged(self) -> bool:
+        """Whether the network still gives what the best one gave."""
+        pairs = zip(self.found, _outputs(self.small, self.held), strict=True)
+        return all(
+            torch.allclose(a, b, rtol=0, atol=SAME * float(a.abs().max())) for a, b in pairs if a.is_floating_point()
+        )
 
 
 def disagreement(expected: list[Tensor], found: list[Tensor]) -> float:
@@ -134,7 +149,7 @@ def _outputs(model: nn.Module, x: Tensor) -> list[Tensor]:
 
 def _reestimated(small: nn.Module, x: Tensor) -> bool:
     """Re-estimate batch norms; whether there are any."""
-    if not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in small.modules()):
+    if not any(isinstance(m, _BatchNorm) for m in small.modules()):
         return False
     reestimate_batchnorm(small, x.split(BATCH))
     return True

@@ -51,8 +51,8 @@ MobileNetV2 and DenseNet-BC can be given, but were not trained.
   without labels. The paper's has no such step; it trains, how long we do not know. Without the repair, a few hundred steps
   are needed before either pruning is near dense, and the comparison says nothing at the size that a CPU manages.
 - **Fine-tuning.** The same for all, with the dense network as the teacher; the dense network is continued alike. SGD
-  with Nesterov momentum, one cycle up to 0.02, batches of 128, weight decay 5e-4, label smoothing 0.05. Last epoch, never
-  the best one. Seeds draw calibration images, order and augmentation.
+  with Nesterov momentum, one cycle up to 0.02, batches of 128, weight decay 5e-4, label smoothing 0.05, gradients
+  clipped at 1. Last epoch, never the best one. Seeds draw calibration images, order and augmentation.
 
 {runs}
 

@@ -103,7 +103,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         check_trainable(source.model, images)
     example, budgets = torch.zeros(source.input_shape), read_budgets(job.budgets)
     if images and job.regularize:
-        recipe = Recipe(epochs=job.regularize, sparsity=SPARSITY, seed=job.seed)
+        recipe = Recipe(epochs=job.regularize, sparsity=SPARSITY, clip=0.0, seed=job.seed)  # clipped, the pull is lost
         finetune(source.model, images, recipe, graph=trace(source.model, example))
     with Pricing(
         source.model,

@@ -6,7 +6,7 @@ from typing import Any
 
 from padless.report.markdown import csv_table, markdown_table
 from padless.reproduction.measure import LAYER
-from padless.reproduction.protocol import AWARE, EQUAL, GENERAL
+from padless.reproduction.protocol import AWARE, EQUAL, GENERAL, PADLESS
 
 Row = dict[str, Any]
 WASTE = {
@@ -76,6 +76,24 @@ def equal_ratio(rows: Sequence[Row]) -> str:
     return markdown_table(["network", "ratio", "seeds", "dense, continued", GENERAL, *aware, "MACs left, %"], table)
 
 
+def against_general(rows: Sequence[Row], network: str) -> str:
+    """NPU-aware pruning less general pruning and less the dense network, in points after fine-tuning."""
+    mine = of(rows, part="equal ratio", network=network)
+    said = []
+    for ratio in distinct(mine, "size"):
+        aware, general, dense = (
+            values(found, "accuracy")
+            for found in (
+                of(mine, size=ratio, method=AWARE), of(mine, size=ratio, method=GENERAL),
+                of(rows, part="dense", network=network),
+            )
+        )  # fmt: skip
+        if aware and general and dense:
+            points = mean(aware) - mean(general), mean(aware) - mean(dense)
+            said.append(f"at {ratio:.0%} {points[0]:+.2f} against general pruning, {points[1]:+.2f} against dense")
+    return f"{network}, {AWARE} (mean of units and seeds), points: {'; '.join(said)}." if said else ""
+
+
 def stages(cell: Sequence[Row]) -> str:
     """As cut / repaired / **fine-tuned**."""
     cut, recovered, tuned = (spread(cell, key) for key in ("accuracy_cut", "accuracy_recovered", "accuracy"))
@@ -90,6 +108,23 @@ def equal_cycles(rows: Sequence[Row], network: str) -> str:
     for method in sorted(distinct(mine, "method"), key=EQUAL.index):
         table.append([method, *(stages(of(mine, method=method, size=size)) for size in sizes)])
     return markdown_table(["method", *(f"{size:.0%} of the cycles" for size in sizes)], table)
+
+
+def margins(rows: Sequence[Row], network: str) -> str:
+    """Ours less the best other method, in points after fine-tuning, on the seeds that both have."""
+    said = []
+    for size in distinct(of(rows, part="equal cycles", network=network), "size")[::-1]:
+        cell = [row for row in of(rows, part="equal cycles", network=network, size=size) if row["accuracy"] is not None]
+        ours = {row["seed"]: row["accuracy"] for row in of(cell, method=PADLESS)}
+        leads = {}
+        for method in distinct(cell, "method"):
+            theirs = {row["seed"]: row["accuracy"] for row in of(cell, method=method) if row["seed"] in ours}
+            if method != PADLESS and theirs:
+                leads[method] = mean(ours[seed] - theirs[seed] for seed in theirs)
+        if leads:
+            best = min(leads, key=lambda method: leads[method])
+            said.append(f"{leads[best]:+.2f} at {size:.0%} ({best})")
+    return f"{PADLESS} less the best other method, points: {', '.join(said)}." if said else ""
 
 
 def dense_line(rows: Sequence[Row], network: str) -> str:

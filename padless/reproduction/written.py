@@ -60,11 +60,17 @@ def sections(found: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[s
     made = []
     if tables.of(by_ratio, method=AWARE):
         made.append(("What general pruning wastes", WASTE, ["", tables.waste(rows)], ["waste"]))
-        made.append(("Accuracy at equal ratio", RATIO, ["", tables.equal_ratio(rows)], ["equal-ratio"]))
+        parts = [
+            tables.equal_ratio(rows),
+            *(tables.against_general(rows, n) for n in tables.distinct(by_ratio, "network")),
+        ]
+        made.append(("Accuracy at equal ratio", RATIO, parts, ["equal-ratio"]))
     if by_cycles:
         parts = []
         for network in tables.distinct(by_cycles, "network"):
-            parts += [tables.dense_line(rows, network), tables.equal_cycles(rows, network)]
+            parts += [
+                tables.dense_line(rows, network), tables.equal_cycles(rows, network), tables.margins(rows, network),
+            ]  # fmt: skip
         made.append(("Accuracy at equal cycles", CYCLES, parts, ["equal-cycles", "staircase"]))
     return made
 

@@ -79,8 +79,8 @@ def page() -> str:
         networks = ", ".join(dict.fromkeys(row["network"] for row in run["rows"]))
         versions = ", ".join(f"{package} {version}" for package, version in run["versions"].items())
         parts.append(
-            f"## {heading}\n\n{networks}: {conditions(run)}. {machines(run)}, {run['seconds']:,.0f} s in all, other work "
-            f"beside it; {versions}.\n\n{text(run, '###', pictures)}"
+            f"## {heading}\n\n{networks}: {conditions(run)}. {machines(run)}, {run['seconds']:,.0f} s in all; "
+            f"{versions}.\n\n{text(run, '###', pictures)}"
         )
     return TEXT.format(runs="\n".join(parts).strip(), target=found["reproduction"]["target"])
 

@@ -91,7 +91,7 @@ def _waste(figure: Any, rows: Sequence[Row]) -> None:
             axes.set_ylabel("padding, % of all", fontsize=8)
             axes.tick_params(labelsize=8)
             axes.set_xlabel("unit, channels", fontsize=8, labelpad=20)
-    grid[0][0].legend(fontsize=8)
+    _legend(figure, grid[0][0])
 
 
 def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
@@ -121,7 +121,7 @@ def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
         axes.set_ylabel("top-1 after fine-tuning, %")
         axes.set_title(network, fontsize=10)
         axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
-    grid[0].legend(fontsize=7)
+    _legend(figure, grid[0])
 
 
 def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
@@ -148,7 +148,7 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
             axes.set_ylabel("top-1, %")
             axes.set_title(f"{network}, {stage}", fontsize=10)
             axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
-    grid[0][-1].legend(fontsize=7)  # which has both lines of the dense network
+    _legend(figure, grid[0][-1])  # which has both lines of the dense network
 
 
 def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
@@ -168,6 +168,11 @@ def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
         said = f"{one.network} {one.layer}, {one.c_in} input channels,\nwidths at {one.size:.0%} of the cycles"
         axes.set_title(said, fontsize=9)
         axes.legend(fontsize=7)
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    """Above all axes, where it covers nothing."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
 
 
 def _dense(axes: Any, rows: Sequence[Row], continued: bool = True) -> None:

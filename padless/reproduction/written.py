@@ -23,10 +23,12 @@ weights and of stored activations, each in percent: general → NPU-aware (point
 TREATED = """Top-1 accuracy in percent: as cut / repaired on 512 images without labels (our closed form, for all of them) /
 **after the last epoch of the same fine-tuning**, with the dense network as the teacher."""
 
-RATIO = f"""{TREATED} Mean ± deviation over the seeds. The dense network is continued with the same recipe for the same
-epochs. At one ratio the prunings leave different amounts of MACs (of dense in percent, in the order of the columns)."""
+RATIO = f"""{TREATED}
+Mean ± deviation over the seeds. The dense network is continued with the same recipe for the same epochs. At one
+ratio the prunings leave different amounts of MACs (of dense in percent, in the order of the columns)."""
 
-CYCLES = f"""Every method is turned until the compiler's total for the whole network is within the budget. {TREATED}
+CYCLES = f"""Every method is turned until the compiler's total for the whole network is within the budget.
+{TREATED}
 MCT scores channels on 64 of these images, since its scores take minutes; the channels that it keeps are cut from the
 network itself, for its own network leaves batch norms out."""
 

@@ -1,7 +1,6 @@
 """Other tools' pruned networks at a cost: each is given the knob it has, and that is turned until the cost is met."""
 
 import copy
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from padless.cost import Keep
 from padless.errors import PadlessError, UsageError
 from padless.graph import Graph
 from padless.inputs.zoo import import_torchvision
+from padless.progress import track
 
 Cost = Callable[[nn.Module], float]
 # The tool at one setting of its knob: the larger, the smaller the network; None where it says that it cannot go so far.
@@ -138,6 +138,9 @@ def sony_mct(model: nn.Module, images: Sequence[Tensor], seed: int = 0, approxim
     """
     mct = _mct()
     from model_compression_toolkit.core.common.hessian.hessian_info_service import HessianInfoService
+    from model_compression_toolkit.core.pytorch.hessian import weights_hessian_scores_calculator_pytorch as scorer
+
+    scorer.tqdm = lambda images: track(images, "MCT scores channels", total=len(images))  # its bars stay, thousands of them
 
     known: dict[tuple[str, ...], Any] = {}
     plain = getattr(HessianInfoService, "plain", HessianInfoService.fetch_hessian)
@@ -179,8 +182,7 @@ def sony_mct(model: nn.Module, images: Sequence[Tensor], seed: int = 0, approxim
 
 
 def _mct() -> Any:
-    """Its bars of progress are many, its torchvision must be loadable."""
-    os.environ.setdefault("TQDM_DISABLE", "1")
+    """The toolkit; its torchvision must be loadable."""
     import_torchvision()
     try:
         import model_compression_toolkit

@@ -16,7 +16,7 @@ RUNS = {  # file of results: heading, and what is to be known of it
     ),
     "reproduction": (
         "Five epochs of padless alone, more seeds",
-        "Measured before recovery left norms with the statistics of their present inputs and before gradients were clipped. ",
+        "Measured before recovery left norms with the statistics of their inputs, and before gradients were clipped. ",
     ),
     "reproduction-quick": ("The quick run", ""),
 }

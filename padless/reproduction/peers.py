@@ -140,7 +140,8 @@ def sony_mct(model: nn.Module, images: Sequence[Tensor], seed: int = 0, approxim
     from model_compression_toolkit.core.common.hessian.hessian_info_service import HessianInfoService
     from model_compression_toolkit.core.pytorch.hessian import weights_hessian_scores_calculator_pytorch as scorer
 
-    scorer.tqdm = lambda images: track(images, "MCT scores channels", total=len(images))  # its bars stay, thousands of them
+    # In place of its bars, of which thousands would stay.
+    scorer.tqdm = lambda images: track(images, "MCT scores channels", total=len(images))
 
     known: dict[tuple[str, ...], Any] = {}
     plain = getattr(HessianInfoService, "plain", HessianInfoService.fetch_hessian)

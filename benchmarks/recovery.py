@@ -27,7 +27,7 @@ from padless.cut.slice import kept_positions
 from padless.reproduction.protocol import PADLESS
 from padless.reproduction.subject import CALIBRATION
 
-METHODS = ("none", "bn", "mix", "least-squares", "AIMET", "AIMET, bn")  # AIMET last: what follows starts there
+METHODS = ("none", "bn", "mix", "least-squares", "AIMET", "AIMET, bn")
 
 
 def main() -> None:
@@ -63,7 +63,8 @@ def measured(network: Network, share: float, seed: int, methods: Sequence[str]) 
     rows: list[dict] = []
     solved: tuple[nn.Module, float] | None = None  # by AIMET, and the seconds that it took
     for method in methods:
-        small, before = (copy.deepcopy(solved[0]), solved[1]) if solved else (copy.deepcopy(cut), 0.0)
+        known = solved if method.startswith("AIMET") else None
+        small, before = (copy.deepcopy(known[0]), known[1]) if known else (copy.deepcopy(cut), 0.0)
         started = time.monotonic()
         if method.startswith("AIMET"):
             if importlib.util.find_spec("aimet_torch") is None:

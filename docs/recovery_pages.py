@@ -8,7 +8,7 @@ from hardware_pages import DOCS, RESULTS, markdown_table
 from padless.reproduction import tables
 from padless.reproduction.protocol import PADLESS
 from padless.reproduction.store import read_results
-from padless.reproduction.written import conditions
+from padless.reproduction.written import commands, conditions
 
 PAGE = DOCS / "recovered.md"
 
@@ -42,10 +42,9 @@ gradients were clipped ([results](results.md) has newer ones, of one seed). {con
 def page() -> str:
     recovery = json.loads((RESULTS / "recovery.json").read_text())
     reproduction = read_results(RESULTS / "reproduction.json")
-    commands = " and ".join(f"`{command}`" for command in reproduction["commands"])
     return TEXT.format(
         recovery=_recovery(recovery["rows"]), recovery_command=recovery["command"], conditions=conditions(reproduction),
-        finetuning=_finetuning(reproduction["rows"]), finetuning_commands=commands,
+        finetuning=_finetuning(reproduction["rows"]), finetuning_commands=commands(reproduction),
     )  # fmt: skip
 
 

@@ -127,7 +127,7 @@ class Subject:
 
     def _of_a_peer(self, method: str, share: float, seed: int) -> Small | None:
         try:
-            small = self._knob(method, seed).at_most(share * self._cycles(self.model))
+            small = self._knob(method, seed).at_most(share * _total(self.dense))
             if small is None:
                 return None
             kept = kept_by(self.graph, self.model, small)
@@ -156,6 +156,9 @@ class Subject:
         return make
 
     def _cycles(self, model: nn.Module) -> float:
-        cycles = self.cost(model).cycles
-        assert cycles is not None  # a run checks that before
-        return float(cycles.total)
+        return _total(self.cost(model))
+
+
+def _total(cost: NetworkCost) -> float:
+    assert cost.cycles is not None  # a run checks that before
+    return float(cost.cycles.total)

@@ -50,6 +50,11 @@ def conditions(found: Mapping[str, Any]) -> str:
     return f"{found['target']}; {found['epochs']} epoch(s) of fine-tuning on {images}; {tested}; last epoch"
 
 
+def commands(found: Mapping[str, Any]) -> str:
+    """Those that measured it, as Markdown."""
+    return " and ".join(f"`{command}`" for command in found["commands"])
+
+
 def machines(found: Mapping[str, Any]) -> str:
     """What the cells were measured on."""
     return " and ".join(dict.fromkeys(row["on"] for row in found["rows"] if "on" in row))
@@ -83,8 +88,7 @@ def text(found: Mapping[str, Any], level: str = "#", pictures: Mapping[str, str]
     for title, said, made, drawn in sections(found):
         parts += [f"{level} {title}", said, *(part for part in made if part)]
         parts += [f"![{title}: {name}]({pictures[name]})" for name in drawn if pictures and name in pictures]
-    commands = " and ".join(f"`{command}`" for command in found["commands"])
-    return "\n\n".join([*parts, f"{conditions(found)}. {commands}"]) + "\n"
+    return "\n\n".join([*parts, f"{conditions(found)}. {commands(found)}"]) + "\n"
 
 
 def page(found: Mapping[str, Any], pictures: Sequence[Path]) -> str:
@@ -100,8 +104,8 @@ def page(found: Mapping[str, Any], pictures: Sequence[Path]) -> str:
                 data = base64.b64encode(drawn[name].read_bytes()).decode()
                 parts.append(f'<img alt="{escape(heading)}: {name}" src="data:image/png;base64,{data}">')
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    commands = "<br>".join(f"<code>{escape(command)}</code>" for command in found["commands"])
-    parts.append(f"<p>{commands}<br>{escape(versions)}; {escape(machines(found))}; {found['seconds']:,.0f} s</p>")
+    given = "<br>".join(f"<code>{escape(command)}</code>" for command in found["commands"])
+    parts.append(f"<p>{given}<br>{escape(versions)}; {escape(machines(found))}; {found['seconds']:,.0f} s</p>")
     style = STYLE.replace("60rem", "72rem") + "img{max-width:100%}table{display:block;overflow-x:auto}"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {escape(title)}</title>'

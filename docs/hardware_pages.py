@@ -99,15 +99,6 @@ DeepLabV3, whose dilated convolutions and resizing Vela spreads over maps of its
 ## Queries
 
 {queries}
-
-## What general pruning wastes: the paper's comparison
-
-Reduction, in percentage points, of unnecessary computation, of hardware-inefficient space in weights and in
-activations, by NPU-aware pruning against general pruning at the same ratio (global L1). The paper's abstract (Lee et
-al., ICEIC 2023) reports 1.86 to 6.78 %; its unit, criterion and ratios are not public, so these are our reading.
-`{waste_command}`
-
-{waste}
 """
 
 
@@ -130,8 +121,8 @@ def targets_page() -> str:
 
 def measurements_page() -> str:
     """`measurements.md`."""
-    rank, networks, queries, waste = (json.loads((RESULTS / f"{name}.json").read_text()) for name in (
-        "rank", "vela_networks", "queries", "waste"
+    rank, networks, queries = (json.loads((RESULTS / f"{name}.json").read_text()) for name in (
+        "rank", "vela_networks", "queries"
     ))  # fmt: skip
     ranks = [
         [row["network"].split("/")[1], row["oracle"], f"{row['spearman']:.3f}", f"{row['misordered_percent']:.1f} %",
@@ -145,8 +136,6 @@ def measurements_page() -> str:
         networks_command=networks["command"],
         peaks=_peaks(networks),
         queries=_queries(queries),
-        waste_command=waste["command"],
-        waste=_waste(waste["rows"]),
     )
 
 
@@ -208,16 +197,6 @@ def _queries(data: dict) -> str:
         f"{row['fresh_seconds']:.1f} s fresh, {row['cached_seconds']:.3f} s from the cache, {row['killed_seconds']:.1f} s "
         f"with all workers killed every 1.5 s (equal answers). Medians of {data['rounds']}. `{data['command']}`"
     )
-
-
-def _waste(rows: list[dict]) -> str:
-    table = []
-    for network in ("vgg16_bn", "resnet18"):
-        for unit in (8, 16, 32):
-            cells = [r["reduction_points"] for r in rows if r["network"] == network and r["unit"] == unit]
-            measures = ("computation", "weight space", "activation space")
-            table.append([network, str(unit), *(" / ".join(f"{cell[m]:.2f}" for m in measures) for cell in cells)])
-    return markdown_table(["network", "unit", "30 %", "50 %", "70 %"], table)
 
 
 def _or(value: int | None) -> str:

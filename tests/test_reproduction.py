@@ -339,27 +339,31 @@ def test_the_tables_say_what_the_rows_say():
     assert "vgg16_bn: dense 79.00 %, continued 81.00 ± 1.00 %; 3 seed(s)" in said
     assert "| padless | 30.00 / 70.00 / **81.00 ± 1.00** |" in said
     assert "| MCT | - | - | - |" in said
-    assert "padless less the best other method, points: +0.00 at 50% (NPU-aware), +0.00 at 35% (NPU-aware)" in said
-    assert "resnet18, NPU-aware (mean of units and seeds), points: at 30% +0.00 against general pruning, +0.00" in said
+    assert "| padless less | 50% of the cycles | 35% of the cycles |" in said
+    assert "| NPU-aware | +0.00 ± 0.00 | +0.00 ± 0.00 | +0.00 ± 0.00 |" in said
+    assert "| resnet18 | dense, continued | +0.00 ± 0.00 |" in said
     assert said.endswith(
         "unit:8; 5 epoch(s) of fine-tuning on 1,000 training images; the whole test set; last epoch. "
         "`padless reproduce <all>`\n"
     )
 
 
-def test_leads_are_over_the_nearest_rival_on_common_seeds():
+def test_leads_are_between_common_seeds():
     rows = rows_of(replace(FULL, networks=("resnet18",), budgets=(0.5,), seeds=(0, 1)))
     for row in tables.of(rows, part="equal cycles"):
-        row["accuracy"] = {"padless": 90.0 + row["seed"], "general": 88.0, "NPU-aware": 89.0}.get(row["method"])
+        row["accuracy"] = {"padless": 90.0 + 2 * row["seed"], "general": 88.0, "NPU-aware": 89.0}.get(row["method"])
     alone = tables.of(rows, part="equal cycles", method="NPU-aware", seed=1)[0]
     rows.remove(alone)
-    assert tables.margins(rows, "resnet18") == "padless less the best other method, points: +1.00 at 50% (NPU-aware)."
-    assert tables.margins(tables.of(rows, method="padless"), "resnet18") == ""
+    said = tables.leads(rows, "resnet18")
+    assert "| NPU-aware | +1.00 |" in said
+    assert "| general | +3.00 ± 1.41 |" in said
+    assert "| MCT | - |" in said
+    assert tables.leads(tables.of(rows, method="padless"), "resnet18") == ""
     for row in tables.of(rows, part="equal ratio", method="NPU-aware", size=0.3):
-        row["accuracy"] = 75.5
-    said = tables.against_general(rows, "resnet18")
-    assert "points: at 30% -5.00 against general pruning, -5.00 against dense; at 50% +0.00" in said
-    assert tables.against_general(tables.of(rows, part="dense"), "resnet18") == ""
+        row["accuracy"] = 74.5 + row["seed"]
+    said = tables.against_general(rows)
+    assert "| resnet18 | general | -5.50 ± 0.00 | +0.00 ± 0.00 |" in said
+    assert "| resnet18 | dense, continued | -5.50 ± 0.00 |" in said
 
 
 def test_everything_is_written_and_drawn(tmp_path):

@@ -76,22 +76,20 @@ def equal_ratio(rows: Sequence[Row]) -> str:
     return markdown_table(["network", "ratio", "seeds", "dense, continued", GENERAL, *aware, "MACs left, %"], table)
 
 
-def against_general(rows: Sequence[Row], network: str) -> str:
-    """NPU-aware pruning less general pruning and less the dense network, in points after fine-tuning."""
-    mine = of(rows, part="equal ratio", network=network)
-    said = []
-    for ratio in distinct(mine, "size"):
-        aware, general, dense = (
-            values(found, "accuracy")
-            for found in (
-                of(mine, size=ratio, method=AWARE), of(mine, size=ratio, method=GENERAL),
-                of(rows, part="dense", network=network),
-            )
-        )  # fmt: skip
-        if aware and general and dense:
-            points = mean(aware) - mean(general), mean(aware) - mean(dense)
-            said.append(f"at {ratio:.0%} {points[0]:+.2f} against general pruning, {points[1]:+.2f} against dense")
-    return f"{network}, {AWARE} (mean of units and seeds), points: {'; '.join(said)}." if said else ""
+def against_general(rows: Sequence[Row]) -> str:
+    """NPU-aware pruning (mean of the units) less general pruning and less the dense network, in points after
+    fine-tuning: mean ± deviation over the seeds that both have."""
+    by_ratio = of(rows, part="equal ratio")
+    ratios, table = distinct(by_ratio, "size"), []
+    for network in distinct(by_ratio, "network"):
+        dense, mine = of(rows, part="dense", network=network), of(by_ratio, network=network)
+        for name in (GENERAL, "dense, continued"):
+            cells = []
+            for ratio in ratios:
+                aware = of(mine, method=AWARE, size=ratio)
+                cells.append(_less(aware, of(mine, method=GENERAL, size=ratio) if name == GENERAL else dense))
+            table.append([network, name, *cells])
+    return markdown_table(["network", f"{AWARE} less", *(f"{ratio:.0%} pruned" for ratio in ratios)], table)
 
 
 def stages(cell: Sequence[Row]) -> str:
@@ -110,21 +108,36 @@ def equal_cycles(rows: Sequence[Row], network: str) -> str:
     return markdown_table(["method", *(f"{size:.0%} of the cycles" for size in sizes)], table)
 
 
-def margins(rows: Sequence[Row], network: str) -> str:
-    """Ours less the best other method, in points after fine-tuning, on the seeds that both have."""
-    said = []
-    for size in distinct(of(rows, part="equal cycles", network=network), "size")[::-1]:
-        cell = [row for row in of(rows, part="equal cycles", network=network, size=size) if row["accuracy"] is not None]
-        ours = {row["seed"]: row["accuracy"] for row in of(cell, method=PADLESS)}
-        leads = {}
-        for method in distinct(cell, "method"):
-            theirs = {row["seed"]: row["accuracy"] for row in of(cell, method=method) if row["seed"] in ours}
-            if method != PADLESS and theirs:
-                leads[method] = mean(ours[seed] - theirs[seed] for seed in theirs)
-        if leads:
-            best = min(leads, key=lambda method: leads[method])
-            said.append(f"{leads[best]:+.2f} at {size:.0%} ({best})")
-    return f"{PADLESS} less the best other method, points: {', '.join(said)}." if said else ""
+def leads(rows: Sequence[Row], network: str) -> str:
+    """Ours less each other method, in points after fine-tuning: mean ± deviation over the seeds that both have."""
+    mine = of(rows, part="equal cycles", network=network)
+    sizes, ours = distinct(mine, "size")[::-1], of(mine, method=PADLESS)
+    others = [method for method in EQUAL if method != PADLESS and of(mine, method=method)]
+    if not (ours and others):
+        return ""
+    table = [
+        [method, *(_less(of(ours, size=size), of(mine, method=method, size=size)) for size in sizes)]
+        for method in others
+    ]
+    return markdown_table([f"{PADLESS} less", *(f"{size:.0%} of the cycles" for size in sizes)], table)
+
+
+def _less(ones: Iterable[Row], others: Iterable[Row]) -> str:
+    """The difference in points on the seeds that both have; `-` where there are none."""
+    one, other = _by_seed(ones), _by_seed(others)
+    found = [one[seed] - other[seed] for seed in one if seed in other]
+    if not found:
+        return NONE
+    return f"{mean(found):+.2f}" + (f" ± {stdev(found):.2f}" if len(found) > 1 else "")
+
+
+def _by_seed(rows: Iterable[Row]) -> dict[int, float]:
+    """Accuracy after fine-tuning; the mean where a seed has several rows."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        if row["accuracy"] is not None:
+            found.setdefault(row["seed"], []).append(row["accuracy"])
+    return {seed: mean(accuracies) for seed, accuracies in found.items()}
 
 
 def dense_line(rows: Sequence[Row], network: str) -> str:

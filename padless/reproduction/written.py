@@ -25,12 +25,13 @@ TREATED = """Top-1 accuracy in percent: as cut / repaired on 512 images without 
 
 RATIO = f"""{TREATED}
 Mean ± deviation over the seeds. The dense network is continued with the same recipe for the same epochs. At one
-ratio the prunings leave different amounts of MACs (of dense in percent, in the order of the columns)."""
+ratio the prunings leave different amounts of MACs (of dense in percent, in the order of the columns). The second table
+has points, between the same seeds."""
 
 CYCLES = f"""Every method is turned until the compiler's total for the whole network is within the budget.
 {TREATED}
 MCT scores channels on 64 of these images, since its scores take minutes; the channels that it keeps are cut from the
-network itself, for its own network leaves batch norms out."""
+network itself, for its own network leaves batch norms out. Differences are points, between the same seeds."""
 
 
 def write_everything(out: Path, found: Mapping[str, Any]) -> None:
@@ -67,16 +68,13 @@ def sections(found: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[s
     made = []
     if tables.of(by_ratio, method=AWARE):
         made.append(("What general pruning wastes", WASTE, ["", tables.waste(rows)], ["waste"]))
-        parts = [
-            tables.equal_ratio(rows),
-            *(tables.against_general(rows, n) for n in tables.distinct(by_ratio, "network")),
-        ]
+        parts = [tables.equal_ratio(rows), tables.against_general(rows)]
         made.append(("Accuracy at equal ratio", RATIO, parts, ["equal-ratio"]))
     if by_cycles:
         parts = []
         for network in tables.distinct(by_cycles, "network"):
             parts += [
-                tables.dense_line(rows, network), tables.equal_cycles(rows, network), tables.margins(rows, network),
+                tables.dense_line(rows, network), tables.equal_cycles(rows, network), tables.leads(rows, network),
             ]  # fmt: skip
         made.append(("Accuracy at equal cycles", CYCLES, parts, ["equal-cycles", "staircase"]))
     return made

@@ -9,16 +9,9 @@ from padless.reproduction.written import conditions, machines, text
 
 PAGE = DOCS / "results.md"
 IMAGES = DOCS / "images"
-RUNS = {  # file of results: heading, and what is to be known of it
-    "reproduction-methods": (
-        "Five epochs",
-        "One seed. Cells with `-` are not measured yet; there the lead is over the measured methods alone. ",
-    ),
-    "reproduction": (
-        "Five epochs of padless alone, more seeds",
-        "Measured before recovery left norms with the statistics of their inputs, and before gradients were clipped. ",
-    ),
-    "reproduction-quick": ("The quick run", ""),
+RUNS = {  # file of results: heading
+    "reproduction": "Five epochs",
+    "reproduction-quick": "The quick run",
 }
 
 TEXT = """# The paper, and what goes past it
@@ -80,13 +73,13 @@ padless reproduce --networks resnet18 --ratios "" --budgets 35 --methods padless
 def page() -> str:
     found = {name: read_results(RESULTS / f"{name}.json") for name in RUNS}
     parts = []
-    for name, (heading, remark) in RUNS.items():
+    for name, heading in RUNS.items():
         run = found[name]
         pictures = {p.stem.removeprefix(f"{name}-"): f"images/{p.name}" for p in IMAGES.glob(f"{name}-*.png")}
         networks = ", ".join(dict.fromkeys(row["network"] for row in run["rows"]))
         versions = ", ".join(f"{package} {version}" for package, version in run["versions"].items())
         parts.append(
-            f"## {heading}\n\n{remark}{networks}: {conditions(run)}. {machines(run)}, {run['seconds']:,.0f} s in all; "
+            f"## {heading}\n\n{networks}: {conditions(run)}. {machines(run)}, {run['seconds']:,.0f} s in all; "
             f"{versions}.\n\n{text(run, '###', pictures)}"
         )
     return TEXT.format(runs="\n".join(parts).strip(), target=found["reproduction"]["target"])

@@ -51,6 +51,11 @@ def conditions(found: Mapping[str, Any]) -> str:
     return f"{found['target']}; {found['epochs']} epoch(s) of fine-tuning on {images}; {tested}; last epoch"
 
 
+def trained(found: Mapping[str, Any]) -> str:
+    """For how long each dense network was trained by the run itself, as sentences; empty where weights were given."""
+    return "".join(f" {name} was trained for {epochs} epoch(s) here." for name, epochs in found["trained"].items())
+
+
 def commands(found: Mapping[str, Any]) -> str:
     """Those that measured it, as Markdown."""
     return " and ".join(f"`{command}`" for command in found["commands"])
@@ -86,13 +91,13 @@ def text(found: Mapping[str, Any], level: str = "#", pictures: Mapping[str, str]
     for title, said, made, drawn in sections(found):
         parts += [f"{level} {title}", said, *(part for part in made if part)]
         parts += [f"![{title}: {name}]({pictures[name]})" for name in drawn if pictures and name in pictures]
-    return "\n\n".join([*parts, f"{conditions(found)}. {commands(found)}"]) + "\n"
+    return "\n\n".join([*parts, f"{conditions(found)}.{trained(found)} {commands(found)}"]) + "\n"
 
 
 def page(found: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """One HTML page without scripts or outside files."""
     title = f"Reproduction on {found['target']}"
-    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(conditions(found))}</p>"]
+    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(f'{conditions(found)}.{trained(found)}')}</p>"]
     drawn = {picture.stem: picture for picture in pictures}
     for heading, said, made, names in sections(found):
         parts += [f"<h2>{escape(heading)}</h2>", f"<p>{_marked(said)}</p>"]

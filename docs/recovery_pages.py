@@ -32,8 +32,9 @@ re-estimates batch norm behind it, which AIMET's own pruning does not.
 
 Top-1 accuracy in percent after the last epoch, mean ± deviation over the seeds: the cut network, repaired as above
 (`mix`), then `finetune` with its default recipe and the dense network as the teacher; and the dense network itself,
-unchanged and continued alike. Measured before recovery left norms with the statistics of their present inputs and before
-gradients were clipped ([results](results.md) has newer ones, of one seed). {conditions}. {finetuning_commands}
+unchanged and continued alike. Every other method at the same cycles: [results](results.md). {conditions}.
+
+{finetuning_commands}
 
 {finetuning}
 """

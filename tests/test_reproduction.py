@@ -344,7 +344,7 @@ def test_the_tables_say_what_the_rows_say():
     assert "| resnet18 | dense, continued | +0.00 ± 0.00 |" in said
     assert said.endswith(
         "unit:8; 5 epoch(s) of fine-tuning on 1,000 training images; the whole test set; last epoch. "
-        "vgg16_bn was trained for 2 epoch(s) here. `padless reproduce <all>`\n"
+        "vgg16_bn was trained for 2 epoch(s) here.\n\n```\npadless reproduce <all>\n```\n"
     )
 
 

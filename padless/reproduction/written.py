@@ -57,8 +57,8 @@ def trained(found: Mapping[str, Any]) -> str:
 
 
 def commands(found: Mapping[str, Any]) -> str:
-    """Those that measured it, as Markdown."""
-    return " and ".join(f"`{command}`" for command in found["commands"])
+    """Those that measured it, as Markdown: a block with a line each."""
+    return "\n".join(["```", *found["commands"], "```"])
 
 
 def machines(found: Mapping[str, Any]) -> str:
@@ -91,7 +91,7 @@ def text(found: Mapping[str, Any], level: str = "#", pictures: Mapping[str, str]
     for title, said, made, drawn in sections(found):
         parts += [f"{level} {title}", said, *(part for part in made if part)]
         parts += [f"![{title}: {name}]({pictures[name]})" for name in drawn if pictures and name in pictures]
-    return "\n\n".join([*parts, f"{conditions(found)}.{trained(found)} {commands(found)}"]) + "\n"
+    return "\n\n".join([*parts, f"{conditions(found)}.{trained(found)}", commands(found)]) + "\n"
 
 
 def page(found: Mapping[str, Any], pictures: Sequence[Path]) -> str:

@@ -22,13 +22,15 @@ from common import SHARED, need_shared, rows_of, write
 from padless import Images
 from padless.recover import recover, reestimate_batchnorm
 from padless.reproduction.peers import APPROXIMATIONS
-from padless.reproduction.protocol import MCT, PADLESS
+from padless.reproduction.protocol import AWARE, MCT, PADLESS
 from padless.reproduction.subject import CALIBRATION, THEIRS, Subject
 from padless.run import opened
 from padless.train import evaluate
 
 TARGET, SHARES = "ethos-u55-256", (0.7, 0.5, 0.35, 0.25)
-METHODS = (PADLESS, "frozen-input knapsack", "uniform, L1", *THEIRS, MCT)
+METHODS = (
+    PADLESS, AWARE, "optimal, L1", "one threshold, reconstruction", "frozen-input knapsack", "uniform, L1", *THEIRS, MCT,
+)  # fmt: skip
 COLUMNS = ("network", "method", "share", "seed")
 
 

@@ -162,7 +162,8 @@ def _line(rows: list[dict], method: str) -> list[str]:
     for share in (0.7, 0.5, 0.35, 0.25):
         found = [r for r in rows if (r["method"], r["share"]) == (method, share)]
         cells.append(" / ".join(_mean([row.get(key) for row in found]) for key in ("accuracy", "accuracy_bn")))
-    return [method, *cells]
+    few, seeds = len({row["seed"] for row in rows if row["method"] == method}), len({row["seed"] for row in rows})
+    return [method + (f" ({few} seed(s))" if few < seeds else ""), *cells]
 
 
 def _mean(values: list[float | None]) -> str:

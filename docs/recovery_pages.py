@@ -21,7 +21,7 @@ form: compare within a table. Networks are cut by our plan to a share of their c
 
 Top-1 accuracy in percent, mean ± deviation over the seeds, and seconds on one thread of a busy machine. Every method gets
 the same kept channels and the same 512 unlabelled training images; each seed draws other images and is tested on another
-2,000 of the 10,000 test images. `none` and `bn` are what Torch-Pruning does on these channels, too; AIMET 2.42's
+2,000 of the 10,000 test images. Torch-Pruning itself repairs nothing (`none`), `bn` is what one would add; AIMET 2.42's
 data-driven reconstruction solves each convolution first to last on its own sample of 10 positions an image, and `, bn`
 re-estimates batch norm behind it, which AIMET's own pruning does not.
 `{recovery_command}`
@@ -53,10 +53,11 @@ def _finetuning(rows: list[dict]) -> str:
     ours = tables.of(rows, part="equal cycles", method=PADLESS)
     sizes, table = tables.distinct(ours, "size")[::-1], []
     for network in tables.distinct(ours, "network"):
-        dense = tables.of(rows, part="dense", network=network)
+        seeds = tables.distinct(tables.of(ours, network=network), "seed")
+        dense = [row for row in tables.of(rows, part="dense", network=network) if row["seed"] in seeds]
         mine = [tables.spread(tables.of(ours, network=network, size=size), "accuracy") for size in sizes]
         unchanged = tables.spread(dense[:1], "accuracy_before")
-        table.append([network, str(len(dense)), unchanged, tables.spread(dense, "accuracy"), *mine])
+        table.append([network, str(len(seeds)), unchanged, tables.spread(dense, "accuracy"), *mine])
     head = ["network", "seeds", "dense", "dense, continued", *(f"{size:.0%} of the cycles" for size in sizes)]
     return markdown_table(head, table)
 

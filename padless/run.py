@@ -209,10 +209,10 @@ def _recovery(staged: Staged, after: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
+def versions(*others: str) -> dict[str, str]:
+    """The versions that a result depends on; of `others`, too, where they are installed."""
     found = {"python": platform.python_version()}
-    for package in ("padless", "torch", "ethos-u-vela", "torchvision", "timm", "numpy"):
+    for package in ("padless", "torch", "ethos-u-vela", "torchvision", "timm", "numpy", *others):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -35,6 +35,11 @@ def test_the_page_of_choices_is_not_stale():
     assert script["PAGE"].read_text() == script["page"](), "run: python docs/choice_pages.py"
 
 
+def test_the_readmes_results_are_not_stale():
+    script = runpy.run_path(str(DOCS / "result_pages.py"))
+    assert script["README"].read_text() == script["readme"](), "run: python docs/result_pages.py"
+
+
 @pytest.mark.parametrize("script", ["recovery_pages.py", "result_pages.py"])
 def test_the_pages_of_trainings_are_not_stale(script):
     found = runpy.run_path(str(DOCS / script))

@@ -318,6 +318,7 @@ def rows_of(protocol: Protocol) -> list[dict]:
                 "accuracy_cut": 30.0,
                 "accuracy_recovered": 70.0,
                 "cycles_percent": 100 * cell.size - 1,
+                "macs_percent": 83.0,
             }
         rows.append(row)
     return rows
@@ -328,24 +329,37 @@ def results(protocol: Protocol) -> dict:
     return {
         "commands": ["padless reproduce <all>"], "versions": {"python": "3"},
         "target": "unit:8", "epochs": 5, "images": 1000, "test_images": 0, "seconds": 3.0, "trained": {"vgg16_bn": 2},
-        "staircase": [steps | {"chosen": {"padless": 2, "general": 3}}], "rows": rows_of(protocol),
+        "staircase": [steps | {"chosen": {"padless": (8, 2, 5), "general": (4, 3, 9)}}], "rows": rows_of(protocol),
     }  # fmt: skip
 
 
 def test_the_tables_say_what_the_rows_say():
     said = text(results(FULL))
     assert "| resnet18 | 30% | 8 | 10.00 → 5.50 (+4.50) | 8.00 → 3.50 (+4.50) | 6.00 → 1.50 (+4.50) | 0.00 |" in said
+    assert "Here, points: unit 8: computation 4.50 to 4.50, weight space 4.50 to 4.50, activation space 4.50" in said
     assert "| vgg16_bn | 70% | 3 | 81.00 ± 1.00 | 20.00 / 60.00 / **81.00 ± 1.00** | 20.00 / 60.00 / **81.0" in said
     assert "vgg16_bn: dense 79.00 %, continued 81.00 ± 1.00 %; 3 seed(s)" in said
-    assert "| padless | 30.00 / 70.00 / **81.00 ± 1.00** |" in said
-    assert "| MCT | - | - | - |" in said
-    assert "| padless less | 50% of the cycles | 35% of the cycles |" in said
-    assert "| NPU-aware | +0.00 ± 0.00 | +0.00 ± 0.00 | +0.00 ± 0.00 |" in said
+    assert "| padless | 3 | 30.00 / 70.00 / **81.00 ± 1.00** |" in said
+    assert "| MCT | 3 | - | - | - |" in said
+    assert "| points | 50% of the cycles | 35% of the cycles |" in said
+    assert "| padless less NPU-aware | +0.00 ± 0.00 | +0.00 ± 0.00 | +0.00 ± 0.00 |" in said
+    assert "| padless | 3 | 49.00 / 83.00 | 34.00 / 83.00 | 24.00 / 83.00 |" in said
     assert "| resnet18 | dense, continued | +0.00 ± 0.00 |" in said
     assert said.endswith(
         "unit:8; 5 epoch(s) of fine-tuning on 1,000 training images; the whole test set; last epoch. "
         "vgg16_bn was trained for 2 epoch(s) here.\n\n```\npadless reproduce <all>\n```\n"
     )
+
+
+def test_the_dense_network_is_that_of_the_same_seeds():
+    rows = rows_of(replace(FULL, networks=("resnet18",), ratios=(0.5,), seeds=(0, 1)))
+    rows = [row for row in rows if row["part"] != "equal ratio" or row["seed"] == 1]
+    assert "| resnet18 | 50% | 1 | 81.00 | 20.00 / 60.00 / **81.00** |" in tables.equal_ratio(rows)
+
+
+def test_a_method_that_was_not_measured_is_not_explained():
+    assert "MCT scores channels on 64" in text(results(FULL))
+    assert "MCT" not in text(results(replace(FULL, methods=("padless", "general"))))
 
 
 def test_leads_are_between_common_seeds():
@@ -355,9 +369,10 @@ def test_leads_are_between_common_seeds():
     alone = tables.of(rows, part="equal cycles", method="NPU-aware", seed=1)[0]
     rows.remove(alone)
     said = tables.leads(rows, "resnet18")
-    assert "| NPU-aware | +1.00 |" in said
-    assert "| general | +3.00 ± 1.41 |" in said
-    assert "| MCT | - |" in said
+    assert "| padless less NPU-aware | +1.00 |" in said
+    assert "| padless less general | +3.00 ± 1.41 |" in said
+    assert "| padless less MCT | - |" in said
+    assert "| NPU-aware less general | +1.00 |" in said
     assert tables.leads(tables.of(rows, method="padless"), "resnet18") == ""
     for row in tables.of(rows, part="equal ratio", method="NPU-aware", size=0.3):
         row["accuracy"] = 74.5 + row["seed"]

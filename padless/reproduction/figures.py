@@ -22,7 +22,8 @@ WIDTH = 9.0  # inches
 
 
 def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditions: str) -> list[Path]:
-    """Every picture that the rows allow, as PNG. `conditions` stands under each. Raises UsageError without matplotlib."""
+    """Every picture that the rows allow, as PNG. `conditions` stands under each whose networks
+    were trained. Raises UsageError without matplotlib."""
     pictures: dict[str, Callable[[Any], None]] = {}
     by_ratio, by_cycles = of(rows, part="equal ratio"), of(rows, part="equal cycles")
     if by_ratio:
@@ -35,7 +36,7 @@ def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditio
     made = []
     for name, draw in pictures.items():
         file = folder / f"{name}.png"
-        write_atomically(file, _drawn(draw, conditions))
+        write_atomically(file, _drawn(draw, "" if name == "waste" else conditions))
         made.append(file)
     return made
 
@@ -140,10 +141,14 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
                         points.append((mean(values(cell, "cycles_percent")), mean(values(cell, key))))
                 if points:
                     colour, mark = LOOK[method]
+                    seeds = of(mine, method=method)
+                    axes.plot(values(seeds, "cycles_percent"), values(seeds, key), ".", color=colour, markersize=3)
                     axes.plot(
                         *zip(*sorted(points), strict=True), color=colour, marker=mark, linewidth=1.2, label=method
                     )
             _dense(axes, of(rows, part="dense", network=network), key == "accuracy")
+            sizes = distinct(mine, "size")
+            axes.set_xlim(100 * min(sizes) - 5, 100 * max(sizes) + 5)
             axes.set_xlabel("cycles, % of dense")
             axes.set_ylabel("top-1, %")
             axes.set_title(f"{network}, {stage}", fontsize=10)
@@ -152,22 +157,23 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
 
 
 def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
-    """What a layer costs at each width, and the width that each tool chose for it."""
+    """What a layer costs at each width; the widths that each tool chose, at what the layer costs with them."""
     grid = _grid(figure, 1, len(steps), 3.6)[0]
     for axes, one in zip(grid, steps, strict=True):
         costs = [cost / 1e3 for cost in one.costs]
         axes.stairs(costs, [0.5, *(w + 0.5 for w in one.widths)], color=GREY, linewidth=1.4, baseline=None)
-        for n, (method, width) in enumerate(one.chosen.items()):
+        for n, (method, (c_in, width, cost)) in enumerate(one.chosen.items()):
             colour, mark = LOOK[method]
             axes.plot(
-                width, costs[width - 1], mark, color=colour, markersize=8, label=f"{method}: {width}", zorder=3 + n
+                width, cost / 1e3, mark, color=colour, markersize=8, label=f"{method}: {c_in} → {width}", zorder=3 + n
             )
         axes.set_xlabel("output channels")
         axes.set_ylabel("thousand cycles")
         axes.set_ylim(bottom=0)
-        said = f"{one.network} {one.layer}, {one.c_in} input channels,\nwidths at {one.size:.0%} of the cycles"
+        said = f"{one.network} {one.layer}, networks at {one.size:.0%} of the cycles.\n"
+        said += f"Stairs: {one.c_in} input channels; marks: each its own (in → out)"
         axes.set_title(said, fontsize=9)
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="lower right")  # under the stairs
 
 
 def _legend(figure: Any, axes: Any) -> None:

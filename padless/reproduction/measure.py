@@ -15,6 +15,7 @@ from padless.recover import recover
 from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol
 from padless.reproduction.subject import Subject
 from padless.train import Checkpoints, Recipe, evaluate, finetune, make_fabric
+from padless.train.fabric import precision_of
 
 MEASURES = ("wasted_macs_percent", "wasted_weight_percent", "wasted_activation_percent", "avoidable_macs_percent")
 LAYER = ("c_in", "c_out", "macs", "padded_macs", "bytes", "padded_bytes")  # in a row's `layers`, in this order
@@ -43,7 +44,8 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
     history = finetune(model, subject.images, recipe, teacher=teacher, checkpoints=checkpoints, fabric=fabric)
     row |= {
         "accuracy": evaluate(model, subject.images), "loss": round(history.losses[-1], 4),
-        "on": f"{fabric.device.type}, {torch.get_num_threads()} thread(s)", "seconds": round(time.monotonic() - started, 1),
+        "on": f"{fabric.device.type}, {torch.get_num_threads()} thread(s), {precision_of()}",
+        "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     return row
 

@@ -27,6 +27,7 @@ from padless.reproduction.written import write_everything
 from padless.run import versions
 from padless.train import Checkpoints, Recipe, finetune, make_fabric
 
+PEERS = ("torch-pruning", "model-compression-toolkit")
 NEEDS = {**dict.fromkeys(TORCH_PRUNING, "torch_pruning"), MCT: "model_compression_toolkit"}
 FIXED = ("target", "data", "epochs", "images", "test_images")  # a results file is of one of each
 DENSE_LR = 0.08
@@ -47,7 +48,7 @@ def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path,
     images = some(whole, protocol.images, protocol.test_images)
     facts = {
         **{key: value for key, value in asdict(protocol).items() if key in FIXED}, "commands": [command],
-        "data": f"{Path(data).name} {whole.digest()}", "versions": versions(), "seconds": 0.0, "weights": {},
+        "data": f"{Path(data).name} {whole.digest()}", "versions": versions(*PEERS), "seconds": 0.0, "weights": {},
         "trained": {}, "staircase": [],
     }  # fmt: skip
     results = Results(out, facts, FIXED)

@@ -17,7 +17,10 @@ from padless.reproduction.tables import Row, distinct, of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """`costs[n]` are the cycles of a layer with `widths[n]` output channels and `c_in` inputs, those that padless chose."""
+    """`costs[n]` are the cycles of a layer with `widths[n]` output channels and `c_in` inputs, those that padless chose.
+
+    `chosen` has each method's input and output channels, and the cycles of the layer with both.
+    """
 
     network: str
     layer: str
@@ -25,7 +28,7 @@ class Steps:
     c_in: int
     widths: Sequence[int]
     costs: Sequence[int]
-    chosen: Mapping[str, int]
+    chosen: Mapping[str, Sequence[int]]
 
 
 def staircases(rows: Sequence[Row], target: str) -> list[dict[str, Any]]:
@@ -49,13 +52,15 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
             source = load_model(f"cifar10/{network}")
             graph = trace(source.model, torch.zeros(source.input_shape, device="cpu"))
             layer = max(graph.layers, key=lambda one: _interest(one, mine))
-            chosen = {row["method"]: row["widths"][layer.name][1] for row in mine if layer.name in row["widths"]}
-            c_in = of(mine, method=PADLESS)[0]["widths"][layer.name][0]
-            widths = list(range(1, layer.c_out + 1))
-            answers = asked.shapes([replace(layer.shape, c_in=c_in, c_out=width) for width in widths])
+            both = {row["method"]: row["widths"][layer.name] for row in mine if layer.name in row["widths"]}
+            c_in, widths = both[PADLESS][0], list(range(1, layer.c_out + 1))
+            asked_for = [*both.values(), *([c_in, width] for width in widths)]
+            answers = asked.shapes([replace(layer.shape, c_in=i, c_out=o) for i, o in asked_for])
+            costs = [answer.total for answer in answers]
+            chosen = {method: (*both[method], cost) for method, cost in zip(both, costs, strict=False)}
             yield Steps(
                 network=network, layer=layer.name, size=size, c_in=c_in, widths=widths,
-                costs=[answer.total for answer in answers], chosen=chosen,
+                costs=costs[len(both) :], chosen=chosen,
             )  # fmt: skip
     finally:
         asked.close()

@@ -27,6 +27,8 @@ OURS = {  # method: allocation, importance, alignment
     PADLESS: ("optimal", "reconstruction", "unit"),
     AWARE: ("global", "l1", "unit"),
     GENERAL: ("global", "l1", "none"),
+    "optimal, L1": ("optimal", "l1", "unit"),  # what of PADLESS is its choice of widths
+    "one threshold, reconstruction": ("global", "reconstruction", "unit"),  # and what its importance
     "frozen-input knapsack": ("frozen", "reconstruction", "unit"),
     "uniform, L1": ("uniform", "l1", "unit"),
 }

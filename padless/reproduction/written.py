@@ -10,7 +10,7 @@ from padless.files import write_atomically
 from padless.report.page import STYLE
 from padless.reproduction import tables
 from padless.reproduction.figures import draw_all
-from padless.reproduction.protocol import AWARE
+from padless.reproduction.protocol import AWARE, MCT
 from padless.reproduction.staircase import Steps
 
 TABLES, PAGE, FIGURES = "tables.md", "report.html", "figures"
@@ -26,12 +26,15 @@ TREATED = """Top-1 accuracy in percent: as cut / repaired on 512 images without 
 RATIO = f"""{TREATED}
 Mean ± deviation over the seeds. The dense network is continued with the same recipe for the same epochs. At one
 ratio the prunings leave different amounts of MACs (of dense in percent, in the order of the columns). The second table
-has points, between the same seeds."""
+has points, on the same seeds."""
 
 CYCLES = f"""Every method is turned until the compiler's total for the whole network is within the budget.
 {TREATED}
-MCT scores channels on 64 of these images, since its scores take minutes; the channels that it keeps are cut from the
-network itself, for its own network leaves batch norms out. Differences are points, between the same seeds."""
+Mean ± deviation over the seeds, differences on the same seeds. The last table has what each takes of the dense network's
+cycles / MACs, in percent, as cut."""
+
+SCORES = """ MCT scores channels on 64 of these images, since its scores take minutes; the channels that it keeps are cut
+from the network itself, for its own network leaves batch norms out."""
 
 
 def write_everything(out: Path, found: Mapping[str, Any]) -> None:
@@ -67,12 +70,14 @@ def machines(found: Mapping[str, Any]) -> str:
 
 
 def sections(found: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[str]]]:
-    """Title, text, Markdown tables with a line above each, and the pictures that belong there."""
+    """Title, text, Markdown tables and lines, and the pictures that belong there."""
     rows = found["rows"]
     by_ratio, by_cycles = tables.of(rows, part="equal ratio"), tables.of(rows, part="equal cycles")
     made = []
     if tables.of(by_ratio, method=AWARE):
-        made.append(("What general pruning wastes", WASTE, ["", tables.waste(rows)], ["waste"]))
+        made.append(
+            ("What general pruning wastes", WASTE, [tables.waste(rows), tables.beside_the_paper(rows)], ["waste"])
+        )
         parts = [tables.equal_ratio(rows), tables.against_general(rows)]
         made.append(("Accuracy at equal ratio", RATIO, parts, ["equal-ratio"]))
     if by_cycles:
@@ -80,8 +85,10 @@ def sections(found: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[s
         for network in tables.distinct(by_cycles, "network"):
             parts += [
                 tables.dense_line(rows, network), tables.equal_cycles(rows, network), tables.leads(rows, network),
+                tables.spent(rows, network),
             ]  # fmt: skip
-        made.append(("Accuracy at equal cycles", CYCLES, parts, ["equal-cycles", "staircase"]))
+        said = CYCLES + (SCORES if tables.of(by_cycles, method=MCT) else "")
+        made.append(("Accuracy at equal cycles", said, parts, ["equal-cycles", "staircase"]))
     return made
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.distributed
@@ -31,7 +31,7 @@ def make_fabric(accelerator: str = "auto", devices: int | list[int] = 1, precisi
     many = (devices if isinstance(devices, int) else len(devices)) * nodes
     try:
         fabric = Fabric(
-            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=_precision(precision, accelerator),
+            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision_of(precision, accelerator),
             strategy="ddp" if many > 1 else "auto",
         )  # fmt: skip
     except (ValueError, RuntimeError, MisconfigurationException) as error:
@@ -41,7 +41,8 @@ def make_fabric(accelerator: str = "auto", devices: int | list[int] = 1, precisi
     return fabric
 
 
-def _precision(asked: Precision, accelerator: str) -> Any:
+def precision_of(asked: Precision = "auto", accelerator: str = "auto") -> Literal["bf16-mixed", "32-true"]:
+    """What Fabric trains in: bfloat16 beside float32 where it is asked for, or pays on this device."""
     if asked == "auto":
         gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
         pays = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else _bf16_pays_on_this_cpu()

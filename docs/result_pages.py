@@ -1,4 +1,4 @@
-"""Write `results.md` and its pictures from `benchmarks/results/`: `python docs/result_pages.py`. No measured figure is typed."""
+"""Write `results.md` and its pictures, and README's tables: `python docs/result_pages.py`. No measured figure is typed."""
 
 from hardware_pages import DOCS, RESULTS, markdown_table
 
@@ -28,49 +28,52 @@ filters in multiples of the NPU's channel unit and reports, for VGG-16 and ResNe
 hardware-inefficient space and unnecessary computation than general pruning, without loss of accuracy. Only its abstract
 is public to us. **Assumed**, since it does not say: the unit (8, 16 and 32 are measured), the criterion (L1 norms of
 filters), the ratios (30, 50 and 70 % of the channels), how they are shared among the layers (one threshold over the
-network, norms relative to their layer's mean, a tenth of each layer stays) and how widths become multiples (the nearest).
+network, norms relative to their layer's mean, a tenth of each layer stays) and how widths become multiples (the
+nearest).
 
 `padless reproduce` measures it; without `--quick` it is the full protocol. **What stands below is the size that two CPU
-cores manage**, no accelerator was at hand: fine-tuning takes 40 steps (five epochs of 1,024 images; the quick run 8), where
-the full protocol takes 1,950 on 50,000. That is enough to tell most methods apart at equal cycles. At equal ratio NPU-aware
-and general pruning cannot be told apart, and it is by far too little for the paper's "without loss of accuracy": cut by
-ratio, both stay points under the dense network, the tables say how many. MobileNetV2 and DenseNet-BC have no weights but one epoch of
-training, so their tables compare methods, not what the networks could do.
+cores manage**, no accelerator was at hand: fine-tuning takes 40 steps (five epochs of 1,024 images; the quick run 8),
+where the full protocol takes 1,950 on 50,000. That is enough to tell most methods apart at equal cycles. At equal ratio
+NPU-aware and general pruning cannot be told apart, and it is by far too little for the paper's "without loss of
+accuracy": cut by ratio, both stay points under the dense network, the tables say how many. MobileNetV2 and DenseNet-BC
+have no weights but one epoch of training, so their tables compare methods, not what the networks could do.
 
 ## Protocol
 
 - **Data.** CIFAR-10 as 32x32 images, cropped and mirrored in training. What stands below was measured on a JPEG form of
-  it (quality 75, 4:2:0), which loses detail: accuracies on the lossless set should be higher; by how much was not measured.
-  Compare within a table: each is tested on one fixed draw of the test images, on which a network may score a point more
-  or less than on all. On the lossless set: leave `--data` out, it is `uoft-cs/cifar10` by default.
+  it (quality 75, 4:2:0), which loses detail: accuracies on the lossless set should be higher; by how much was not
+  measured. Compare within a table: each is tested on one fixed draw of the test images, on which a network may score a
+  point more or less than on all. On the lossless set: leave `--data` out, it is `uoft-cs/cifar10` by default.
 - **Dense networks.** One set of weights for all cells, from short trainings (VGG-16 12 epochs, ResNet-18 5): starting
-  points, no records. So the dense network is also continued for as long, with the same recipe, as every cut one. Without
-  `--weights`, `padless reproduce` trains its own.
+  points, no records. So the dense network is also continued for as long, with the same recipe, as every cut one.
+  Without `--weights`, `padless reproduce` trains its own.
 - **One MAC counter, one oracle.** MACs, padding and bytes are counted by padless for every method; cycles are those of
   Arm Vela 5.2.0 for the whole network on {target}, with its own system configuration and memory mode (each row of the
   JSON names them): a compiler's estimate, not silicon.
 - **Equal ratio.** The paper's comparison, by one L1 threshold over the network.
 - **Equal cycles.** padless: the most reconstruction importance within the budget, aligned. NPU-aware and general: the
   paper's comparison, the threshold turned until the cycles fit. Torch-Pruning 1.6.1: L2 norms of groups, one ratio for
-  all layers, or one threshold over them with counts rounded to 32: those of its four settings that were best on VGG-16 and
-  on ResNet-18 at 50 % ([choices](choices.md) has all four; at 25 % others are better). MCT 2.6.1 (Sony): its share of the weights' memory turned until the cycles fit; its scores,
-  which take minutes, are made on 64 of the images, and its channels are cut from the network itself, since its own
-  networks leave batch norms out.
+  all layers, or one threshold over them with counts rounded to 32: in each cell of [choices](choices.md), which has its
+  four settings, one of these two is the best or within 0.02 points of it. MCT 2.6.1 (Sony): its share of the weights'
+  memory turned until the cycles fit; its scores, which take minutes, are made on 64 of the images, and its channels are
+  cut from the network itself, since its own networks leave batch norms out.
 - **Repair.** Every cut network, whoever cut it, is repaired in closed form (`mix`) from the same 512 training images
   without labels. The paper's has no such step; it trains, how long we do not know.
 - **Fine-tuning.** The same for all, with the dense network as the teacher; the dense network is continued alike. SGD
-  with Nesterov momentum, one cycle up to 0.02, batches of 128, weight decay 5e-4, label smoothing 0.05, half of the loss
-  the teacher's scores at temperature 4, gradients clipped at 1; bfloat16 where the device gains by it (each run says). With
-  so few images it costs networks that are near the dense one, and the dense one itself, some tenths. Last epoch, never the best one. Seeds draw calibration images, order and augmentation.
+  with Nesterov momentum, one cycle up to 0.02, batches of 128, weight decay 5e-4, label smoothing 0.05, half of the
+  loss the teacher's scores at temperature 4, gradients clipped at 1; bfloat16 where the device gains by it (each run
+  says). With so few images it costs networks that are near the dense one, and the dense one itself, some tenths. Last
+  epoch, never the best one. Seeds draw calibration images, order and augmentation.
 - **What favours whom.** padless scores channels on the same images that the repair then uses, by the error that such a
-  repair leaves; norms need no images, and MCT gets 64. At equal cycles NPU-aware has the target's own units; MCT's widths
-  fill whole units, too. In this memory mode fetching weights binds, so whoever leaves the early layers nearly whole (padless,
-  MCT) keeps twice the MACs at the same cycles, as the last tables say; one ratio or one threshold cannot. So the lead over
-  pruning by ratio is one of importance and allocation, not of alignment, which at equal cycles wins nothing over general
-  pruning here; [choices](choices.md) takes it apart. Cycles are those of the network as cut; repair and training change
-  how well its weights compress, and so the total, by fractions of a percent.
-- **Chance.** Deviations are over the seeds, all of which are tested on the same images. Another draw of 2,000 test images
-  would move the difference of two networks that disagree on one image in twenty by 0.5 points (one standard error).
+  repair leaves; norms need no images, and MCT gets 64. At equal cycles NPU-aware has the target's own units; MCT's
+  widths fill whole units, too. In this memory mode fetching weights binds, so whoever leaves the early layers nearly
+  whole (padless, MCT) keeps twice the MACs at the same cycles, as the last tables say; one ratio or one threshold
+  cannot. So the lead over pruning by ratio is one of importance and allocation, not of alignment, which at equal cycles
+  wins nothing over general pruning here; [choices](choices.md) takes it apart. Cycles are those of the network as cut;
+  repair and training change how well its weights compress, and so the total, by fractions of a percent.
+- **Chance.** Deviations are over the seeds, all of which are tested on the same images. Another draw of 2,000 test
+  images would move the difference of two networks that disagree on one image in twenty by 0.5 points (one standard
+  error).
 
 {runs}
 

@@ -128,6 +128,12 @@ def test_a_run_goes_on_and_is_added_to(run, tmp_path, data):
     assert [row["waste"]["NPU-aware"]["avoidable_macs_percent"] for row in aware] == [0.0]
     assert [set(row["layers"]["general"]) for row in aware] == [{"first.0", "second.0", "fc"}]
     assert not (tmp_path / "r" / ".training").exists()
+    assert {row["on"].split(", ")[2] for row in found["rows"] if "on" in row} <= {"32-true", "bf16-mixed"}
+    assert {"torch", "torch-pruning"} <= set(found["versions"])
+    assert len(found["staircase"]) == 1
+    for steps in found["staircase"]:
+        c_in, c_out, cost = steps["chosen"]["padless"]
+        assert (c_in, cost) == (steps["c_in"], steps["costs"][c_out - 1])
     # Again: nothing is measured anew, and the tables are the same.
     tabled = (tmp_path / "r" / "tables.md").read_text()
     before = [json.dumps(row) for row in found["rows"]]

@@ -45,19 +45,10 @@ def write(name: str, rows: object, **facts: object) -> None:
     """Write `results/NAME.json` with versions, machine and command."""
     record = {
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "versions": {**versions(), **{p: _version(p) for p in ("torch-pruning",) if _version(p)}},
+        "versions": versions("torch-pruning"),
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads()},
         **facts,
         "rows": rows,
     }
     write_atomically(RESULTS / f"{name}.json", json.dumps(record, indent=1) + "\n")
     print(f"\nWritten: benchmarks/results/{name}.json")
-
-
-def _version(package: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

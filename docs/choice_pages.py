@@ -9,8 +9,8 @@ PAGE = DOCS / "choices.md"
 
 TEXT = """# How good the widths are
 
-Written by `python docs/choice_pages.py` from `benchmarks/results/`; a test fails when it is stale. Cycles are those
-of Arm Vela 5.2.0 with each target's own system configuration and memory mode (`padless targets ID` names them): a
+Written by `python docs/choice_pages.py` from `benchmarks/results/`; a test fails when it is stale. Cycles are those of
+Arm Vela 5.2.0 with each target's own system configuration and memory mode (`padless targets ID` names them): a
 compiler's estimate, not silicon.
 
 ## How far from optimal
@@ -29,31 +29,36 @@ the true cost meets the budget) on the same tables and budgets; `-` found none:
 
 ## Budgets are met and used
 
-`padless.plan` from start to end, each in a process of its own; the compiler's total for the whole network in percent
-of what was asked (least and most over the four budgets), the MACs that aligned widths would still save, seconds with
-an empty cache (50 %) and with a filled one (the others: median; what remains is the compiler's work on each new
-network), peak memory beside the compiler's workers. `{budgets_command}`
+`padless.plan` from start to end, each in a process of its own; the compiler's total for the whole network in percent of
+what was asked (least and most over the four budgets), the MACs that aligned widths would still save, seconds with an
+empty cache (50 %) and with a filled one (the others: median; what remains is the compiler's work on each new network),
+peak memory beside the compiler's workers. `{budgets_command}`
 
 {budgets}
 
 ## Accuracy at equal cycles
 
 CIFAR-10 (in a JPEG form: compare within the table), ethos-u55-256, no training, no labels: top-1 accuracy in percent
-after our closed-form recovery (`mix`, 512 images) / after batch norm re-estimation alone. Every method is turned
-until the compiler's total is within the budget, and gets the same repairs. Means over the seeds. Each seed draws other
+after our closed-form recovery (`mix`, 512 images) / after batch norm re-estimation alone. Every method is turned until
+the compiler's total is within the budget, and gets the same repairs. Means over the seeds. Each seed draws other
 calibration images and is tested on another 2,000 of the 10,000 test images, whose standard error is 0.8 points; methods
 share the images. `{accuracy_command}`
 
 {accuracy}
 
+NPU-aware is the paper's method: one L1 threshold over the network, moved until the cycles fit. `optimal, L1` has our
+choice of widths with its importance, `one threshold, reconstruction` our importance with its allocation: either of them
+wins nearly all of what ours is ahead of it once the closed form repairs, for both leave the early layers, which have
+few weights to fetch, nearly whole; with batch norm alone one sees that they add up.
+
 The frozen-input knapsack and `uniform` are baselines in our tool: the same units, and for the knapsack the same
 importance and tables, so that its only difference is that it prices layers by their outputs alone. It keeps less of the
-importance at every budget (the table above), yet after the closed form the two are within each other's noise: what
-that leaves of the loss is so little that there is nothing left to win. With batch norm alone the difference shows.
-Torch-Pruning ranks by group L2 norms. MCT scores on 64 of the images, since its scores take minutes, and the channels that
-it keeps are cut from the network itself, since its own networks leave batch norms out. The closed form heals its choice,
-too: at 70 and 50 % the two lie within each other's noise, either way; below that, and with batch norm alone at every
-budget, ours is ahead.
+importance at every budget (the table above), yet after the closed form the two are within each other's noise: what that
+leaves of the loss is so little that there is nothing left to win. With batch norm alone the difference shows.
+Torch-Pruning ranks by group L2 norms. MCT scores on 64 of the images, since its scores take minutes, and the channels
+that it keeps are cut from the network itself, since its own networks leave batch norms out. The closed form heals its
+choice, too: at 70 and 50 % the two lie within each other's noise, either way; below that, and with batch norm alone at
+every budget, ours is ahead.
 """
 
 

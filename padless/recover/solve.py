@@ -20,6 +20,7 @@ CHUNK = 32  # images whose inputs are unfolded at a time
 SAMPLES = 16  # positions a column, at most
 LEAST_SAMPLES = 16384
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the mean variance of a column; the one that holds out best is taken
+ROUNDING = 1e-7  # of the outputs' squares: what float32 can tell apart
 MIXING_RIDGE = 1e-3  # likewise
 WIDEST = 6144  # columns of a layer that is solved for; wider ones are mixed
 HELD_OUT = 8  # one image of so many chooses the ridge
@@ -73,7 +74,7 @@ def least_squares(
 
     A ridge pulls towards `near`, else to the weights that are there; how strongly is decided on images that are held out,
     where nothing better is found on them, the answer is `near`. With `shifts` the outputs may also be moved by a constant
-    each. Positions are sampled, so that time and memory are bounded by the columns: 16 rows a column, at least 16,384.
+    each. What gains no more than the rounding of the outputs is no better. Positions are sampled, so that time and memory are bounded by the columns: 16 rows a column, at least 16,384.
     """
     weight = given["weight"]
     towards = (near.weight if near else weight).double().flatten(1)
@@ -85,6 +86,7 @@ def least_squares(
         held = fit
     none = torch.zeros_like(fit.y)
     best, ridge = held.error(start, fit.y / fit.rows - _through(start, fit) if shifts else none), None
+    best -= ROUNDING * float(held.yy.sum()) / held.rows
     for candidate in RIDGES:
         w, shift = _ridged(fit, start, candidate, shifts)
         error = held.error(w, shift)

@@ -73,8 +73,9 @@ def least_squares(
     """The weights that bring a layer's outputs on x [N, ...] nearest to y [N, ...].
 
     A ridge pulls towards `near`, else to the weights that are there; how strongly is decided on images that are held out,
-    where nothing better is found on them, the answer is `near`. With `shifts` the outputs may also be moved by a constant
-    each. What gains no more than the rounding of the outputs is no better. Positions are sampled, so that time and memory are bounded by the columns: 16 rows a column, at least 16,384.
+    where nothing better is found on them, the answer is `near`. What gains no more than the rounding of the outputs is
+    no better. With `shifts` the outputs may also be moved by a constant each. Positions are sampled, so that time and
+    memory are bounded by the columns: 16 rows a column, at least 16,384.
     """
     weight = given["weight"]
     towards = (near.weight if near else weight).double().flatten(1)

@@ -94,14 +94,14 @@ def test_what_is_no_better_on_images_held_out_is_left_alone():
     assert least_squares(x, y, {**FULL, "weight": torch.zeros(30, 50)}, None, linear=True, shifts=False) is None
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_what_differs_by_rounding_is_left_alone(seed):
-    """The layer's own outputs, rounded otherwise, are nothing to learn from."""
-    torch.manual_seed(seed)
-    layer, x = nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False), torch.randn(256, 12, 8, 8)
-    y = layer.double()(x.double()).detach().float() * (1 + 1e-7 * torch.randn(256, 12, 8, 8))
-    given = {**FULL, "weight": layer.float().weight.detach(), "groups": 12, "padding": (1, 1), "stride": (1, 1)}
-    assert least_squares(x, y, given | {"dilation": (1, 1)}, None, linear=False, shifts=True) is None
+@pytest.mark.parametrize(("off", "learnt"), [(1e-4, False), (1e-2, True)])
+def test_what_differs_by_rounding_is_left_alone(off, learnt):
+    """Outputs of the same weights, rounded otherwise, are nothing to learn from."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(256, 12, 8, 8), torch.randn(12, 1, 3, 3)
+    y = nn.functional.conv2d(x, weight * (1 + off * torch.randn(weight.shape)), padding=1, groups=12)
+    given = {**FULL, "weight": weight, "groups": 12, "padding": (1, 1), "stride": (1, 1), "dilation": (1, 1)}
+    assert (least_squares(x, y, given, None, linear=False, shifts=True) is not None) == learnt
 
 
 def test_errors_are_counted_from_sums():

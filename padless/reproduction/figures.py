@@ -17,6 +17,7 @@ LOOK = {
     EQUAL[0]: ("#0072B2", "o"), EQUAL[1]: ("#009E73", "s"), EQUAL[2]: ("#D55E00", "^"), EQUAL[3]: ("#CC79A7", "D"),
     EQUAL[4]: ("#56B4E9", "P"), EQUAL[5]: ("#E69F00", "v"),
 }  # fmt: skip
+UNITS = ("#56B4E9", "#009E73", "#004D40", "#000000"), "sDv*"  # colours and marks of NPU-aware's units, from the least
 GREY = "#777777"
 WIDTH = 9.0  # inches
 
@@ -67,10 +68,21 @@ def _grid(figure: Any, rows: int, columns: int, height: float = 2.7) -> Any:
     return figure.subplots(rows, columns, squeeze=False)
 
 
+def _beside(figure: Any, count: int, height: float) -> list[Any]:
+    """Axes for `count` networks, two beside each other."""
+    axes = list(_grid(figure, -(-count // 2), min(2, count), height).flat)
+    for empty in axes[count:]:
+        empty.remove()
+    return axes[:count]
+
+
 def _waste(figure: Any, rows: Sequence[Row]) -> None:
     """Bars: what general pruning wastes in each unit at each ratio; NPU-aware pruning beside it."""
     networks = distinct(rows, "network")
     grid = _grid(figure, len(networks), len(WASTE))
+    most = max(
+        len(distinct(of(rows, network=n), "size")) * len(distinct(of(rows, network=n), "unit")) for n in networks
+    )
     for line, network in zip(grid, networks, strict=True):
         mine = of(rows, network=network)
         ratios, units = distinct(mine, "size"), distinct(of(mine, method=AWARE), "unit")
@@ -83,6 +95,7 @@ def _waste(figure: Any, rows: Sequence[Row]) -> None:
                         axes.bar(place + shift, height, 0.4, color=LOOK[name][0], label=label)
             at = [r * (len(units) + 1) + u for r in range(len(ratios)) for u in range(len(units))]
             axes.set_xticks(at, [str(unit) for _ in ratios for unit in units], fontsize=8)
+            axes.set_xlim((at[0] + at[-1] - most) / 2, (at[0] + at[-1] + most) / 2)  # bars as wide in every network
             for r, ratio in enumerate(ratios):
                 axes.text(
                     r * (len(units) + 1) + (len(units) - 1) / 2, -0.12, f"{ratio:.0%} pruned", ha="center", va="top",
@@ -92,21 +105,19 @@ def _waste(figure: Any, rows: Sequence[Row]) -> None:
             axes.set_ylabel("padding, % of all", fontsize=8)
             axes.tick_params(labelsize=8)
             axes.set_xlabel("unit, channels", fontsize=8, labelpad=20)
-    _legend(figure, grid[0][0])
+    _legend(figure)
 
 
 def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
     """Accuracy after fine-tuning against the ratio, seeds as small marks, beside the dense network continued."""
-    networks = distinct(of(rows, part="equal ratio"), "network")
-    grid = _grid(figure, 1, len(networks), 3.4)[0]
-    shades = ("#56B4E9", "#009E73", "#004D40", "#000000")
-    for axes, network in zip(grid, networks, strict=True):
+    by_ratio = of(rows, part="equal ratio")
+    networks, all_units = distinct(by_ratio, "network"), sorted({row["unit"] for row in by_ratio} - {1})
+    for axes, network in zip(_beside(figure, len(networks), 3.4), networks, strict=True):
         mine = of(rows, network=network, part="equal ratio")
         ratios = distinct(mine, "size")
         units = distinct(mine, "unit")
         for n, unit in enumerate(units):
-            colour = LOOK[GENERAL][0] if unit == 1 else shades[(n - 1) % len(shades)]
-            mark = "^" if unit == 1 else "sDv*"[(n - 1) % 4]
+            colour, mark = LOOK[GENERAL] if unit == 1 else (look[all_units.index(unit) % 4] for look in UNITS)
             x = [100 * ratio + 0.8 * (n - (len(units) - 1) / 2) for ratio in ratios]  # side by side
             y = [_mean(of(mine, size=ratio, unit=unit)) for ratio in ratios]
             name = GENERAL if unit == 1 else f"{AWARE}, unit {unit}"
@@ -122,7 +133,7 @@ def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
         axes.set_ylabel("top-1 after fine-tuning, %")
         axes.set_title(network, fontsize=10)
         axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
-    _legend(figure, grid[0])
+    _legend(figure)
 
 
 def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
@@ -153,13 +164,12 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
             axes.set_ylabel("top-1, %")
             axes.set_title(f"{network}, {stage}", fontsize=10)
             axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
-    _legend(figure, grid[0][-1])  # which has both lines of the dense network
+    _legend(figure)
 
 
 def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
     """What a layer costs at each width; the widths that each tool chose, at what the layer costs with them."""
-    grid = _grid(figure, 1, len(steps), 3.6)[0]
-    for axes, one in zip(grid, steps, strict=True):
+    for axes, one in zip(_beside(figure, len(steps), 4.0), steps, strict=True):
         costs = [cost / 1e3 for cost in one.costs]
         axes.stairs(costs, [0.5, *(w + 0.5 for w in one.widths)], color=GREY, linewidth=1.4, baseline=None)
         for n, (method, (c_in, width, cost)) in enumerate(one.chosen.items()):
@@ -170,15 +180,18 @@ def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
         axes.set_xlabel("output channels")
         axes.set_ylabel("thousand cycles")
         axes.set_ylim(bottom=0)
-        said = f"{one.network} {one.layer}, networks at {one.size:.0%} of the cycles.\n"
+        said = f"{one.network} {one.layer}, at {one.size:.0%} of all cycles.\n"
         said += f"Stairs: {one.c_in} input channels; marks: each its own (in → out)"
         axes.set_title(said, fontsize=9)
-        axes.legend(fontsize=7, loc="lower right")  # under the stairs
+        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, frameon=False)
 
 
-def _legend(figure: Any, axes: Any) -> None:
-    """Above all axes, where it covers nothing."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
+def _legend(figure: Any) -> None:
+    """One for all axes, above them, where it covers nothing."""
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
 
 
 def _dense(axes: Any, rows: Sequence[Row], continued: bool = True) -> None:

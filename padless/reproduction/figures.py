@@ -17,8 +17,8 @@ LOOK = {
     EQUAL[0]: ("#0072B2", "o"), EQUAL[1]: ("#009E73", "s"), EQUAL[2]: ("#D55E00", "^"), EQUAL[3]: ("#CC79A7", "D"),
     EQUAL[4]: ("#56B4E9", "P"), EQUAL[5]: ("#E69F00", "v"),
 }  # fmt: skip
-UNITS = ("#56B4E9", "#009E73", "#004D40", "#000000"), "sDv*"  # colours and marks of NPU-aware's units, from the least
-GREY = "#777777"
+UNITS = ("#56B4E9", "s"), ("#009E73", "D"), ("#004D40", "v"), ("#000000", "*")  # NPU-aware's, of 8, 16, 32, 64
+GREY, BLACK = "#777777", "#000000"
 WIDTH = 9.0  # inches
 
 
@@ -34,6 +34,8 @@ def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditio
         pictures["equal-cycles"] = lambda figure: _equal_cycles(figure, rows)
     if steps:
         pictures["staircase"] = lambda figure: _staircases(figure, steps)
+    if len(distinct(rows, "seed")) > 1:
+        conditions += "; lines: means; dots: single seeds"
     made = []
     for name, draw in pictures.items():
         file = folder / f"{name}.png"
@@ -110,14 +112,13 @@ def _waste(figure: Any, rows: Sequence[Row]) -> None:
 
 def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
     """Accuracy after fine-tuning against the ratio, seeds as small marks, beside the dense network continued."""
-    by_ratio = of(rows, part="equal ratio")
-    networks, all_units = distinct(by_ratio, "network"), sorted({row["unit"] for row in by_ratio} - {1})
+    networks = distinct(of(rows, part="equal ratio"), "network")
     for axes, network in zip(_beside(figure, len(networks), 3.4), networks, strict=True):
         mine = of(rows, network=network, part="equal ratio")
         ratios = distinct(mine, "size")
         units = distinct(mine, "unit")
         for n, unit in enumerate(units):
-            colour, mark = LOOK[GENERAL] if unit == 1 else (look[all_units.index(unit) % 4] for look in UNITS)
+            colour, mark = LOOK[GENERAL] if unit == 1 else UNITS[unit.bit_length() % 4]
             x = [100 * ratio + 0.8 * (n - (len(units) - 1) / 2) for ratio in ratios]  # side by side
             y = [_mean(of(mine, size=ratio, unit=unit)) for ratio in ratios]
             name = GENERAL if unit == 1 else f"{AWARE}, unit {unit}"
@@ -129,7 +130,7 @@ def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
         _dense(axes, of(rows, part="dense", network=network))
         axes.set_xticks([100 * ratio for ratio in ratios])
         axes.set_xlim(100 * min(ratios) - 8, 100 * max(ratios) + 8)
-        axes.set_xlabel("channels pruned, %")
+        axes.set_xlabel("channels pruned, % (marks side by side)")
         axes.set_ylabel("top-1 after fine-tuning, %")
         axes.set_title(network, fontsize=10)
         axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
@@ -197,11 +198,12 @@ def _legend(figure: Any) -> None:
 def _dense(axes: Any, rows: Sequence[Row], continued: bool = True) -> None:
     if not rows:
         return
-    axes.axhline(
-        mean(values(rows, "accuracy_before")), color=GREY, linewidth=1, linestyle=":", label="dense, unchanged"
-    )
+    lines = {"unchanged": ("accuracy_before", BLACK, ":")}
     if continued:
-        axes.axhline(mean(values(rows, "accuracy")), color=GREY, linewidth=1, linestyle="--", label="dense, continued")
+        lines = {"continued": ("accuracy", GREY, "--")} | lines  # the dots above the dashes, which may be at one height
+    for said, (key, colour, style) in lines.items():
+        axes.axhline(mean(values(rows, key)), color=colour, linewidth=1.2, linestyle=style, label=f"dense, {said}")
+    axes.margins(y=0.08)
 
 
 def _mean(rows: Sequence[Row]) -> float:

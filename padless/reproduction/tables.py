@@ -70,7 +70,10 @@ def beside_the_paper(rows: Sequence[Row]) -> str:
     for unit in distinct(cells, "unit"):
         ranges = [f"{name} {saved(of(cells, unit=unit), key)}" for name, key in WASTE.items()]
         said.append(f"unit {unit}: {', '.join(ranges)}")
-    return f"The paper reports 1.86 to 6.78 %; in points, or of what, is not public. Here, points: {'; '.join(said)}."
+    return (
+        "The paper reports 1.86 to 6.78 %; in points, or of what, is not public. Here, points, over all networks and "
+        f"ratios above: {'; '.join(said)}."
+    )
 
 
 def saved(cells: Iterable[Row], key: str) -> str:

@@ -342,7 +342,7 @@ def results(protocol: Protocol) -> dict:
 def test_the_tables_say_what_the_rows_say():
     said = text(results(FULL))
     assert "| resnet18 | 30% | 8 | 10.00 → 5.50 (+4.50) | 8.00 → 3.50 (+4.50) | 6.00 → 1.50 (+4.50) | 0.00 |" in said
-    assert "Here, points: unit 8: computation 4.50 to 4.50, weight space 4.50 to 4.50, activation space 4.50" in said
+    assert "above: unit 8: computation 4.50 to 4.50, weight space 4.50 to 4.50, activation space 4.50" in said
     assert "| vgg16_bn | 70% | 3 | 81.00 ± 1.00 | 20.00 / 60.00 / **81.00 ± 1.00** | 20.00 / 60.00 / **81.0" in said
     assert "vgg16_bn: dense 79.00 %, continued 81.00 ± 1.00 %; 3 seed(s)" in said
     assert "| padless | 3 | 30.00 / 70.00 / **81.00 ± 1.00** |" in said

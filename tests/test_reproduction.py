@@ -16,7 +16,7 @@ from torch import nn
 from padless import prune, trace
 from padless.errors import UsageError
 from padless.inputs import zoo
-from padless.reproduction import FULL, QUICK, Cell, Protocol, tables
+from padless.reproduction import FULL, QUICK, Cell, Protocol, figures, tables
 from padless.reproduction.peers import Knob, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.store import Results, read_results
 from padless.reproduction.written import page, text, write_everything
@@ -342,7 +342,8 @@ def results(protocol: Protocol) -> dict:
 def test_the_tables_say_what_the_rows_say():
     said = text(results(FULL))
     assert "| resnet18 | 30% | 8 | 10.00 → 5.50 (+4.50) | 8.00 → 3.50 (+4.50) | 6.00 → 1.50 (+4.50) | 0.00 |" in said
-    assert "above: unit 8: computation 4.50 to 4.50, weight space 4.50 to 4.50, activation space 4.50" in said
+    assert "Here, points, over all networks and ratios above: unit 8: computation 4.50 to 4.50, weight space 4." in said
+    assert "unit 8: computation 4.50 to 4.50, weight space 4.50 to 4.50, activation space 4.50" in said
     assert "| vgg16_bn | 70% | 3 | 81.00 ± 1.00 | 20.00 / 60.00 / **81.00 ± 1.00** | 20.00 / 60.00 / **81.0" in said
     assert "vgg16_bn: dense 79.00 %, continued 81.00 ± 1.00 %; 3 seed(s)" in said
     assert "| padless | 3 | 30.00 / 70.00 / **81.00 ± 1.00** |" in said
@@ -406,6 +407,23 @@ def test_everything_is_written_and_drawn(tmp_path):
     assert "<script" not in html
     assert "padless reproduce &lt;all&gt;" in html
     assert "<b>80.00</b>" in html
+
+
+def test_general_pruning_alone_leaves_no_waste_to_compare(tmp_path):
+    rows = [row for row in rows_of(FULL) if row["method"] != "NPU-aware"]
+    assert [made.name for made in figures.draw_all(tmp_path, rows, [], "")] == ["equal-ratio.png", "equal-cycles.png"]
+
+
+def test_a_unit_has_a_mark_of_its_own_and_the_usual_ones_always_the_same():
+    marks = []
+    for units in ((8, 16, 32), (12, 16, 24, 32)):
+        figure = figures.empty_figure()
+        figures._equal_ratio(figure, rows_of(replace(FULL, units=units, networks=("vgg16_bn", "resnet18"))))
+        lines = {line.get_label(): (line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
+        marks.append({said: look for said, look in lines.items() if said == "general" or "unit" in said})
+        assert len(set(marks[-1].values())) == len(units) + 1
+    for name in ("general", "NPU-aware, unit 16", "NPU-aware, unit 32"):
+        assert marks[0][name] == marks[1][name]
 
 
 def test_a_run_without_a_part_has_a_page_without_it():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from io import BytesIO
+from itertools import cycle
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -17,7 +18,8 @@ LOOK = {
     EQUAL[0]: ("#0072B2", "o"), EQUAL[1]: ("#009E73", "s"), EQUAL[2]: ("#D55E00", "^"), EQUAL[3]: ("#CC79A7", "D"),
     EQUAL[4]: ("#56B4E9", "P"), EQUAL[5]: ("#E69F00", "v"),
 }  # fmt: skip
-UNITS = ("#56B4E9", "s"), ("#009E73", "D"), ("#004D40", "v"), ("#000000", "*")  # NPU-aware's, of 8, 16, 32, 64
+UNITS = {1: LOOK[GENERAL], 8: ("#56B4E9", "s"), 16: ("#009E73", "D"), 32: ("#004D40", "v")}  # 1: general pruning
+OTHER_UNITS = ("#000000", "*"), ("#CC79A7", "X"), ("#E69F00", "P"), ("#0072B2", "o")
 GREY, BLACK = "#777777", "#000000"
 WIDTH = 9.0  # inches
 
@@ -26,11 +28,12 @@ def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditio
     """Every picture that the rows allow, as PNG. `conditions` stands under each whose networks
     were trained. Raises UsageError without matplotlib."""
     pictures: dict[str, Callable[[Any], None]] = {}
-    by_ratio, by_cycles = of(rows, part="equal ratio"), of(rows, part="equal cycles")
-    if by_ratio:
-        pictures["waste"] = lambda figure: _waste(figure, by_ratio)
+    aware = of(rows, part="equal ratio", method=AWARE)
+    if aware:
+        pictures["waste"] = lambda figure: _waste(figure, aware)
+    if of(rows, part="equal ratio"):
         pictures["equal-ratio"] = lambda figure: _equal_ratio(figure, rows)
-    if by_cycles:
+    if of(rows, part="equal cycles"):
         pictures["equal-cycles"] = lambda figure: _equal_cycles(figure, rows)
     if steps:
         pictures["staircase"] = lambda figure: _staircases(figure, steps)
@@ -79,29 +82,23 @@ def _beside(figure: Any, count: int, height: float) -> list[Any]:
 
 
 def _waste(figure: Any, rows: Sequence[Row]) -> None:
-    """Bars: what general pruning wastes in each unit at each ratio; NPU-aware pruning beside it."""
-    networks = distinct(rows, "network")
-    grid = _grid(figure, len(networks), len(WASTE))
-    most = max(
-        len(distinct(of(rows, network=n), "size")) * len(distinct(of(rows, network=n), "unit")) for n in networks
-    )
-    for line, network in zip(grid, networks, strict=True):
-        mine = of(rows, network=network)
-        ratios, units = distinct(mine, "size"), distinct(of(mine, method=AWARE), "unit")
+    """Bars, from rows of NPU-aware pruning: what general pruning wastes in each unit at each ratio; NPU-aware beside it."""
+    places = {network: _places(of(rows, network=network)) for network in distinct(rows, "network")}
+    grid = _grid(figure, len(places), len(WASTE))
+    margin = max(max(at.values()) for at in places.values()) / 2 + 1
+    for line, (network, at) in zip(grid, places.items(), strict=True):
+        middle = max(at.values()) / 2
         for axes, (measure, key) in zip(line, WASTE.items(), strict=True):
-            for place, (ratio, unit) in enumerate((r, u) for r in ratios for u in units):
-                place += ratios.index(ratio)  # a gap between ratios
-                for row in of(mine, method=AWARE, size=ratio, unit=unit)[:1]:
+            for (ratio, unit), place in at.items():
+                for row in of(rows, network=network, size=ratio, unit=unit)[:1]:
                     for shift, name in ((-0.2, GENERAL), (0.2, AWARE)):
-                        height, label = row["waste"][name][key], name if place == 0 else None
-                        axes.bar(place + shift, height, 0.4, color=LOOK[name][0], label=label)
-            at = [r * (len(units) + 1) + u for r in range(len(ratios)) for u in range(len(units))]
-            axes.set_xticks(at, [str(unit) for _ in ratios for unit in units], fontsize=8)
-            axes.set_xlim((at[0] + at[-1] - most) / 2, (at[0] + at[-1] + most) / 2)  # bars as wide in every network
-            for r, ratio in enumerate(ratios):
+                        axes.bar(place + shift, row["waste"][name][key], 0.4, color=LOOK[name][0], label=name)
+            axes.set_xticks(list(at.values()), [str(unit) for _, unit in at], fontsize=8)
+            axes.set_xlim(middle - margin, middle + margin)  # bars as wide in every network
+            for ratio in dict.fromkeys(ratio for ratio, _ in at):
                 axes.text(
-                    r * (len(units) + 1) + (len(units) - 1) / 2, -0.12, f"{ratio:.0%} pruned", ha="center", va="top",
-                    fontsize=8, transform=axes.get_xaxis_transform(),
+                    mean(place for (r, _), place in at.items() if r == ratio), -0.12, f"{ratio:.0%} pruned",
+                    ha="center", va="top", fontsize=8, transform=axes.get_xaxis_transform(),
                 )  # fmt: skip
             axes.set_title(f"{network}: {measure}", fontsize=9)
             axes.set_ylabel("padding, % of all", fontsize=8)
@@ -110,15 +107,23 @@ def _waste(figure: Any, rows: Sequence[Row]) -> None:
     _legend(figure)
 
 
+def _places(rows: Sequence[Row]) -> dict[tuple[float, int], int]:
+    """Where the bars of each ratio and unit stand: a gap between ratios."""
+    ratios, units = distinct(rows, "size"), distinct(rows, "unit")
+    return {(ratio, unit): r * (len(units) + 1) + u for r, ratio in enumerate(ratios) for u, unit in enumerate(units)}
+
+
 def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
     """Accuracy after fine-tuning against the ratio, seeds as small marks, beside the dense network continued."""
-    networks = distinct(of(rows, part="equal ratio"), "network")
+    by_ratio = of(rows, part="equal ratio")
+    networks, rare = distinct(by_ratio, "network"), [unit for unit in distinct(by_ratio, "unit") if unit not in UNITS]
+    looks = UNITS | dict(zip(rare, cycle(OTHER_UNITS), strict=False))
     for axes, network in zip(_beside(figure, len(networks), 3.4), networks, strict=True):
-        mine = of(rows, network=network, part="equal ratio")
+        mine = of(by_ratio, network=network)
         ratios = distinct(mine, "size")
         units = distinct(mine, "unit")
         for n, unit in enumerate(units):
-            colour, mark = LOOK[GENERAL] if unit == 1 else UNITS[unit.bit_length() % 4]
+            colour, mark = looks[unit]
             x = [100 * ratio + 0.8 * (n - (len(units) - 1) / 2) for ratio in ratios]  # side by side
             y = [_mean(of(mine, size=ratio, unit=unit)) for ratio in ratios]
             name = GENERAL if unit == 1 else f"{AWARE}, unit {unit}"

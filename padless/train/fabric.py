@@ -1,5 +1,6 @@
 """One process or many, one device or many: Lightning Fabric, and batch norm over all of them."""
 
+import atexit
 import logging
 import os
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,7 +39,15 @@ def make_fabric(accelerator: str = "auto", devices: int | list[int] = 1, precisi
         raise UsageError(f"No {many} device(s) of the kind {accelerator}: {error}") from error
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # what it says of its processes
     fabric.launch()
+    if many > 1:
+        atexit.register(_leave)
     return fabric
+
+
+def _leave() -> None:
+    """Gloo's threads may hold tensors, and freeing them while the interpreter ends aborts it (pytorch/pytorch#179291)."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def precision_of(asked: Precision = "auto", accelerator: str = "auto") -> Literal["bf16-mixed", "32-true"]:

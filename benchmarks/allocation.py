@@ -17,11 +17,14 @@ import torch
 from common import NETWORKS, TARGETS, rows_of, unmeasured, write
 
 from padless import load_target
-from padless.choose import Budget, frozen_inputs, greedy, importance, problem_of, solve, tabulate
-from padless.choose.program import integer_program
-from padless.choose.solver import Problem
+from padless.choose import Budget, tabulate
+from padless.choose.peaks import problem_of
+from padless.cost.pricing import Pricing
+from padless.importance import importance
 from padless.inputs import load_model
-from padless.pricing import Pricing
+from padless.optimise import frozen_inputs, greedy, solve
+from padless.optimise.problem import Problem
+from padless.optimise.program import integer_program
 
 SHARES = (0.7, 0.5, 0.35, 0.25)
 FULL = 60.0  # seconds for what is left

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from padless.files import write_atomically
-from padless.run import versions
+from padless.runs.prune import versions
 
 RESULTS = Path(__file__).parent / "results"
 NETWORKS = (

@@ -77,10 +77,13 @@ def prepared(name: str) -> tuple[torch.nn.Module, torch.Tensor]:
 def ours(name: str) -> dict[str, Any]:
     """One row of ours: both targets on one graph."""
     from padless import load_target, trace
-    from padless.choose import RATIOS, aligned_levels, importance
-    from padless.cost import narrowed, network_cost, reach
+    from padless.align import aligned_levels
+    from padless.choose import RATIOS
+    from padless.cost import network_cost, reach
     from padless.cut import cut, equivalence_error
     from padless.cut.equivalence import awakened
+    from padless.graph import narrowed
+    from padless.importance import importance
 
     model, x = prepared(name)
     model = awakened(model) or model  # single numbers that are zero

@@ -17,13 +17,14 @@ from common import write
 from scipy.stats import spearmanr
 
 from padless import load_target, trace
-from padless.cost import narrowed, summed
+from padless.cost import summed
 from padless.cost.ask import Asked
-from padless.cost.lower import lower
 from padless.cost.oracles import open_oracle
 from padless.cut import cut
+from padless.graph import narrowed
 from padless.inputs import load_model
 from padless.progress import track
+from padless.tflite import lower
 
 NETWORKS = {"cifar10/resnet18": 32, "torchvision/mobilenet_v2": 96, "torchvision/efficientnet_b0": 96}
 LEVELS = (0.3, 0.5, 0.75, 1.0)

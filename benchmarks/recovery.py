@@ -23,7 +23,7 @@ from common import need_shared, rows_of, write
 from torch import Tensor, nn
 
 from padless import Plan, evaluate, recover, reestimate_batchnorm
-from padless.cut.slice import kept_positions
+from padless.graph import kept_positions
 from padless.reproduction.protocol import PADLESS
 from padless.reproduction.subject import CALIBRATION
 

@@ -25,10 +25,12 @@ from common import write
 from torch import nn
 
 from padless import load_target
-from padless.choose import RATIOS, aligned_levels, importance
+from padless.align import aligned_levels
+from padless.choose import RATIOS
 from padless.cut import cut, equivalence_error
 from padless.graph.groups import grouped
 from padless.graph.record import record
+from padless.importance import importance
 from padless.inputs.zoo import load_model
 
 warnings.filterwarnings("ignore")

@@ -20,13 +20,13 @@ import torch
 from common import write
 
 from padless import load_target, trace
-from padless.cost.lower import Unlowered, lower
 from padless.cost.memory import peak_memory
 from padless.cost.oracles import open_oracle
 from padless.errors import OracleError
 from padless.inputs import load_model
 from padless.inputs.zoo import import_torchvision
 from padless.progress import track
+from padless.tflite import Unlowered, lower
 
 TARGETS = ("ethos-u55-256", "ethos-u85-512")
 CHECKED = (

@@ -2,17 +2,19 @@
 
 __version__ = "0.1.0"
 
-from padless.api import inspect, plan
 from padless.choose import Budget, Plan
+from padless.choose.planning import plan
+from padless.choose.replay import prune
 from padless.cost import Answer, Cost, Cycles, NetworkCost, Source
 from padless.cost.oracles import open_oracle
-from padless.cut import prune
-from padless.deploy import Int8, export, load, save
+from padless.cost.pricing import inspect
+from padless.deploy import Int8, export
 from padless.errors import PadlessError
 from padless.graph import ChannelGroup, Graph, Layer, LayerShape, rule, trace
 from padless.hardware import Target, load_target, targets
 from padless.inputs import Images, as_images, load_images, load_model, load_weights
 from padless.recover import Recovery, recover, reestimate_batchnorm
+from padless.runs.folder import load, save
 from padless.train import Checkpoints, History, Recipe, evaluate, finetune, make_fabric
 
 __all__ = [

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.deploy import check_folder
 from padless.hardware import load_target
 from padless.inputs import Source, load_images
 from padless.progress import console
-from padless.run import Job, prune_and_save
+from padless.runs.folder import check_folder
+from padless.runs.prune import Job, prune_and_save
 from padless.train import Recipe, finetune
 
 

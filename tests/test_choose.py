@@ -11,12 +11,13 @@ from networks import Nothing, small
 from torch import nn
 
 from padless import Plan, load_target, plan, prune, trace
-from padless.api import ALLOCATIONS
-from padless.choose import RATIOS, aligned_levels, free_levels, parse_budget
-from padless.choose.allocate import FLOOR
-from padless.choose.importance import importance, weights
-from padless.choose.importance.curves import ranked
+from padless.align import aligned_levels, free_levels
+from padless.choose import RATIOS, parse_budget
+from padless.choose.planning import ALLOCATIONS
+from padless.choose.ratios import FLOOR
 from padless.errors import InfeasibleError, UsageError
+from padless.importance import importance, weights
+from padless.importance.curves import ranked
 
 X = torch.zeros(1, 3, 16, 16)
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from networks import small
 
 from padless import Cost, Layer, inspect, load_target, trace
-from padless.cost import Ceil, narrowed, padding
+from padless.cost import Ceil, padding
 from padless.errors import UsageError
+from padless.graph import narrowed
 from padless.report.tables import _notes
 
 

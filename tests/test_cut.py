@@ -12,15 +12,17 @@ from networks import Small, shaken, small
 from torch import nn
 
 from padless import load_target, plan, prune, trace
-from padless.choose import aligned_levels, free_levels, importance
-from padless.choose.importance.curves import ranked
-from padless.choose.importance.weights import l1
-from padless.cost import narrowed, network_cost
+from padless.align import aligned_levels, free_levels
+from padless.cost import network_cost
 from padless.cut import cut, equivalence_error
 from padless.cut.equivalence import compare
 from padless.cut.reference import Reference
 from padless.errors import EquivalenceError, UsageError
+from padless.graph import narrowed
 from padless.hardware import Target
+from padless.importance import importance
+from padless.importance.curves import ranked
+from padless.importance.weights import l1
 from padless.inputs import load_model
 
 X = torch.zeros(1, 3, 16, 16)

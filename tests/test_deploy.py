@@ -13,8 +13,8 @@ from torch import nn
 
 import padless
 from padless import export, load, plan, prune, save
-from padless.deploy import check_folder, read_summary
 from padless.errors import PadlessError, UsageError
+from padless.runs.folder import check_folder, read_summary
 
 X = torch.zeros(1, 3, 16, 16)
 

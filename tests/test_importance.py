@@ -7,10 +7,10 @@ from networks import SqueezeExcite, small
 from torch import nn
 
 from padless import plan, trace
-from padless.choose.importance import CRITERIA, WATCHING, importance
-from padless.choose.importance.curves import ranked
-from padless.choose.importance.observed import loss_of, observe, weight_gradients
 from padless.errors import UsageError
+from padless.importance import CRITERIA, WATCHING, importance
+from padless.importance.curves import ranked
+from padless.importance.observed import loss_of, observe, weight_gradients
 
 X = torch.zeros(1, 3, 16, 16)
 

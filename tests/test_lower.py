@@ -13,11 +13,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from padless import load_target, trace
-from padless.cost.lower import Unlowered, lower
-from padless.cost.lower.layout import Layout, moves
-from padless.cost.lower.state import Lowering
 from padless.cost.oracles import open_oracle
 from padless.inputs import load_model
+from padless.tflite import Unlowered, lower
+from padless.tflite.layout import Layout, moves
+from padless.tflite.lowering import Lowering
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
 

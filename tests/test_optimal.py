@@ -10,18 +10,20 @@ from networks import small
 from torch import nn
 
 from padless import load_target, plan, prune, trace
-from padless.api import ALLOCATIONS
-from padless.choose import aligned_levels, parse_budget, tabulate
-from padless.choose.importance import importance
-from padless.choose.optimal import optimal
-from padless.cost import narrowed, network_cost
+from padless.align import aligned_levels
+from padless.choose import parse_budget, tabulate
+from padless.choose.fit import optimal
+from padless.choose.frontier import pareto
+from padless.choose.planning import ALLOCATIONS
+from padless.cost import network_cost
 from padless.cost.ask import Asked
 from padless.cost.cycles import Answer, Source
 from padless.cost.oracles import open_oracle
 from padless.cost.padding import padding
+from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, OracleError, UsageError
-from padless.pareto import pareto
-from padless.pricing import Pricing
+from padless.graph import narrowed
+from padless.importance import importance
 
 X = torch.zeros(1, 3, 16, 16)
 

@@ -9,11 +9,14 @@ from networks import shaken
 from torch import nn
 
 from padless import load_target, plan, prune, save, trace
-from padless.choose import RATIOS, aligned_levels, importance
-from padless.cost import narrowed, network_cost
+from padless.align import aligned_levels
+from padless.choose import RATIOS
+from padless.cost import network_cost
 from padless.cut import cut, equivalence_error
-from padless.deploy import load
+from padless.graph import narrowed
+from padless.importance import importance
 from padless.inputs import load_model
+from padless.runs.folder import load
 
 X = torch.zeros(1, 3, 64, 64)
 

@@ -14,11 +14,11 @@ from test_cut import random_keep
 from torch import nn
 
 from padless import load_target, plan, prune, recover, trace
-from padless.choose import aligned_levels
-from padless.choose.importance.curves import ranked
-from padless.choose.importance.weights import l1
+from padless.align import aligned_levels
 from padless.cut import cut
 from padless.errors import PadlessError, UsageError
+from padless.importance.curves import ranked
+from padless.importance.weights import l1
 from padless.recover import recovery
 from padless.recover.closed_form import reconstruct
 from padless.recover.recovery import disagreement

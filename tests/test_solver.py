@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from padless.choose import solver
-from padless.choose.factors import Buckets, Factor, TooWideError, elimination_order, minimise
-from padless.choose.fronts import GivenUpError, best_in_band
-from padless.choose.rivals import frozen_inputs, greedy
-from padless.choose.solver import Problem, solve
+from padless.optimise import search as solver
+from padless.optimise.baselines import frozen_inputs, greedy
+from padless.optimise.buckets import Buckets, Factor, TooWideError, elimination_order, minimise
+from padless.optimise.fronts import GivenUpError, best_in_band
+from padless.optimise.problem import Problem
+from padless.optimise.search import solve
 
 
 def random_factors(seed: int, variables: int, forbid: float) -> tuple[dict[str, int], list[Factor]]:

@@ -6,12 +6,12 @@ import torch
 from networks import small
 
 from padless import load_target, prune, trace
-from padless.api import read_budgets
-from padless.choose import importance
+from padless.choose.budget import read_budgets
+from padless.cost.pricing import Pricing
 from padless.errors import UsageError
-from padless.pricing import Pricing
+from padless.importance import importance
 from padless.recover import recover
-from padless.stages import prune_in_stages
+from padless.runs.stages import prune_in_stages
 
 X = torch.zeros(1, 3, 16, 16)
 CHOICES = {"criterion": "l1", "allocate": "optimal", "align": "unit", "repair": "down", "time_limit": 5.0, "seed": 0}

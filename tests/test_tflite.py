@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from padless import load_target, trace
 from padless.cost.ask import Asked
-from padless.cost.lower import Unlowered, lower, lower_layer
-from padless.cost.lower import file as schema
-from padless.cost.lower.file import Tensor, TFLiteBuilder
 from padless.cost.oracles.vela import Vela
 from padless.errors import UsageError
+from padless.tflite import Unlowered, lower, lower_layer
+from padless.tflite import file as schema
+from padless.tflite.file import Tensor, TFLiteBuilder
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
 

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from padless import inspect, load_target, trace
 from padless.cost.ask import Asked
-from padless.cost.lower import Unlowered, lower, lower_layer
 from padless.cost.oracles.vela import Vela
 from padless.errors import OracleError, UsageError
 from padless.hardware import Target
 from padless.inputs import load_model
+from padless.tflite import Unlowered, lower, lower_layer
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
 X = torch.zeros(1, 3, 16, 16)
@@ -143,7 +143,7 @@ class Erf(nn.Module):
 
 
 def test_what_falls_back_to_the_cpu_is_named(monkeypatch):
-    from padless.cost.lower import file
+    from padless.tflite import file
 
     monkeypatch.setattr(file, "OPTIONS", {**file.OPTIONS, "FLOOR": None})
     builder = file.TFLiteBuilder()

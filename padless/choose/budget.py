@@ -124,3 +124,13 @@ def search(
         middle = attempt((mild.ratio + severe.ratio) / 2)
         mild, severe = (mild, middle) if met(middle) else (middle, severe)
     return replace(severe, milder=mild.cost)
+
+
+def read_budgets(budget: Budget | str | Sequence[Budget | str]) -> list[Budget]:
+    """One or several budgets, parsed. Raises UsageError where two are of one quantity, or there is none."""
+    given = [budget] if isinstance(budget, (Budget, str)) else list(budget)
+    budgets = [parse_budget(one) if isinstance(one, str) else one for one in given]
+    quantities = [one.quantity for one in budgets]
+    if not budgets or len(set(quantities)) < len(quantities):
+        raise UsageError(f"Give one budget or more, each of another quantity; got {', '.join(quantities) or 'none'}.")
+    return budgets

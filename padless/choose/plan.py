@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from padless.cost import Keep, Totals
+from padless.cost import Totals
 from padless.errors import UsageError
-from padless.graph import Graph
+from padless.graph import Graph, Keep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

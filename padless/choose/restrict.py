@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from padless.choose.importance import Importance
-from padless.choose.levels import Levels
+from padless.align.levels import Levels
 from padless.errors import UsageError, suggest
 from padless.graph import ChannelGroup, Graph
+from padless.importance import Importance
 
 
 def restricted(
@@ -57,3 +57,14 @@ def _between(left: Mapping[str, np.ndarray], group: ChannelGroup, between: tuple
             + (f"it must stay ({group.pinned})." if group.pinned else f"the target's units allow {feasible}.")
         )
     return inside
+
+
+def check_prunable(graph: Graph) -> None:
+    """Raises UsageError, with the reasons, when no channel of the network may be cut."""
+    if any(g.pinned is None for g in graph.groups):
+        return
+    reasons = dict.fromkeys(f"{g.id}: {g.pinned}" for g in graph.groups)
+    raise UsageError(
+        "There is nothing to prune: no layer of this network has output channels that may be cut."
+        + "".join(f"\n  {reason}" for reason in list(reasons)[:5])
+    )

@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
-from padless.choose.factors import Array, Factor
-from padless.choose.levels import Levels, Widths
+from padless.align.levels import Levels, Widths
 from padless.cost.ask import Asked
-from padless.cost.memory import moments, value_bytes
+from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
 from padless.graph import Graph, Layer, LayerShape
+from padless.graph.liveness import moments
 from padless.graph.structure import SIDES, Side
 from padless.hardware import Target
+from padless.optimise.buckets import Array, Factor
 
 MOST = 32  # widths a group is offered: of more, evenly spaced ones
 WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pairs of wide groups are most of the queries

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from padless import __version__
-from padless.choose import CRITERIA
+from padless.importance import CRITERIA
 
 app = typer.Typer(
     name="padless",

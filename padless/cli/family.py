@@ -11,6 +11,7 @@ import typer
 from padless import report
 from padless.choose import PEAKS
 from padless.choose.budget import QUANTITIES
+from padless.choose.frontier import pareto
 from padless.cli.app import (
     Criterion,
     Data,
@@ -29,8 +30,7 @@ from padless.cli.model import parse_shape
 from padless.errors import UsageError, suggest
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.pareto import pareto
-from padless.run import CALIBRATION, opened
+from padless.runs.prune import CALIBRATION, opened
 
 
 @app.command("plan")

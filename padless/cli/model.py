@@ -10,7 +10,6 @@ import torch
 import typer
 
 from padless import report
-from padless.api import inspect
 from padless.cli.app import (
     Criterion,
     Data,
@@ -25,12 +24,13 @@ from padless.cli.app import (
     app,
     out,
 )
+from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
 from padless.inputs import load_model, load_weights
 from padless.report.summary import inspection
-from padless.run import CALIBRATION, Job, run
+from padless.runs.prune import CALIBRATION, Job, run
 
 
 @app.command("inspect")
@@ -183,7 +183,8 @@ def export_command(
     format: Annotated[str, typer.Option("--format", help="onnx or pt2.")] = "onnx",
 ) -> None:
     """Write a pruned network as ONNX or as a PyTorch program, and check the file against the network."""
-    from padless.deploy import FORMATS, export, load, read_summary
+    from padless.deploy import FORMATS, export
+    from padless.runs.folder import load, read_summary
 
     if format not in FORMATS:
         raise UsageError(f"Unknown format {format!r}. Known: {', '.join(FORMATS)}.")

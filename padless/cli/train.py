@@ -65,7 +65,7 @@ def finetune_command(
 
     Example: `padless finetune runs/small --epochs 10 --resume`
     """
-    from padless.finetuning import Finetuning, run_finetuning
+    from padless.runs.finetune import Finetuning, run_finetuning
 
     recipe = Recipe(
         epochs=epochs, batch=batch, peak_lr=lr, schedule=schedule, weight_decay=weight_decay,  # type: ignore[arg-type]

@@ -4,18 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from typing_extensions import TypedDict  # pydantic reads it from plans, and before Python 3.12 needs this one
 
 from padless.cost.cycles import Cycles
 from padless.cost.memory import Peak
 from padless.cost.padding import Cost, padding
-from padless.graph import FIXED, ChannelGroup, Channels, Graph, Layer
+from padless.graph import ChannelGroup, Graph, Layer, narrowed
 from padless.graph.structure import Side
 from padless.hardware import Target, Units
-
-# [channels of the graph] 0: it goes, 1: it stays, 1 + n: it stays with n channels of zeros behind it.
-Keep = npt.NDArray[np.int64]
 
 
 class Totals(TypedDict):
@@ -166,25 +162,3 @@ def reach(graph: Graph) -> Reach:
         macs_percent=100 * (1 - left / macs) if macs else 0.0,
         pinned=tuple(g for g in graph.groups if g.pinned is not None),
     )
-
-
-def places(channels: Channels, keep: Keep) -> Keep:
-    """How many places each place of an axis becomes."""
-    count: Keep = np.where(channels == FIXED, 1, keep[channels])
-    return count
-
-
-def narrowed(graph: Graph, keep: Keep) -> tuple[Layer, ...]:
-    """The layers as they will be once only the channels in `keep` are left, without cutting anything."""
-
-    def kept(channels: Channels) -> Channels:
-        return np.repeat(channels, places(channels, keep))
-
-    layers = []
-    for layer in graph.layers:
-        inputs, outputs = kept(layer.inputs), kept(layer.outputs)
-        groups = layer.groups * len(inputs) // layer.c_in if layer.drops_groups else layer.groups
-        layers.append(
-            replace(layer, c_in=len(inputs), c_out=len(outputs), groups=groups, inputs=inputs, outputs=outputs)
-        )
-    return tuple(layers)

@@ -1,40 +1,6 @@
-"""Plan + model -> a smaller model, proven equal to the masked one."""
+"""Graph + channels to keep -> a smaller model, proven equal to the masked one."""
 
-import torch
-from torch import nn
-
-from padless.choose import Plan
 from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut
-from padless.graph import Graph, trace
 
-__all__ = ["cut", "equivalence_error", "prune", "prune_with_error", "retrace"]
-
-
-def prune(model: nn.Module, plan: Plan) -> nn.Module:
-    """The smaller model that `plan` describes: an ordinary module of the same classes; `model` itself is untouched.
-
-    Every cut is checked: the result must equal the original with the removed channels' consumers zeroed, to 1e-10 in
-    float64 (1e-4 in float32 where the forward insists on that). Layers that only training uses, such as GoogLeNet's
-    extra heads, are not traced and stay as they are. Raises UsageError when the plan was made on another network,
-    EquivalenceError when the check fails.
-    """
-    return prune_with_error(model, plan)[0]
-
-
-def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
-    """`prune`, and the largest relative difference that its check found."""
-    graph = retrace(model, plan)
-    keep = plan.mask(graph)
-    small = cut(model, graph, keep)
-    error = equivalence_error(model, small, graph, keep, seed=plan.seed)
-    awake = awakened(model, plan.seed)
-    if awake is not None:
-        error = max(error, equivalence_error(awake, cut(awake, graph, keep), graph, keep, seed=plan.seed))
-    return small, error
-
-
-def retrace(model: nn.Module, plan: Plan) -> Graph:
-    """The graph of `model` on the input shapes that the plan was made with."""
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    return trace(model, *(torch.empty(shape, dtype=dtype, device="meta") for shape in plan.example_shapes))
+__all__ = ["awakened", "cut", "equivalence_error"]

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from padless.cost import Keep
 from padless.cut.reference import Reference
 from padless.errors import EquivalenceError
-from padless.graph import Graph
+from padless.graph import Graph, Keep
 from padless.graph.record import tensors_of
 from padless.graph.shadow import rebuilt, tensor_names
 

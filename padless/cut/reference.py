@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from padless.cost import Keep, places
-from padless.graph import Graph
+from padless.graph import Graph, Keep, places
 from padless.graph.channels import Contraction, Place
 from padless.graph.record import follow_paths, tensors_of
 from padless.graph.shadow import modules_of, rebuilt

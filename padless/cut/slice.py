@@ -3,12 +3,10 @@
 from collections import defaultdict
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from padless.cost import Keep, places
-from padless.graph import Channels, Graph, ParameterAxis
+from padless.graph import Channels, Graph, Keep, ParameterAxis, kept_positions, places
 from padless.graph.shadow import modules_of, rebuilt
 from padless.graph.structure import StoredSize
 
@@ -40,21 +38,6 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
     for size in graph.stored:
         _store(modules[size.module], size, int(places(size.channels, keep).sum() / size.scale))
     return small
-
-
-def kept_positions(channels: Channels, keep: Keep) -> npt.NDArray[np.int64] | None:
-    """The positions that stay, -1 for one of zeros; None where all stay as they are.
-
-    Zeros come behind each run of their channel's places, in as long a run: a channel that a flatten repeats fills all
-    the pixels of one map before the next one begins.
-    """
-    count = places(channels, keep)
-    if count.max(initial=1) <= 1:
-        return None if count.all() else count.nonzero()[0]
-    starts = np.flatnonzero(np.diff(channels, prepend=channels[0] - 1))
-    runs = zip(starts.tolist(), [*starts[1:].tolist(), len(channels)], strict=True)
-    parts = [np.arange(a, b) if i == 0 else np.full(b - a, -1) for a, b in runs for i in range(count[a])]
-    return np.concatenate(parts)
 
 
 def _selected(tensor: Tensor, kept: dict[int, Tensor]) -> Tensor:

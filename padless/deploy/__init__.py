@@ -1,7 +1,6 @@
-"""Save, load, and hand over."""
+"""The small network handed over: ONNX, a PyTorch program, INT8."""
 
 from padless.deploy.export import FORMATS, export
-from padless.deploy.folder import PLAN, SUMMARY, WEIGHTS, check_folder, load, read_summary, save
 from padless.deploy.int8 import Int8
 
-__all__ = ["FORMATS", "PLAN", "SUMMARY", "WEIGHTS", "Int8", "check_folder", "export", "load", "read_summary", "save"]
+__all__ = ["FORMATS", "Int8", "export"]

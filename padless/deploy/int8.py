@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from padless.calls import TRANSPOSED, LayerCalls, device_of, evaluating
 from padless.errors import PadlessError, UsageError
-from padless.modes import TRANSPOSED, LayerCalls, device_of, evaluating
 from padless.progress import bar
 
 JOINS = {

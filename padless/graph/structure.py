@@ -171,3 +171,14 @@ class Graph:
         groups = [(g.id, g.width, [(m.layer, m.side, m.repeats) for m in g.members], g.pinned) for g in self.groups]
         text = json.dumps([self.example_shapes, layers, groups], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def folded_inputs(layer: Layer) -> int:
+    """How many neighbouring inputs of a linear layer are one channel."""
+    if layer.kind != "linear":
+        return 1
+    inputs = layer.inputs
+    for size in range(layer.c_in, 1, -1):
+        if layer.c_in % size == 0 and (inputs.reshape(-1, size) == inputs[::size, None]).all():
+            return size if (inputs >= 0).all() else 1
+    return 1

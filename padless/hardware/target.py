@@ -125,3 +125,7 @@ def _ad_hoc(spec: str) -> Target:
             ],
         }
     )
+
+
+def as_target(target: Target | str | Path) -> Target:
+    return target if isinstance(target, Target) else load_target(target)

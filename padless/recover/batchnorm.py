@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from padless.calls import device_of, evaluating
 from padless.errors import UsageError
-from padless.modes import device_of, evaluating
 
 
 @torch.no_grad()

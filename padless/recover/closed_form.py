@@ -14,13 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.choose.importance.observed import folded_inputs
-from padless.cost import Keep
-from padless.cut.slice import kept_positions
+from padless.calls import TRANSPOSED, LayerCalls
 from padless.errors import PadlessError
-from padless.graph import Graph, Layer
+from padless.graph import Graph, Keep, Layer, kept_positions
 from padless.graph.shadow import tensor_names
-from padless.modes import TRANSPOSED, LayerCalls
+from padless.graph.structure import folded_inputs
 from padless.progress import bar
 from padless.recover.lockstep import Leader, leading
 from padless.recover.solve import WIDEST, Fit, least_squares, mixed, pair

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.modes import LayerCalls
+from padless.calls import LayerCalls
 
 Step = tuple[str, Tensor, Tensor]  # a weight's path, its layer's input and output
 

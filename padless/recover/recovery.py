@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from padless.calls import device_of, evaluating
 from padless.choose import Plan
-from padless.cost import Keep
-from padless.cost.memory import moments
-from padless.cut import cut, retrace
+from padless.choose.replay import retrace
+from padless.cut import cut
 from padless.errors import UsageError, suggest
-from padless.graph import Graph
+from padless.graph import Graph, Keep
+from padless.graph.liveness import moments
 from padless.graph.record import tensors_of
 from padless.graph.shadow import tensor_names
-from padless.modes import device_of, evaluating
 from padless.recover.batchnorm import rebase_batchnorm, reestimate_batchnorm
 from padless.recover.closed_form import Mode, reconstruct
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from padless.choose.importance.observed import channel_rows
+from padless.calls import channel_rows
 from padless.errors import PadlessError
 
 CHUNK = 32  # images whose inputs are unfolded at a time

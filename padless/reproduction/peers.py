@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from padless.choose import Plan
-from padless.cost import Keep
 from padless.errors import PadlessError, UsageError
-from padless.graph import Graph
+from padless.graph import Graph, Keep
 from padless.inputs.zoo import import_torchvision
 from padless.progress import track
 

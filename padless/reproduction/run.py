@@ -24,7 +24,7 @@ from padless.reproduction.staircase import staircases
 from padless.reproduction.store import Results
 from padless.reproduction.subject import Subject
 from padless.reproduction.written import write_everything
-from padless.run import versions
+from padless.runs.prune import versions
 from padless.train import Checkpoints, Recipe, finetune, make_fabric
 
 PEERS = ("torch-pruning", "model-compression-toolkit")

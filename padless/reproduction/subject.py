@@ -9,15 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.api import make_plan
-from padless.choose import RATIOS, Importance, Plan, aligned_levels, free_levels, importance
-from padless.cost import NetworkCost, narrowed, network_cost
-from padless.cut import cut, prune
+from padless.align import aligned_levels, free_levels
+from padless.choose import RATIOS, Plan
+from padless.choose.planning import make_plan
+from padless.choose.replay import prune
+from padless.cost import NetworkCost, network_cost
+from padless.cost.pricing import Pricing
+from padless.cut import cut
 from padless.errors import InfeasibleError, PadlessError
-from padless.graph import trace
+from padless.graph import narrowed, trace
 from padless.hardware import load_target
+from padless.importance import Importance, importance
 from padless.inputs import Images, Source
-from padless.pricing import Pricing
 from padless.reproduction.peers import Knob, Made, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING, Cell
 

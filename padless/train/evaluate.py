@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from padless.calls import device_of, evaluating
 from padless.errors import UsageError
 from padless.inputs import Images
-from padless.modes import device_of, evaluating
 from padless.progress import bar
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from padless.calls import device_of
 from padless.choose import Plan
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.graph import Graph
 from padless.inputs import Images, weights_digest
-from padless.modes import device_of
 from padless.progress import bar
 from padless.train.batches import Batch, Batches
 from padless.train.checkpoint import Checkpoints

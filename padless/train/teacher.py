@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from padless.choose import Plan
-from padless.cut import retrace
-from padless.cut.slice import kept_positions
+from padless.choose.replay import retrace
 from padless.errors import UsageError
-from padless.graph import Graph
+from padless.graph import Graph, kept_positions
 from padless.train.batches import Batch
 from padless.train.recipe import Recipe
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from padless.cost.cache import Cache, key_of
 from padless.cost.cycles import Answer, Cycles, Source
-from padless.cost.lower import Unlowered, lower_layer
 from padless.cost.pool import CORES, Pool, Reply, Request
 from padless.errors import OracleError, UsageError, missing_extra, suggest
 from padless.graph import LayerShape
 from padless.hardware import Target
+from padless.tflite import Unlowered, lower_layer
 
 WORKER = Path(__file__).parent.parent / "workers" / "ask_vela.py"
 
@@ -148,7 +148,7 @@ def _few(names: list[str]) -> str:
 @cache
 def _code() -> str:
     """A hash of the code that writes the files and reads the answers, since it changes them."""
-    files = [WORKER, *sorted((WORKER.parent.parent / "lower").glob("*.py"))]
+    files = [WORKER, *sorted((WORKER.parents[2] / "tflite").glob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -1,0 +1,83 @@
+"""What every pass over a model needs: where it lives, its training modes back afterwards, its layers as they are called."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d)
+CONVOLUTIONS = (F.conv1d, F.conv2d, *TRANSPOSED)
+_NAMES: dict[Any, tuple[str, ...]] = {
+    F.linear: ("input", "weight", "bias"),
+    **dict.fromkeys((F.conv1d, F.conv2d), ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
+    **dict.fromkeys(
+        TRANSPOSED, ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+    ),
+}
+_DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the first parameter lives; the CPU for a model without any."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; every module's own mode afterwards, whatever happened."""
+    modes = {m: m.training for m in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+At = Callable[[str, Any, Mapping[str, Any], Callable[..., Tensor]], Tensor]
+Norm = Callable[[Tensor, Tensor | None], None]
+
+
+class LayerCalls(TorchFunctionMode):
+    """Sees every convolution and linear map with one of `model`'s own weights, however it is called.
+
+    `at(name, function, arguments, call)` is asked for the result in its place; `name` is the weight's path, `arguments`
+    are those of `torch.nn.functional` by name, `call()` computes, `call(x)` on another input. `norm(input, running mean)`
+    is told of each batch norm before it runs.
+    """
+
+    def __init__(self, model: nn.Module, at: At, norm: Norm | None = None) -> None:
+        super().__init__()
+        self.names = {id(p): name for name, p in model.named_parameters()}
+        self.at, self.norm = at, norm
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _NAMES:
+            given = {**_DEFAULTS, **dict(zip(_NAMES[func], args, strict=False)), **kwargs}
+            name = self.names.get(id(given["weight"]))
+            if name is not None:
+
+                def call(x: Tensor | None = None) -> Any:
+                    if x is None:
+                        return func(*args, **kwargs)
+                    return func(x, *args[1:], **{k: v for k, v in kwargs.items() if k != "input"})
+
+                return self.at(name, func, given, call)
+        elif func is F.batch_norm and self.norm:
+            self.norm(args[0], args[1])
+        return func(*args, **kwargs)
+
+
+def channel_rows(x: Tensor, linear: bool, folded: int) -> Tensor:
+    """[rows, channels]"""
+    if linear:
+        x = x.reshape(-1, x.shape[-1])
+        if folded == 1:
+            return x
+        return x.reshape(len(x), -1, folded).movedim(1, -1).reshape(-1, x.shape[1] // folded)
+    return x.movedim(1, -1).reshape(-1, x.shape[1])

@@ -1,0 +1,153 @@
+"""What calibration images show of a network: inputs of its layers, gradients of their outputs and of its weights."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from padless.calls import LayerCalls, channel_rows, device_of, evaluating
+from padless.errors import UsageError
+from padless.graph import Graph, Layer
+from padless.graph.structure import folded_inputs
+from padless.progress import bar
+
+BATCH = 32  # images at a time
+RIDGE = 1e-3  # of the mean variance
+WIDEST = 4096  # inputs of a layer whose covariance is kept
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Seen:
+    """Sums over the calls of one layer's weight, all float64; counts of rows (an image's position) and of images."""
+
+    layer: Layer
+    folded: int  # inputs of a linear layer that are one channel: it came from a flattened map
+    rows: int = 0
+    outputs: int = 0  # rows of the output
+    images: int = 0
+    total: Any = 0.0  # [C] of the inputs
+    squares: Any = 0.0  # [C, C] of the inputs
+    magnitudes: Any = 0.0  # [C] of their absolute values
+    positive: Any = 0.0  # [C] how often they are above zero
+    output_squares: Any = 0.0  # [O]
+    gradient_squares: Any = 0.0  # [O] of the loss by the output, summed over positions
+
+    def covariance(self) -> Tensor:
+        """[C, C] of the inputs, with a ridge that makes it invertible."""
+        mean = self.total / self.rows
+        found: Tensor = self.squares / self.rows - mean[:, None] * mean[None]
+        ridge = RIDGE * float(found.diagonal().mean()) + 1e-12
+        return found + ridge * torch.eye(len(found), dtype=found.dtype, device=found.device)
+
+
+def observe(graph: Graph, model: nn.Module, images: Iterable[Tensor], *, gradients: bool = True) -> dict[str, Seen]:
+    """Run the images [N, ...] through the model, in evaluation mode; what was seen of each layer, by its weight's name.
+
+    The gradients are those of the loss (`loss_of`). Depthwise layers, and linear ones of more inputs than are kept, are
+    not seen. Raises UsageError when there are no images.
+    """
+    seen = {}
+    for layer in graph.layers:
+        folded = folded_inputs(layer)
+        if layer.kind != "depthwise" and layer.c_in // folded <= WIDEST and layer.weight not in seen:
+            seen[layer.weight] = Seen(layer=layer, folded=folded)
+
+    def watch(name: str, func: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+        y = call()
+        if name in seen:
+            _see(seen[name], given["input"], y, func is F.linear, gradients)
+        return y
+
+    device, generator, count = device_of(model), torch.Generator().manual_seed(0), 0
+    with evaluating(model), bar("Watching calibration images", None) as shown:
+        for batch in images:
+            for part in batch.split(BATCH):
+                x = part.to(device).requires_grad_(gradients)
+                with torch.set_grad_enabled(gradients), LayerCalls(model, watch):
+                    loss = loss_of(model(x), generator) if gradients else model(x)
+                    if gradients:
+                        torch.autograd.grad(loss, x)
+                count += len(part)
+                shown.advance(len(part))
+    if not count:
+        raise UsageError("No calibration images: this importance watches the network at work. Give --data.")
+    for found in seen.values():
+        found.images = count
+    return {name: found for name, found in seen.items() if found.rows}
+
+
+def loss_of(outputs: Any, generator: torch.Generator) -> Tensor:
+    """A loss that needs no labels, summed over images: what the network itself says is taken for true.
+
+    For class scores [N, K] the cross-entropy with classes drawn from the network's own distribution, whose squared
+    gradients are the Fisher information (Kunstner et al., NeurIPS 2019). For anything else a random projection of all
+    outputs, whose squared gradients are those of their squared error.
+    """
+    if isinstance(outputs, Tensor) and outputs.ndim == 2 and outputs.shape[1] > 1:
+        drawn = torch.multinomial(outputs.detach().softmax(1).cpu(), 1, generator=generator)[:, 0]
+        return F.cross_entropy(outputs, drawn.to(outputs.device), reduction="sum")
+    terms = []
+    for output in _tensors(outputs):
+        signs = torch.randint(0, 2, output.shape, generator=generator).to(output) * 2 - 1
+        terms.append((output * signs).sum() / output[0].numel() ** 0.5)
+    return torch.stack(terms).sum()
+
+
+def weight_gradients(model: nn.Module, images: Iterable[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """For each parameter the mean over images of the loss' gradient, and the mean of the gradient's square.
+
+    The square is taken of each small batch's gradient, which for drawn labels has the mean of the single images' squares.
+    """
+    parameters = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
+    needed = {name: p.requires_grad for name, p in parameters.items()}
+    first = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    second = {name: torch.zeros_like(p) for name, p in parameters.items()}
+    device, generator, count = device_of(model), torch.Generator().manual_seed(0), 0
+    try:
+        for p in parameters.values():
+            p.requires_grad_(True)
+        with evaluating(model), bar("Watching gradients", None) as shown:
+            for batch in images:
+                for part in batch.split(BATCH):
+                    loss = loss_of(model(part.to(device)), generator)
+                    found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+                    for name, g in zip(parameters, found, strict=True):
+                        if g is not None:
+                            first[name] += g
+                            second[name] += g.square()
+                    count += len(part)
+                    shown.advance(len(part))
+    finally:
+        for name, p in parameters.items():
+            p.requires_grad_(needed[name])
+    if not count:
+        raise UsageError("No calibration images: this importance needs gradients. Give --data.")
+    return {n: g / count for n, g in first.items()}, {n: g / count for n, g in second.items()}
+
+
+def _tensors(outputs: Any) -> list[Tensor]:
+    if isinstance(outputs, Tensor):
+        return [outputs] if outputs.is_floating_point() and outputs.requires_grad else []
+    items = outputs.values() if isinstance(outputs, Mapping) else outputs if isinstance(outputs, Sequence) else ()
+    return [tensor for item in items for tensor in _tensors(item)]
+
+
+def _see(found: Seen, x: Tensor, y: Tensor, linear: bool, gradients: bool) -> None:
+    rows = channel_rows(x.detach(), linear, found.folded)
+    found.rows += len(rows)
+    found.total += rows.sum(0, dtype=torch.float64)
+    found.squares += (rows.T @ rows).double()
+    found.magnitudes += rows.abs().sum(0, dtype=torch.float64)
+    found.positive += (rows > 0).sum(0).double()
+    out = channel_rows(y.detach(), linear, 1)
+    found.outputs += len(out)
+    found.output_squares += out.square().sum(0).double()
+    if gradients and y.requires_grad:
+
+        def seen(gradient: Tensor) -> None:
+            found.gradient_squares += channel_rows(gradient, linear, 1).square().sum(0).double()
+
+        y.register_hook(seen)

@@ -1,0 +1,145 @@
+"""Reconstruction error as importance: what the loss is expected to suffer when channels go and the rest makes up for them.
+
+Which channels go first is decided by Optimal Brain Surgeon (Hassibi and Stork, NIPS 1992) on the covariance of the
+consumers' inputs, with whole channels as units, a few at a time (compare OSSCAR, Meng et al., ICML 2024; ZipLM, Kurtic et
+al., NeurIPS 2023): the output error that remains after the other weights have been adjusted in closed form, weighed by
+half the squared gradient at each output (the diagonal of a Kronecker-factored Fisher: Martens and Grosse, ICML 2015). How
+much the loss then suffers at each width is measured once more on every image (`losses`).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from padless.graph import ChannelGroup, Graph
+from padless.importance.curves import Array, Curve, Importance
+from padless.importance.losses import Removal, levels, losses, removal
+from padless.importance.observed import Seen, observe
+from padless.progress import track
+
+STEPS = 64  # rounds of elimination a group
+DEAD = 1e-6  # of the loss that a whole group's removal costs
+
+
+@dataclass(slots=True, eq=False)
+class _Consumer:
+    """A layer that reads the group: the covariance of its inputs, its weights' products in the loss' metric."""
+
+    covariance: Tensor  # [C, C]
+    inverse: Tensor  # [C, C] of those that are left
+    products: Tensor  # [C, C]: 1/2 sum over outputs o and taps k of F_o W[o, i, k] W[o, j, k]
+    places: Tensor  # [width] where the group's channels lie
+
+    def errors(self) -> Tensor:
+        """[width] what the loss suffers when one of the group's channels goes."""
+        p = self.places
+        return self.products[p, p].clamp_min(0) / self.inverse[p, p].clamp_min(1e-30)
+
+    def eliminate(self, channels: Tensor) -> float:
+        """Some channels go, the others make up for them; what that costs."""
+        gone = self.places[channels]
+        block = self.inverse[gone][:, gone]
+        update = torch.linalg.solve(block, self.inverse[gone])  # [gone, C]: W -= W[:, gone] @ update
+        products, across = self.products[gone][:, gone], self.products[:, gone]
+        error = float((torch.linalg.inv(block) * products).sum())
+        self.products = self.products - across @ update - update.T @ across.T + update.T @ products @ update
+        self.inverse = self.inverse - self.inverse[:, gone] @ update
+        return max(0.0, error)
+
+
+def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Tensor]) -> Importance:
+    """Curves in the unit of the loss, per image: the loss' rise at width 0 less the rise at each width."""
+    seen = observe(graph, model, images)
+    weights = dict(model.named_parameters())
+    curves: dict[str, Curve] = {}
+    removals: dict[str, list[Removal]] = defaultdict(list)
+    for group in track(graph.groups, "Eliminating channels", total=len(graph.groups)):
+        if group.pinned:
+            curves[group.id] = Curve(order=np.arange(group.width), kept=np.zeros(group.width + 1))
+            continue
+        found = {name: c for name, one in seen.items() if (c := _consumer(group, one, weights)) is not None}
+        curves[group.id] = _eliminated(group, list(found.values())) if found else _silenced(group, seen)
+        for name, consumer in found.items():
+            places = consumer.places.numpy()
+            removals[name].append(removal(group, curves[group.id].order, places, consumer.covariance))
+    for id, measured in losses(model, images, seen, removals).items():
+        curves[id] = _measured(curves[id], measured)
+    return Importance(curves=curves, comparable=True)
+
+
+def _measured(curve: Curve, rises: Array) -> Curve:
+    """A curve brought to what was measured at some widths, and between them in proportion.
+
+    Where all that goes is dead there is nothing to compare.
+    """
+    width = len(curve.order)
+    estimated = curve.kept[-1] - curve.kept
+    at = levels(width)
+    sound = (rises > DEAD * rises.max()) & (estimated[at] > DEAD * estimated.max())
+    if not sound.any():
+        return curve
+    ratios = np.log(rises[sound] / estimated[at][sound])
+    errors = estimated * np.exp(np.interp(np.arange(width + 1), at[sound], ratios))
+    errors = np.maximum.accumulate(errors[::-1])[::-1]  # fewer channels are never better
+    return Curve(order=curve.order, kept=errors[0] - errors)
+
+
+def _eliminated(group: ChannelGroup, consumers: list[_Consumer]) -> Curve:
+    left = np.arange(group.width)
+    errors, gone = np.zeros(group.width + 1), []
+    total, chunk = 0.0, max(1, group.width // STEPS)
+    while len(left):
+        each = np.sum([c.errors().cpu().numpy() for c in consumers], axis=0)[left]
+        worst = left[np.argsort(each, kind="stable")[:chunk]]
+        before = total
+        total += sum(c.eliminate(torch.from_numpy(worst)) for c in consumers)
+        for i, channel in enumerate(worst, start=1):
+            gone.append(int(channel))
+            errors[group.width - len(gone)] = before + (total - before) * i / len(worst)
+        left = left[~np.isin(left, worst)]
+    return Curve(order=np.array(gone[::-1]), kept=errors[0] - errors)
+
+
+def _silenced(group: ChannelGroup, seen: dict[str, Seen]) -> Curve:
+    """Where no layer that was seen reads the group: what its own outputs weigh."""
+    scores: Array = np.zeros(group.width)
+    for found in seen.values():
+        outputs = found.layer.outputs
+        mine = (outputs >= group.first) & (outputs < group.first + group.width)
+        if mine.any():
+            weigh = 0.5 * found.gradient_squares * found.output_squares / found.outputs / found.images
+            np.add.at(scores, outputs[mine] - group.first, weigh.cpu().numpy()[mine])
+    order = np.argsort(-scores, kind="stable")
+    return Curve(order=order, kept=np.concatenate([[0.0], np.cumsum(scores[order])]))
+
+
+def _consumer(group: ChannelGroup, found: Seen, weights: Mapping[str, Tensor]) -> _Consumer | None:
+    layer = found.layer
+    inputs = layer.inputs[:: found.folded]
+    places = np.flatnonzero((inputs >= group.first) & (inputs < group.first + group.width))
+    if len(places) != group.width or layer.weight not in weights or not isinstance(found.gradient_squares, Tensor):
+        return None  # not there, or several places a channel
+    covariance = found.covariance()
+    weigh = 0.5 * found.gradient_squares / found.images  # [O]
+    filters = weights[layer.weight].detach().double()
+    if layer.transposed:
+        filters = filters.transpose(0, 1) if layer.groups == 1 else filters
+    products = torch.zeros_like(covariance)
+    c_in, c_out = len(inputs) // layer.groups, layer.c_out // layer.groups
+    for g in range(layer.groups):
+        rows = (
+            filters[g * c_out : (g + 1) * c_out]
+            if not (layer.transposed and layer.groups > 1)
+            else (filters[g * c_in : (g + 1) * c_in].transpose(0, 1))
+        )
+        taps = rows.reshape(c_out, c_in, -1)  # taps, or the places of a flattened map
+        flat = taps.movedim(1, -1) * weigh[g * c_out : (g + 1) * c_out].sqrt()[:, None, None]
+        flat = flat.reshape(-1, c_in)
+        products[g * c_in : (g + 1) * c_in, g * c_in : (g + 1) * c_in] = flat.T @ flat
+    at = torch.empty(group.width, dtype=torch.int64)
+    at[torch.from_numpy(inputs[places] - group.first)] = torch.from_numpy(places)
+    return _Consumer(covariance=covariance, inverse=torch.linalg.inv(covariance), products=products, places=at)

@@ -1,0 +1,97 @@
+"""How others choose widths, on the same tables and within the same budgets: baselines to compare `optimal` with."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from padless.optimise.buckets import Array, Factor, Pick
+from padless.optimise.problem import Problem, Solution
+from padless.optimise.search import solve
+
+FITTED = 14  # halvings of the range in which the frozen knapsack's limit is raised
+
+
+def greedy(problem: Problem, time_limit: float) -> Solution:
+    """From full widths down, always the step that loses the least importance for the cost that it saves.
+
+    Costs of several budgets count by the share of those that are not met yet. Steps that save nothing are not taken.
+    """
+    started = time.monotonic()
+    limits = np.array(problem.limits)
+    sums = [f for f in problem.hard if len(f.scope) == 3]
+    groups = list(problem.value)
+    levels = {v: problem.sizes[v] - 1 for v in groups}
+    pick = _completed(levels, sums)
+    spent = problem.spent(pick)
+    while not problem.within(spent):
+        best: tuple[float, Pick, Array] | None = None
+        for v in groups:
+            for level in range(levels[v] - 1, -1, -1):
+                other = _completed({**levels, v: level}, sums)
+                if not _allowed(problem, other):
+                    continue
+                cost = problem.spent(other)
+                saved = float(((spent - cost) / limits)[spent > limits].sum())
+                if saved <= 0:
+                    continue
+                rate = (problem.value[v][levels[v]] - problem.value[v][level]) / saved
+                if best is None or rate < best[0]:
+                    best = rate, other, cost
+                break  # the next narrower level that saves something
+        if best is None:
+            return _answer(problem, {}, started, "greedy by importance per cost")
+        pick, spent = best[1], best[2]
+        levels = {v: pick[v] for v in groups}
+    return _answer(problem, pick, started, "greedy by importance per cost")
+
+
+def frozen_inputs(problem: Problem, time_limit: float) -> Solution:
+    """A layer's cost counts by its output width alone, its inputs as wide as they are (the idea of HALP, NeurIPS 2022).
+
+    Then each group has a cost of its own, and the choice is a knapsack, which is solved exactly here. Narrower inputs make
+    its answer cheaper than it believes: its limits are raised by one factor as far as the true costs allow.
+    """
+    started = time.monotonic()
+    limits = np.array(problem.limits)
+    frozen = replace(problem, costs=[[_frozen(f) for f in one] for one in problem.costs])
+    widest = {v: size - 1 for v, size in problem.sizes.items()}
+    low, high = 1.0, max(2.0, float((frozen.spent(widest) / limits).max()))
+    found = solve(frozen, time_limit)
+    for _ in range(FITTED):
+        middle = (low + high) / 2
+        other = solve(replace(frozen, limits=(middle * limits).tolist()), time_limit)
+        met = bool(other.pick) and problem.within(problem.spent(other.pick))
+        if met and (not found.pick or problem.worth(other.pick) > problem.worth(found.pick)):
+            found = other
+        low, high = (middle, high) if met or not other.pick else (low, middle)
+    pick = found.pick if found.pick and problem.within(problem.spent(found.pick)) else {}
+    return _answer(problem, pick, started, "knapsack with frozen inputs")
+
+
+def _frozen(factor: Factor) -> Factor:
+    """A table of inputs and outputs, at the widest inputs."""
+    if len(factor.scope) < 2:
+        return factor
+    return Factor(factor.scope[1:], factor.table[-1])
+
+
+def _completed(levels: Pick, sums: list[Factor]) -> Pick:
+    """The levels of groups with those of the running sums that follow from them."""
+    pick = dict(levels)
+    for factor in sums:
+        before, added, total = factor.scope
+        pick[total] = int(np.flatnonzero(np.isfinite(factor.table[pick[before], pick[added]]))[0])
+    return pick
+
+
+def _allowed(problem: Problem, pick: Pick) -> bool:
+    return all(np.isfinite(f.table[tuple(pick[v] for v in f.scope)]) for f in problem.hard)
+
+
+def _answer(problem: Problem, pick: Pick, started: float, name: str) -> Solution:
+    objective = problem.worth(pick) if pick else -np.inf
+    return Solution(
+        status="gap left" if pick else "infeasible", pick=pick, objective=objective, bound=np.inf,
+        seconds=time.monotonic() - started, name=name, blame=None if pick else 0,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""A run's folder: plan, weights, summary and report. Whole or not there at all; nothing is pickled."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from padless.choose import Plan
+from padless.choose.replay import retrace
+from padless.cut import cut
+from padless.errors import UsageError
+from padless.inputs import load_weights
+from padless.train import LOG
+
+PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", "summary.json", "report.html"
+OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG}
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UsageError when `folder` cannot be written or holds something else than a run, before work is done."""
+    if folder.is_dir():
+        others = sorted(p.name for p in folder.iterdir() if p.name not in OURS)
+        if others:
+            raise UsageError(
+                f"{folder} holds {', '.join(others[:3])}, beside what a run writes. Move that away or give another folder."
+            )
+    elif folder.exists():
+        raise UsageError(f"{folder} is a file; it stays as it is. Give --out a folder.")
+    if folder.resolve() == Path.cwd() or folder.is_mount():
+        raise UsageError(f"{folder} cannot be replaced as a whole. Give a folder inside it.")
+    parent = next(p for p in folder.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageError(f"{folder} cannot be written: {parent} is no folder that you may write to.")
+
+
+def save(
+    folder: str | Path,
+    model: nn.Module,
+    plan: Plan,
+    summary: dict[str, Any] | None = None,
+    *,
+    page: str | None = None,
+    log: str | None = None,
+) -> None:
+    """Write a pruned model, its plan, a summary, a report (HTML) and a training log (CSV) to `folder`.
+
+    It replaces an earlier run there.
+
+    Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
+    something else.
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        new = scratch / "new"
+        new.mkdir()
+        # Tied weights appear under several names in a state_dict; safetensors wants tensors that share no memory.
+        tensors = {name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()}
+        save_file(tensors, new / WEIGHTS)
+        (new / PLAN).write_text(plan.to_json())
+        shutil.copymode(new / PLAN, new / WEIGHTS)  # safetensors makes it the owner's alone
+        (new / SUMMARY).write_text(json.dumps(summary or {}, indent=1) + "\n")
+        if page is not None:
+            (new / PAGE).write_text(page, encoding="utf-8")
+        if log is not None:
+            (new / LOG).write_text(log)
+        if folder.exists():
+            folder.rename(scratch / "old")
+        try:
+            new.rename(folder)
+        except OSError:
+            if (scratch / "old").exists():
+                (scratch / "old").rename(folder)
+            raise
+    finally:
+        shutil.rmtree(scratch)
+
+
+def load(folder: str | Path, model: nn.Module) -> nn.Module:
+    """The pruned network saved in `folder`, rebuilt on `model`: the original, freshly built (its weights do not matter).
+
+    Raises UsageError when the folder is not a run, or was made from another network.
+    """
+    plan = Plan.read(Path(folder) / PLAN)
+    graph = retrace(model, plan)
+    small = cut(model, graph, plan.mask(graph))
+    load_weights(small, Path(folder) / WEIGHTS)
+    return small.eval()
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """A run's `summary.json`. Raises UsageError where there is none."""
+    try:
+        return dict(json.loads((folder / SUMMARY).read_text()))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{folder} has no readable {SUMMARY}. Give the folder that `padless prune --out` wrote."
+        ) from error

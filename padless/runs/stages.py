@@ -1,0 +1,93 @@
+"""Plan, cut, check, recover: at once, or in several stages that each score the channels of a recovered network anew."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from padless.choose import Budget, Plan
+from padless.choose.planning import make_plan
+from padless.choose.replay import prune_with_error
+from padless.cost import NetworkCost
+from padless.cost.pricing import Pricing
+from padless.errors import UsageError
+from padless.progress import bar
+from padless.recover import Recovery
+
+Recover = Callable[[nn.Module, Plan], Recovery | None]  # the cut network in place, and the plan it was cut by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Staged:
+    """A cut network, the plan that makes it of the model at once, what its checks found, a recovery for each stage."""
+
+    model: nn.Module
+    plan: Plan
+    error: float
+    recoveries: tuple[Recovery, ...]
+
+
+def prune_in_stages(
+    pricing: Pricing,
+    budgets: Sequence[Budget],
+    dense: NetworkCost,
+    recovered: Recover,
+    *,
+    steps: int = 1,
+    floor: float = 0.0,
+    **choices: Any,
+) -> Staged:
+    """Prune the model of `pricing` to `budgets` in `steps` stages of equal ratios.
+
+    Each stage plans on the network that the one before it left, recovered, so that channels are scored as they are then.
+    `recovered` gets each cut network and its plan from the model. `floor` holds over all stages; `choices` are those of
+    `make_plan`. A stage that has nothing to do is left out. Raises what `make_plan` and `prune` raise.
+    """
+    if steps < 1:
+        raise UsageError(f"Pruning takes 1 step or more; got {steps}.")
+    if steps > 1 and choices.get("repair", "down") == "up":
+        raise UsageError("Channels of zeros (--repair up) come in one step. Leave --steps out.")
+    whole: Plan | None = None
+    model, error, recoveries = pricing.model, 0.0, []
+    for step in range(1, steps + 1):
+        now = pricing if whole is None else pricing.on(model)
+        cost = dense if whole is None else now.dense()
+        wanted = budgets if steps == 1 else [_part(budget, dense, step / steps) for budget in budgets]
+        needed = step == steps and whole is None  # then planning says that there is nothing to do
+        if not needed and all(budget.of(cost) <= budget.limit(dense) for budget in wanted):
+            continue
+        plan = make_plan(now, wanted, dense=cost, floor=floor ** (1 / steps), **choices)
+        with bar("Cutting, and checking against the masked original", None):
+            model, worst = prune_with_error(model, plan)
+        error = max(error, worst)
+        whole = plan if whole is None else composed(whole, plan)
+        found = recovered(model, whole)
+        recoveries += [found] if found else []
+    assert whole is not None  # the last stage plans where none did
+    outcomes = [
+        replace(made, budget=str(budget), asked=budget.limit(dense))
+        for made, budget in zip(whole.outcomes, budgets, strict=True)
+    ]
+    return Staged(model=model, plan=replace(whole, outcomes=outcomes), error=error, recoveries=tuple(recoveries))
+
+
+def _part(budget: Budget, dense: NetworkCost, share_of_steps: float) -> Budget:
+    """A stage's budget: the final ratio to the power of the stages' share."""
+    ratio = min(1.0, budget.limit(dense) / budget.of(dense))
+    return Budget(quantity=budget.quantity, absolute=int(budget.of(dense) * ratio**share_of_steps))
+
+
+def composed(first: Plan, second: Plan) -> Plan:
+    """The plan that does at once what `first` and then `second`, made on the network that `first` leaves, do.
+
+    What `second` says of the budgets and the solver holds for the last stage. Importance kept is the product of both.
+    """
+    keep = {id: [first.keep[id][i] for i in kept] for id, kept in second.keep.items()}
+    return replace(
+        second,
+        digest=first.digest,
+        before=first.before,
+        importance_kept=first.importance_kept * second.importance_kept,
+        keep=keep,
+    )

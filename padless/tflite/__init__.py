@@ -1,0 +1,87 @@
+"""A recorded network as INT8 TFLite, so that an NPU's compiler can say what it costs.
+
+Weights are the model's own: batch norm folded in, symmetric INT8 with a scale a filter, since compilers entropy-code
+them and their values change the cycles. Activation ranges are not measured: every activation has the same nominal scale
+and zero point, so that concatenations and pools need no requantisation. (A zero point at the bottom of the range behind
+a ReLU, as a quantiser would choose, gives the same cycles.) The file is for costing, not for running a trained network.
+
+A convolution's padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution, at the cycles
+of SAME. It does not merge that of pools, which are therefore SAME (see `pooling.windows`).
+"""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from padless.graph import Graph, LayerShape
+from padless.tflite import elementwise, layers, moving, pooling, reducing  # noqa: F401  (they register their rules)
+from padless.tflite.file import Tensor, TFLiteBuilder
+from padless.tflite.forms import convolve, grows_plainly, padded, upsample
+from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered
+
+__all__ = ["Lowered", "Unlowered", "lower", "lower_layer"]
+
+
+def lower(graph: Graph, model: nn.Module) -> Lowered:
+    """The recorded network as a TFLite file, with the weights of `model`, which must have the structure of `graph`.
+
+    Raises Unlowered, naming the operator and its module, where an operator has no rule.
+    """
+    return Lowering(graph, model).network()
+
+
+@cache
+def _random() -> npt.NDArray[np.int8]:
+    """Weights as a trained layer has them, roughly: a million of them, repeated where a layer has more."""
+    return np.clip(np.round(np.random.default_rng(0).normal(0, 30, 2**20)), -127, 127).astype(np.int8)
+
+
+def lower_layer(layer: LayerShape) -> bytes:
+    """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
+
+    Its padding is what its sizes imply. Raises Unlowered for a transposed convolution that cuts off more or less.
+    """
+    builder = TFLiteBuilder()
+
+    def tensor(name: str, shape: tuple[int, ...], **more: Any) -> int:
+        return builder.tensor(Tensor(name=name, shape=shape, **more))
+
+    depthwise, axis = layer.kind == "depthwise", 0
+    shape: tuple[int, ...] = (layer.c_out, *layer.kernel, layer.c_in // layer.groups)
+    if layer.kind == "linear":
+        x = tensor("input", (layer.in_hw[0], layer.c_in), scale=(SCALE,))
+        shape = (layer.c_out, layer.c_in)
+        out = tensor("layer", (layer.in_hw[0], layer.c_out), scale=(SCALE,))
+    else:
+        x = tensor("input", (1, *layer.in_hw, layer.c_in), scale=(SCALE,))
+        out = tensor("layer", (1, *layer.out_hw, layer.c_out), scale=(SCALE,))
+        if depthwise:
+            shape, axis = (1, *layer.kernel, layer.c_out), 3
+    scales = (0.01,) * (layer.c_out if layer.kind != "linear" else 1)
+    data = np.resize(_random(), shape)
+    biases = 4 * np.resize(_random(), layer.c_out).astype(np.int32)
+    weight = tensor("weight", shape, scale=scales, axis=axis, data=data)
+    bias = tensor("bias", (layer.c_out,), dtype="INT32", scale=tuple(s * SCALE for s in scales), data=biases)
+    if layer.kind == "linear":
+        builder.operator("FULLY_CONNECTED", [x, weight, bias], [out])
+    elif layer.transposed:
+        plain = all(
+            o == (n - 1) * s + k
+            for n, o, k, s in zip(layer.in_hw, layer.out_hw, layer.kernel, layer.stride, strict=True)
+        )
+        padding = (0, 0) if plain else (1, 1)
+        if layer.groups > 1 or not grows_plainly(layer.in_hw, layer.out_hw, layer.kernel, layer.stride, padding):
+            raise Unlowered(f"a transposed convolution from {layer.in_hw} to {layer.out_hw} has no TFLite form")
+        upsample(builder, [x, weight, bias], out, layer.kernel, layer.stride, padding)
+    else:
+        reach = [
+            max(0, (o - 1) * s + d * (k - 1) + 1 - n)
+            for o, s, d, k, n in zip(layer.out_hw, layer.stride, layer.dilation, layer.kernel, layer.in_hw, strict=True)
+        ]
+        rows, columns = ((r // 2, r - r // 2) for r in reach)  # as evenly as they go on both sides
+        source = padded(builder, x, rows, columns, layer.stride, "padded")
+        convolve(builder, [source, weight, bias], out, layer.stride, layer.dilation, NO_ACTIVATION, depthwise)
+    return builder.build([x], [out], "main")

@@ -50,8 +50,8 @@ def compared(name: str, id: str, limit: float, alone: float) -> list[dict]:
     model = source.model.eval()
     with Pricing(model, (torch.zeros(source.input_shape),), load_target(id)) as pricing:
         started = time.monotonic()
-        tables = tabulate(pricing.graph, pricing.levels, pricing.target, pricing.asked, ["cycles"])
-        seconds, oracle = time.monotonic() - started, str(pricing.asked.oracle.source)
+        tables = tabulate(pricing.graph, pricing.levels, pricing.target, pricing.oracle, ["cycles"])
+        seconds, oracle = time.monotonic() - started, str(pricing.oracle.oracle.source)
     found = importance(pricing.graph, model, "l1")
     problem = problem_of(tables, found, [Budget(quantity="cycles", share=1.0)])
     full = float(problem.spent(solve(replace(problem, limits=[1e300])).pick)[0])

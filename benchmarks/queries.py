@@ -17,7 +17,7 @@ import numpy as np
 from common import write
 
 from padless import load_target
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.cache import Cache
 from padless.cost.oracles.vela import Vela
 from padless.cost.pool import CORES
@@ -54,7 +54,7 @@ def timed(folder: str, asked: list[Layer], *, killing: bool = False) -> tuple[fl
         if killing:
             threading.Thread(target=kill, daemon=True).start()
         started = time.perf_counter()
-        answers = Asked(vela, Cache())(asked)
+        answers = CachedOracle(vela, Cache())(asked)
         stop.set()
         return time.perf_counter() - started, [a.total for a in answers]
 

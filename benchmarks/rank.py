@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 
 from padless import load_target, trace
 from padless.cost import summed
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.oracles import open_oracle
 from padless.cut import cut
 from padless.graph import narrowed
@@ -67,7 +67,7 @@ def compared(name: str, assignments: int) -> list[dict[str, object]]:
     rows = []
     for label, (target_id, spec) in ORACLES.items():
         target, started = load_target(target_id), time.time()
-        asked, ceil = Asked(open_oracle(spec, target)), Asked(open_oracle("ceil", target))
+        asked, ceil = CachedOracle(open_oracle(spec, target)), CachedOracle(open_oracle("ceil", target))
         theirs, ours = [], []
         asked([layer for keep in keeps for layer in narrowed(graph, keep)] if "whole" not in label else [])
         for keep in track(keeps, f"{name}, {label}", total=len(keeps)):

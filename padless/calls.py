@@ -1,6 +1,6 @@
 """What every pass over a model needs: where it lives, its training modes back afterwards, its layers as they are called."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from padless.errors import UsageError, expect
 
 TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d)
 CONVOLUTIONS = (F.conv1d, F.conv2d, *TRANSPOSED)
@@ -24,6 +26,21 @@ _DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "output_padding": 0, "dila
 def device_of(model: nn.Module) -> torch.device:
     """Where the first parameter lives; the CPU for a model without any."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def batches_of(images: Iterable[Tensor]) -> list[Tensor]:
+    """Calibration batches [N, ...], read once. Raises UsageError for what is no iterable of tensors."""
+    if hasattr(images, "calibration"):
+        raise UsageError(
+            f"images is a {type(images).__name__}; expected batches [N, ...]. Give images.calibration(512, seed=0)."
+        )
+    if isinstance(images, Tensor):
+        raise UsageError("images is one tensor; expected several batches [N, ...]. Write [images].")
+    expect(images, Iterable, "images", "Give batches [N, ...] as the network takes them.")
+    batches = list(images)
+    for batch in batches:
+        expect(batch, Tensor, "A batch of images", "Give tensors [N, ...] as the network takes them, without labels.")
+    return batches
 
 
 @contextmanager

@@ -4,6 +4,7 @@ PadlessError                exit code 1
 ├── TraceError              the model does not run, or cannot be recorded
 ├── EquivalenceError        a cut model differs from the masked original
 ├── OracleError             a compiler or simulator failed to answer
+│   └── NotWholeError       … about a network as a whole; its layers may still have answers
 └── UsageError              exit code 2: the request cannot be met as it stands
     └── InfeasibleError     no allowed cut meets the budget; carries the least reachable cost
 """
@@ -36,6 +37,10 @@ class UsageError(PadlessError):
     exit_code = 2
 
 
+class NotWholeError(OracleError):
+    """An oracle cannot price this network as a whole, and says why; its layers can still be summed."""
+
+
 class InfeasibleError(UsageError):
     """The budget lies below what the narrowest allowed network costs."""
 
@@ -52,3 +57,10 @@ def suggest(given: str, known: Iterable[str]) -> str:
 def missing_extra(package: str, extra: str, need: str) -> UsageError:
     """The error for an optional dependency that is not installed."""
     return UsageError(f"{need} needs the package {package}. Install it with: pip install 'padless[{extra}]'")
+
+
+def expect(value: object, kinds: type | tuple[type, ...], what: str, hint: str = "") -> None:
+    """Raises UsageError where `value`, which the caller knows as `what`, is of none of `kinds`."""
+    if not isinstance(value, kinds):
+        names = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+        raise UsageError(f"{what} is a {type(value).__name__}; expected {names}. {hint}".rstrip())

@@ -38,3 +38,14 @@ def track(items: Iterable[T], title: str, *, total: int) -> Iterator[T]:
         for item in items:
             yield item
             shown.advance()
+
+
+@contextmanager
+def quiet(when: bool) -> Iterator[None]:
+    """Nothing is printed inside, where `when`."""
+    before = console.quiet
+    console.quiet = console.quiet or when
+    try:
+        yield
+    finally:
+        console.quiet = before

@@ -8,10 +8,11 @@ total meets the budgets and uses them.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
+from padless.choose.allocation import Allocation
 from padless.choose.budget import Budget
 from padless.choose.peaks import Chooser, Method
+from padless.choose.plan import Proof
 from padless.choose.tables import WHOLE, Tables
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
@@ -25,16 +26,7 @@ USED, ENOUGH = 0.985, 0.97  # of a budget, at least, if the tables can; from rou
 PATIENT = 3
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Chosen:
-    """Widths, their cost as a whole, the last solution, and per budget what the tables say."""
-
-    widths: dict[str, int]
-    cost: NetworkCost
-    solution: Solution
-    table_totals: tuple[float, ...]
-    rounds: int
+Price = Callable[[dict[str, int]], NetworkCost]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,87 +52,152 @@ class _Limit:
         self.now = wanted
 
 
-def optimal(
+def best_widths(
     tables: Tables,
     importance: Importance,
     fixed: dict[str, int],
     budgets: Sequence[Budget],
     dense: NetworkCost,
-    price: Callable[[dict[str, int]], NetworkCost],
+    price: Price,
     *,
     time_limit: float,
     method: Method = solve,
-) -> Chosen:
+) -> Allocation:
     """The best widths found with `time_limit` seconds for each solution. `fixed` are the widths that cannot be chosen.
 
-    `method` chooses levels within the tables' limits: `solve`, or one of the rivals.
+    `method` chooses levels within the tables' limits: `solve`, which proves how good they are, or one of the baselines.
 
     Raises InfeasibleError, naming the budget to blame and the least that can be reached.
     """
-    chooser = Chooser(tables, importance, budgets, method, time_limit)
-    full = chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
-    approximate = [budget.quantity in WHOLE for budget in budgets]
-    limits = []
-    for k, budget in enumerate(budgets):
-        asked = budget.limit(dense)
-        ratio = budget.of(dense) / full[k] if full is not None and approximate[k] else 1.0
-        aim = AIM if approximate[k] else 1.0
-        limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
     if not tables.sizes:
-        return _as_it_is(fixed, budgets, dense, price)
-    best: Chosen | None = None
-    used = 0.0  # by the best
-    priced: dict[tuple[int, ...], NetworkCost] = {}
-    cheapest: list[int] = []  # the least seen of each budget
-    tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
-    for _ in range(ROUNDS):
-        solution = chooser.choose([limit.now for limit in limits])
-        if not solution.pick:
-            if best:
+        return _as_it_is(fixed, budgets, dense, price, proven=method is solve)
+    chooser = Chooser(tables, importance, budgets, method, time_limit)
+    return _Fit(chooser, fixed, budgets, dense, price).run()
+
+
+class _Fit:
+    """Rounds of choosing on the tables and asking what the network as a whole costs."""
+
+    def __init__(
+        self, chooser: Chooser, fixed: dict[str, int], budgets: Sequence[Budget], dense: NetworkCost, price: Price
+    ) -> None:
+        self.chooser, self.tables, self.fixed = chooser, chooser.tables, fixed
+        self.budgets, self.dense, self.price = budgets, dense, price
+        self.approximate = [budget.quantity in WHOLE for budget in budgets]
+        self.limits = self._first_limits()
+        self.best: Allocation | None = None
+        self.objective = -math.inf  # of the best
+        self.used = 0.0  # by the best
+        self.priced: dict[tuple[int, ...], NetworkCost] = {}
+        self.cheapest: list[int] = []  # the least seen of each budget
+        self.tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
+
+    def _first_limits(self) -> list[_Limit]:
+        tables, limits = self.tables, []
+        full = self.chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
+        for k, budget in enumerate(self.budgets):
+            asked, approximate = budget.limit(self.dense), self.approximate[k]
+            ratio = budget.of(self.dense) / full[k] if full is not None and approximate else 1.0
+            aim = AIM if approximate else 1.0
+            limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
+        return limits
+
+    def run(self) -> Allocation:
+        for _ in range(ROUNDS):
+            solution = self.chooser.choose([limit.now for limit in self.limits])
+            if solution.pick:
+                if self.weigh(solution):
+                    break
+            elif self.best:
                 break
-            blame, least = solution.blame, solution.least
-            if solution.status != "infeasible":
-                _infeasible(solution, budgets, limits, dense, reached=cheapest)
-            if blame is None or least is None or not approximate[blame] or least <= tried.get(blame, -math.inf):
-                _infeasible(solution, budgets, limits, dense, reached=cheapest)
-            tried[blame] = limits[blame].now = least  # the compiler may well see it otherwise
-            continue
-        widths = fixed | {id: int(found[solution.pick[id]]) for id, found in tables.widths.items()}
-        same = tuple(solution.pick.values())
-        news = same not in priced
-        cost = priced[same] = price(widths) if news else priced[same]
-        totals = chooser.spent(solution.pick)
-        wholes = [budget.of(cost) for budget in budgets]
-        cheapest = [min(pair) for pair in zip(wholes, cheapest or wholes, strict=True)]
-        shares = [whole / limit.asked for whole, limit in zip(wholes, limits, strict=True)]
-        if max(shares) <= 1 and (best is None or solution.objective >= best.solution.objective):
-            used = max(shares)
-            best = Chosen(
-                widths=widths, cost=cost, solution=solution, table_totals=tuple(totals.tolist()), rounds=len(priced)
-            )
-        everything = all(solution.pick[v] == size - 1 for v, size in tables.sizes.items())
-        if used >= (USED if len(priced) < PATIENT else ENOUGH) or (max(shares) <= 1 and everything):
-            break
-        if max(shares) <= 1 and not news:  # few widths: the next ones may still be within the budget
-            loose = [limit for limit, table, whole in zip(limits, totals, wholes, strict=True) if table != whole]
-            if not loose or any(limit.now * WIDER >= limit.high for limit in loose):
-                break
-            for limit in loose:
-                limit.now *= WIDER
-            continue
-        for k, limit in enumerate(limits):
+            else:
+                self.lower(solution)
+        if self.best is None:
+            raise self.infeasible(solution)
+        return self.best
+
+    def weigh(self, solution: Solution) -> bool:
+        """Ask what the chosen widths cost as a whole and move the limits; whether no further round is needed."""
+        key = tuple(solution.pick.values())
+        new = key not in self.priced
+        widths = self.fixed | {id: int(levels[solution.pick[id]]) for id, levels in self.tables.widths.items()}
+        cost = self.priced[key] = self.price(widths) if new else self.priced[key]
+        totals = self.chooser.spent(solution.pick)
+        wholes = [budget.of(cost) for budget in self.budgets]
+        self.cheapest = [min(pair) for pair in zip(wholes, self.cheapest or wholes, strict=True)]
+        share = max(whole / limit.asked for whole, limit in zip(wholes, self.limits, strict=True))
+        if share <= 1 and (self.best is None or solution.objective >= self.objective):
+            self.used, self.objective = share, solution.objective
+            proof = _proof(solution, len(self.priced)) if self.chooser.method is solve else None
+            self.best = Allocation(widths=widths, cost=cost, table_totals=tuple(totals.tolist()), proof=proof)
+        widest = all(solution.pick[v] == size - 1 for v, size in self.tables.sizes.items())
+        if self.used >= (USED if len(self.priced) < PATIENT else ENOUGH) or (share <= 1 and widest):
+            return True
+        if share <= 1 and not new:  # few widths: the next ones may still be within the budget
+            return not self.widen(totals.tolist(), wholes)
+        for k, limit in enumerate(self.limits):
             limit.learn(float(totals[k]), wholes[k])
-    if best is None:
-        _infeasible(solution, budgets, limits, dense, reached=cheapest)
-    return best
+        return False
+
+    def widen(self, totals: Sequence[float], wholes: Sequence[int]) -> bool:
+        """Let the tables spend a little more, where they are not the compiler's; whether they may."""
+        loose = [limit for limit, table, whole in zip(self.limits, totals, wholes, strict=True) if table != whole]
+        if not loose or any(limit.now * WIDER >= limit.high for limit in loose):
+            return False
+        for limit in loose:
+            limit.now *= WIDER
+        return True
+
+    def lower(self, solution: Solution) -> None:
+        """Where the tables rule a budget out, try the least that they allow: the compiler may well see it otherwise."""
+        blame, least = solution.blame, solution.least
+        if (
+            solution.status != "infeasible"
+            or blame is None
+            or least is None
+            or not self.approximate[blame]
+            or least <= self.tried.get(blame, -math.inf)
+        ):
+            raise self.infeasible(solution)
+        self.tried[blame] = self.limits[blame].now = least
+
+    def infeasible(self, solution: Solution) -> InfeasibleError:
+        """Why there is no answer."""
+        budgets, reached = self.budgets, self.cheapest
+        every = ", ".join(map(str, budgets))
+        if solution.status == "infeasible" and solution.blame is None:
+            return InfeasibleError(
+                "No combination of the widths that are allowed fills whole units where branches are joined. "
+                "Freeze or limit fewer layers, or use --align none."
+            )
+        if solution.status != "infeasible" and not reached:
+            return InfeasibleError(
+                f"No widths within {every} were found in {solution.seconds:.1f} s, nor ruled out. "
+                "Give --time-limit more, or ask for more."
+            )
+        k = solution.blame or 0
+        budget, limit = budgets[k], self.limits[k]
+        if solution.least is None and (len(budgets) > 1 or not reached):
+            return InfeasibleError(f"No widths of this target meet all of {every} together. Ask for more of one.")
+        least = float(reached[k]) if reached else (solution.least or 0.0) * limit.ratio
+        who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
+        return InfeasibleError(
+            f"The budget {budget} asks for at most {math.floor(limit.asked):,}; the {who} costs {math.ceil(least):,} "
+            f"({100 * least / budget.of(self.dense):.1f} % of dense). "
+            "Ask for that or more, or cut outside the units (--align none --allocate global)."
+        )
+
+
+def _proof(solution: Solution, rounds: int) -> Proof:
+    return Proof(
+        name=solution.name, status=solution.status, objective=solution.objective, bound=solution.bound,
+        gap=solution.gap, seconds=round(solution.seconds, 3), rounds=rounds,
+    )  # fmt: skip
 
 
 def _as_it_is(
-    fixed: dict[str, int],
-    budgets: Sequence[Budget],
-    dense: NetworkCost,
-    price: Callable[[dict[str, int]], NetworkCost],
-) -> Chosen:
+    fixed: dict[str, int], budgets: Sequence[Budget], dense: NetworkCost, price: Price, *, proven: bool
+) -> Allocation:
     """The answer where nothing can be chosen."""
     cost = price(dict(fixed))
     for budget in budgets:
@@ -149,38 +206,6 @@ def _as_it_is(
                 f"The budget {budget} asks for at most {math.floor(budget.limit(dense)):,}; nothing may be cut, and the "
                 f"network costs {budget.of(cost):,}. Freeze or limit fewer layers."
             )
-    solution = Solution(status="optimal", pick={}, objective=0.0, bound=0.0, seconds=0.0, name="nothing to choose")
+    proof = Proof(name="nothing to choose", status="optimal", objective=0.0, bound=0.0, gap=0.0, seconds=0.0, rounds=1)
     totals = tuple(float(budget.of(cost)) for budget in budgets)
-    return Chosen(widths=dict(fixed), cost=cost, solution=solution, table_totals=totals, rounds=1)
-
-
-def _infeasible(
-    solution: Solution,
-    budgets: Sequence[Budget],
-    limits: Sequence[_Limit],
-    dense: NetworkCost,
-    reached: Sequence[int],
-) -> NoReturn:
-    if solution.status == "infeasible" and solution.blame is None:
-        raise InfeasibleError(
-            "No combination of the widths that are allowed fills whole units where branches are joined. "
-            "Freeze or limit fewer layers, or use --align none."
-        )
-    if solution.status != "infeasible" and not reached:
-        raise InfeasibleError(
-            f"No widths within {', '.join(map(str, budgets))} were found in {solution.seconds:.1f} s, nor ruled out. "
-            "Give --time-limit more, or ask for more."
-        )
-    k = solution.blame or 0
-    budget, limit = budgets[k], limits[k]
-    if solution.least is None and (len(budgets) > 1 or not reached):
-        raise InfeasibleError(
-            f"No widths of this target meet all of {', '.join(map(str, budgets))} together. Ask for more of one."
-        )
-    least = float(reached[k]) if reached else (solution.least or 0.0) * limit.ratio
-    who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
-    raise InfeasibleError(
-        f"The budget {budget} asks for at most {math.floor(limit.asked):,}; the {who} costs {math.ceil(least):,} "
-        f"({100 * least / budget.of(dense):.1f} % of dense). "
-        "Ask for that or more, or cut outside the units (--align none --allocate global)."
-    )
+    return Allocation(widths=dict(fixed), cost=cost, table_totals=totals, proof=proof if proven else None)

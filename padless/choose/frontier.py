@@ -1,25 +1,31 @@
 """A family of budgets: how much importance each keeps, so that one can be picked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
+from padless.calls import batches_of
 from padless.choose.budget import Budget
+from padless.choose.choices import Choices
 from padless.choose.peaks import problem_of
+from padless.choose.planning import offered, scored
 from padless.choose.restrict import check_prunable
-from padless.choose.tables import PEAKS, tabulate
+from padless.choose.tables import PEAKS, Tables, tabulate
+from padless.cost import OracleLike
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
 from padless.hardware import Target
-from padless.importance import Criterion, importance
-from padless.optimise import solve
+from padless.hardware.target import as_target
+from padless.importance import Importance
+from padless.optimise import Problem, solve
 from padless.progress import track
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class FrontierPoint:
     """The best widths for one budget. `cost` is the sum over layers, `share` of that of the dense network."""
 
     cost: float
@@ -33,17 +39,13 @@ class Point:
 def pareto(
     model: nn.Module,
     *example: Tensor,
-    target: Target,
+    target: Target | str | Path,
     quantity: str = "cycles",
     points: int = 20,
-    importance_by: str | Criterion | None = None,
-    images: Sequence[Tensor] = (),
-    time_limit: float = 10.0,
-    seed: int = 0,
-    oracle: str | None = None,
-    system_config: str | None = None,
-    memory_mode: str | None = None,
-) -> list[Point]:
+    images: Iterable[Tensor] = (),
+    oracle: str | OracleLike | None = None,
+    choices: Choices | None = None,
+) -> list[FrontierPoint]:
     """The best widths for `points` budgets, from the least that can be reached to the dense network, cheapest first.
 
     Layers are priced once, then each budget takes milliseconds to seconds. Costs are sums over layers: what a compiler
@@ -58,28 +60,35 @@ def pareto(
             f"A family of budgets is for costs that add up over layers, which {quantity} does not. Ask for one budget at a "
             f"time: --budget {quantity}=70%."
         )
-    with Pricing(
-        model, example, target, oracle=oracle, system_config=system_config, memory_mode=memory_mode
-    ) as pricing:
+    choices, hardware = choices or Choices(), as_target(target)
+    batches = batches_of(images)
+    with Pricing(model, example, hardware, oracle=oracle) as pricing:
         graph = pricing.graph
         check_prunable(graph)
         budget = Budget(quantity=quantity, share=1.0)
-        if pricing.asked is None:
+        if pricing.oracle is None:
             budget.of(pricing.dense())  # raises where the target cannot say
-        tables = tabulate(graph, pricing.levels, target, pricing.asked, [quantity])
-    criterion = importance_by or ("reconstruction" if images else "l1")
-    found = importance(graph, model, criterion, images, seed=seed)
-    problem = problem_of(tables, found, [budget])
-    fixed = {g.id: g.width for g in graph.groups if g.id not in tables.widths}
+        curves = scored(pricing, choices, batches)
+        levels = offered(pricing, choices, curves)
+        tables = tabulate(graph, levels, hardware, pricing.oracle, [quantity])
+    fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
+    problem = problem_of(tables, curves, [budget])
+    return _solved(problem, tables, curves, fixed, points, choices.time_limit)
+
+
+def _solved(
+    problem: Problem, tables: Tables, curves: Importance, fixed: Mapping[str, int], points: int, time_limit: float
+) -> list[FrontierPoint]:
+    """The best widths at limits evenly spaced between the least and all."""
     least = solve(replace(problem, limits=[-1.0]), time_limit).least or 0.0
     full = float(problem.spent(solve(replace(problem, limits=[1e300]), time_limit).pick)[0])
-    made = []
+    solved = []
     for limit in track(np.linspace(least, full, points).tolist(), "Solving budgets", total=points):
         solution = solve(replace(problem, limits=[limit]), time_limit)
-        widths = fixed | {id: int(w[solution.pick[id]]) for id, w in tables.widths.items()}
+        widths = {**fixed, **{id: int(levels[solution.pick[id]]) for id, levels in tables.widths.items()}}
         cost = float(problem.spent(solution.pick)[0])
-        made.append(Point(
-            cost=cost, share=cost / full, importance_kept=found.kept(widths), gap=solution.gap,
+        solved.append(FrontierPoint(
+            cost=cost, share=cost / full, importance_kept=curves.kept(widths), gap=solution.gap,
             seconds=round(solution.seconds, 3), widths=widths,
         ))  # fmt: skip
-    return made
+    return solved

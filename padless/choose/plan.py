@@ -24,7 +24,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Solver:
+class Proof:
     """How good the widths are: no choice within the tables' budgets keeps more than `bound`.
 
     The objective is the importance kept: its sum, or (criteria without a common unit) the sum over the groups of the
@@ -54,7 +54,7 @@ class Plan:
     ratio: float | None  # of uniform and global
     seed: int
     outcomes: list[Outcome]
-    solver: Solver | None  # of optimal
+    solver: Proof | None  # of optimal
     importance_kept: float  # share of the dense network's
     before: Totals
     after: Totals

@@ -1,14 +1,20 @@
-"""How many channels each group keeps, without prices: `uniform` and `global`.
+"""How many channels each group keeps, without prices: `uniform` and `global`, and the search for the ratio.
 
 Both turn one ratio into widths. Given the feasible widths of the target they are NPU-aware; given every width they are
 general pruning, the baseline of Lee et al. (ICEIC 2023).
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from padless.align.levels import Levels
+from padless.choose.allocation import Allocation
+from padless.choose.budget import Budget
+from padless.cost import NetworkCost
+from padless.errors import InfeasibleError
 from padless.graph import Graph
 from padless.importance import Importance
 
@@ -32,8 +38,8 @@ def global_threshold(graph: Graph, importance: Importance, levels: Levels, ratio
     scores = {}
     for group in graph.groups:
         curve = importance.curves[group.id]
-        mine = np.diff(curve.kept)
-        scores[group.id] = mine if importance.comparable else mine * group.width
+        gains = np.diff(curve.kept)
+        scores[group.id] = gains if importance.comparable else gains * group.width
     ordered = np.sort(np.concatenate([scores[g.id] for g in graph.groups if not g.pinned]))
     threshold = np.append(ordered, np.inf)[round(ratio * len(ordered))]
     kept = {g.id: int((scores[g.id] >= threshold).sum()) for g in graph.groups}
@@ -41,3 +47,60 @@ def global_threshold(graph: Graph, importance: Importance, levels: Levels, ratio
 
 
 RATIOS: dict[str, Ratio] = {"uniform": uniform, "global": global_threshold}
+
+
+def mildest(
+    budgets: Sequence[Budget],
+    dense: NetworkCost,
+    widths_at: Callable[[float], dict[str, int]],
+    price: Callable[[dict[str, int]], NetworkCost],
+) -> Allocation:
+    """The least ratio whose widths meet the budgets, by bisection; each set of widths is priced once.
+
+    A compiler's cost is not quite monotone in the ratio, so the answer is the mildest cut seen that meets the budget.
+
+    Raises InfeasibleError when even the narrowest widths cost more.
+    """
+    limits = [budget.limit(dense) for budget in budgets]
+    priced: dict[tuple[int, ...], NetworkCost] = {}
+
+    def attempt(ratio: float) -> Allocation:
+        widths = widths_at(ratio)
+        key = tuple(widths.values())
+        if key not in priced:
+            priced[key] = price(widths)
+        return Allocation(widths=widths, cost=priced[key], ratio=ratio)
+
+    def met(allocation: Allocation) -> bool:
+        return all(budget.of(allocation.cost) <= limit for budget, limit in zip(budgets, limits, strict=True))
+
+    low, high = 0.0, 1.0
+    mild = attempt(low)
+    if met(mild):
+        return mild
+    severe = attempt(high)
+    if not met(severe):
+        raise _out_of_reach(budgets, limits, severe, dense)
+    while high - low > 1e-3 and mild.widths != severe.widths:
+        ratio = (low + high) / 2
+        middle = attempt(ratio)
+        if met(middle):
+            high, severe = ratio, middle
+        else:
+            low, mild = ratio, middle
+    return replace(severe, milder=mild.cost)
+
+
+def _out_of_reach(
+    budgets: Sequence[Budget], limits: Sequence[float], narrowest: Allocation, dense: NetworkCost
+) -> InfeasibleError:
+    least, limit, budget = next(
+        (budget.of(narrowest.cost), limit, budget)
+        for budget, limit in zip(budgets, limits, strict=True)
+        if budget.of(narrowest.cost) > limit
+    )
+    return InfeasibleError(
+        f"The budget {budget} asks for at most {math.floor(limit):,}; the narrowest network that this target and "
+        f"allocation allow costs {least:,} ({100 * least / budget.of(dense):.1f} % of dense). "
+        "Ask for that or more, or cut outside the units (--align none)."
+    )

@@ -6,6 +6,7 @@ from torch import nn
 from padless.choose.plan import Plan
 from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut
+from padless.errors import expect
 from padless.graph import Graph, trace
 
 
@@ -22,6 +23,7 @@ def prune(model: nn.Module, plan: Plan) -> nn.Module:
 
 def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
     """`prune`, and the largest relative difference that its check found."""
+    expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     graph = retrace(model, plan)
     keep = plan.mask(graph)
     small = cut(model, graph, keep)

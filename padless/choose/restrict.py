@@ -1,57 +1,48 @@
 """What the user wants of single groups: layers that stay, least and greatest widths, a floor of importance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import numpy as np
 
 from padless.align.levels import Levels
+from padless.choose.choices import Choices
 from padless.errors import UsageError, suggest
 from padless.graph import ChannelGroup, Graph
 from padless.importance import Importance
 
 
-def restricted(
-    levels: Levels,
-    graph: Graph,
-    found: Importance,
-    *,
-    freeze: Sequence[str] = (),
-    widths: Mapping[str, tuple[int, int]] | None = None,
-    floor: float = 0.0,
-) -> Levels:
-    """The levels that are left. Groups are named by a layer that writes them; `freeze` and `widths` may have wildcards.
+def restricted(levels: Levels, graph: Graph, curves: Importance, choices: Choices) -> Levels:
+    """The levels that `freeze`, `widths` and `floor` leave. Groups are named by a layer that writes them.
 
     A frozen group keeps all its channels. `widths` are (least, greatest). `floor` is the share of a group's importance
     that it keeps at least.
 
     Raises UsageError for a name that matches no layer, or where no feasible width is left.
     """
-    asked = {**dict.fromkeys(freeze), **(widths or {})}
-    if not 0 <= floor <= 1:
-        raise UsageError(f"The importance floor is a share from 0 to 1; got {floor:g}.")
+    bounds: dict[str, tuple[int, int] | None] = {**dict.fromkeys(choices.freeze), **choices.widths}
     left = dict(levels.widths)
     names = {group.id: {group.id, *(m.layer for m in group.members if m.side == "out")} for group in graph.groups}
-    for pattern, between in asked.items():
-        mine = [g for g in graph.groups if any(fnmatchcase(name, pattern) for name in names[g.id])]
-        if not mine:
-            known = sorted(name for found_names in names.values() for name in found_names)
+    for pattern, between in bounds.items():
+        matching = [g for g in graph.groups if any(fnmatchcase(name, pattern) for name in names[g.id])]
+        if not matching:
+            known = sorted(name for aliases in names.values() for name in aliases)
             raise UsageError(f"No layer is called {pattern!r}. {suggest(pattern, known) or 'See padless inspect.'}")
-        for group in mine:
+        for group in matching:
             left[group.id] = np.array([group.width]) if between is None else _between(left, group, between)
-    for group in graph.groups if floor else ():
-        curve = found.curves[group.id]
-        enough = curve.at(left[group.id]) >= floor * curve.kept[-1] - 1e-12
+    for group in graph.groups if choices.floor else ():
+        curve = curves.curves[group.id]
+        enough = curve.at(left[group.id]) >= choices.floor * curve.kept[-1] - 1e-12
         left[group.id] = left[group.id][enough] if enough.any() else left[group.id][-1:]
     return replace(levels, widths=left)
 
 
 def _between(left: Mapping[str, np.ndarray], group: ChannelGroup, between: tuple[int, int]) -> np.ndarray:
-    mine = left[group.id]
-    inside = mine[(mine >= between[0]) & (mine <= between[1])]
+    levels = left[group.id]
+    inside = levels[(levels >= between[0]) & (levels <= between[1])]
     if group.pinned or not len(inside):
-        feasible = ", ".join(map(str, mine.tolist()[:12])) + (", ..." if len(mine) > 12 else "")
+        feasible = ", ".join(map(str, levels.tolist()[:12])) + (", ..." if len(levels) > 12 else "")
         raise UsageError(
             f"{group.id} cannot have from {between[0]} to {between[1]} channels: "
             + (f"it must stay ({group.pinned})." if group.pinned else f"the target's units allow {feasible}.")

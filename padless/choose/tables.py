@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
 from padless.align.levels import Levels, Widths
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
 from padless.graph import Graph, Layer, LayerShape
@@ -26,9 +26,9 @@ from padless.optimise.buckets import Array, Factor
 MOST = 32  # widths a group is offered: of more, evenly spaced ones
 WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pairs of wide groups are most of the queries
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
-ASKED = {"cycles": "total", "npu_cycles": "npu"}
+FROM_ORACLE = {"cycles": "total", "npu_cycles": "npu"}
 PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
-WHOLE = (*ASKED, *PEAKS)  # what the network as a whole may cost otherwise than the tables say
+WHOLE = (*FROM_ORACLE, *PEAKS)  # what the network as a whole may cost otherwise than the tables say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +49,9 @@ class Tables:
         return {v: len(values) for v, values in (*self.widths.items(), *self.sums.items())}
 
 
-def tabulate(graph: Graph, levels: Levels, target: Target, asked: Asked | None, quantities: Sequence[str]) -> Tables:
+def tabulate(
+    graph: Graph, levels: Levels, target: Target, oracle: CachedOracle | None, quantities: Sequence[str]
+) -> Tables:
     """Tables for each of `quantities`: counted ones from the padding, cycles from the oracle, asked all at once, peaks
     from what lives at the same time.
 
@@ -65,14 +67,14 @@ def tabulate(graph: Graph, levels: Levels, target: Target, asked: Asked | None, 
     sums = [quantity for quantity in quantities if quantity not in PEAKS]
     costs: dict[str, list[Factor]] = {quantity: [] for quantity in sums}
     listed = list(shapes)
-    values = _values(listed, shapes, target, asked, quantities)
+    values = _values(listed, shapes, target, oracle, quantities)
     place = {shape: i for i, shape in enumerate(listed)}
     stored: set[str] = set()
     for layer, (scope, grid) in zip(graph.layers, grids, strict=True):
         places = np.vectorize(place.__getitem__, otypes=[np.int64])(grid)
         for quantity in sums:
             if "weight" not in quantity or layer.weight not in stored:  # a second call shares the first one's weights
-                costs[quantity].append(Factor(scope, _completed(values[quantity][places], grid, target, asked)))
+                costs[quantity].append(Factor(scope, _completed(values[quantity][places], grid, target, oracle)))
         stored.add(layer.weight)
     peaks = tuple(variables.peaks(target)) if len(sums) < len(quantities) else ()
     return Tables(
@@ -88,27 +90,29 @@ def _values(
     shapes: list[LayerShape],
     names: Mapping[LayerShape, str],
     target: Target,
-    asked: Asked | None,
+    oracle: CachedOracle | None,
     quantities: Sequence[str],
 ) -> dict[str, Array]:
     values: dict[str, Array] = {}
-    if any(quantity in ASKED for quantity in quantities):
-        assert asked is not None  # else the dense network has no cycles, and a budget on them is refused
-        answers = asked.attempt(shapes, names)
-        values |= {q: np.array([getattr(a, field, np.nan) for a in answers], dtype=float) for q, field in ASKED.items()}
+    if any(quantity in FROM_ORACLE for quantity in quantities):
+        assert oracle is not None  # else the dense network has no cycles, and a budget on them is refused
+        answers = oracle.attempt(shapes, names)
+        values |= {
+            q: np.array([getattr(a, field, np.nan) for a in answers], dtype=float) for q, field in FROM_ORACLE.items()
+        }
     if any(quantity in COUNTED for quantity in quantities):
         costs = [padding(shape, target) for shape in shapes]
         values |= {q: np.array([getattr(cost, q) for cost in costs], dtype=float) for q in COUNTED}
     return values
 
 
-def _completed(costs: Array, grid: npt.NDArray[Any], target: Target, asked: Asked | None) -> Array:
+def _completed(costs: Array, grid: npt.NDArray[Any], target: Target, oracle: CachedOracle | None) -> Array:
     """Where the oracle has no answer for a layer alone, the nearest answer's cost for as many padded MACs."""
     unknown = np.isnan(costs)
     if not unknown.any():
         return costs
-    if unknown.all() and asked is not None:
-        asked.shapes(grid.ravel().tolist())  # raises what the oracle says
+    if unknown.all() and oracle is not None:
+        oracle.shapes(grid.ravel().tolist())  # raises what the oracle says
     work = np.vectorize(lambda shape: float(padding(shape, target).padded_macs), otypes=[np.float64])(grid)
     nearest = tuple(distance_transform_edt(unknown, return_distances=False, return_indices=True))
     return np.where(unknown, costs[nearest] / work[nearest] * work, costs)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from padless import __version__
+from padless.choose import Choices
 from padless.importance import CRITERIA
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
+
+DEFAULTS = Choices()
 
 MODEL_HELP = (
     "cifar10/NAME (vgg16_bn, resnet18, mobilenet_v2, densenet_bc), torchvision/NAME, timm/NAME, package.module:factory."

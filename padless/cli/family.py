@@ -9,10 +9,11 @@ import torch
 import typer
 
 from padless import report
-from padless.choose import PEAKS
+from padless.choose import PEAKS, Choices
 from padless.choose.budget import QUANTITIES
 from padless.choose.frontier import pareto
 from padless.cli.app import (
+    DEFAULTS,
     Criterion,
     Data,
     Memory,
@@ -44,8 +45,8 @@ def plan_command(
     weights: Weights = None,
     data: Data = None,
     importance: Criterion = None,
-    time_limit: TimeLimit = 10.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
+    time_limit: TimeLimit = DEFAULTS.time_limit,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = DEFAULTS.seed,
     png: Annotated[Path | None, typer.Option("--png", help="Also draw it to this file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write it, with all widths, here.")] = None,
     input_shape: Shape = None,
@@ -61,19 +62,19 @@ def plan_command(
     """
     if quantity not in QUANTITIES:
         raise UsageError(f"Unknown quantity {quantity!r}. {suggest(quantity, QUANTITIES)}")
-    hardware = load_target(target)
+    hardware = load_target(target, system=system, memory_mode=memory_mode)
     torch.manual_seed(seed)
-    source, images = opened(model, weights, data, parse_shape(input_shape))
-    made = pareto(
-        source.model, torch.zeros(source.input_shape), target=hardware, quantity=quantity, points=points,
-        importance_by=importance, images=list(images.calibration(CALIBRATION, seed)) if images else (),
-        time_limit=time_limit, seed=seed, oracle=oracle, system_config=system, memory_mode=memory_mode,
+    loaded, images = opened(model, weights, data, parse_shape(input_shape))
+    frontier = pareto(
+        loaded.model, torch.zeros(loaded.input_shape), target=hardware, quantity=quantity, points=points,
+        images=images.calibration(CALIBRATION, seed) if images else (), oracle=oracle,
+        choices=Choices(importance=importance, time_limit=time_limit, seed=seed),
     )  # fmt: skip
     title = f"{model} on {hardware.name}"
     if png:
-        report.draw_frontier(made, quantity, png, title)
+        report.draw_frontier(frontier, quantity, png, title)
     if json_file:
-        write_atomically(json_file, json.dumps([asdict(point) for point in made], indent=1) + "\n")
-    out.print(report.frontier(made, quantity))
+        write_atomically(json_file, json.dumps([asdict(point) for point in frontier], indent=1) + "\n")
+    out.print(report.frontier(frontier, quantity))
     for path in filter(None, (png, json_file)):
         out.print(f"Written: {path}")

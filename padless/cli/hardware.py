@@ -98,16 +98,13 @@ def probe_command(
     known = get_args(Swept)
     if side != "all" and side not in known:
         raise UsageError(f"--side cannot be {side!r}. Known: all, {', '.join(known)}.")
-    hardware = load_target(target) if target else load_target("unit:1")
+    hardware = load_target(target or "unit:1", system=system, memory_mode=memory_mode)
     spec = oracle or (default_oracle(hardware) if target else None)
     if spec is None:
         raise UsageError("Nobody to ask: give --oracle, or a --target whose compiler padless knows.")
     setting = Setting(kernel=kernel, hw=hw, other=other, widths=range(1, most + 1))
-    asked = open_oracle(spec, hardware, system_config=system, memory_mode=memory_mode)
-    try:
-        stairs = probe(asked, setting, known if side == "all" else [s for s in known if s == side])
-    finally:
-        getattr(asked, "close", lambda: None)()
+    with open_oracle(spec, hardware) as opened:
+        stairs = probe(opened, setting, known if side == "all" else [s for s in known if s == side])
     if png:
         report.draw(stairs, setting, png, target or spec)
     if json_file:
@@ -117,7 +114,7 @@ def probe_command(
         out.print(f"Written: {path}")
 
 
-def _data(stairs: list[Staircase], setting: Setting) -> dict[str, Any]:
+def _data(stairs: list[Staircase], setting: Setting) -> dict[str, object]:
     return {
         "kernel": setting.kernel, "hw": setting.hw, "other": setting.other,
         "staircases": [{**asdict(stair), "evidence": stair.evidence} for stair in stairs],

@@ -4,13 +4,15 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 
 from padless import report
+from padless.choose import Choices
 from padless.cli.app import (
+    DEFAULTS,
     Criterion,
     Data,
     Memory,
@@ -29,7 +31,8 @@ from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
 from padless.inputs import load_model, load_weights
-from padless.report.summary import inspection
+from padless.report.inspection import inspection
+from padless.report.summary import Summary
 from padless.runs.prune import CALIBRATION, Job, run
 
 
@@ -52,19 +55,12 @@ def inspect_command(
 
     Example: `padless inspect torchvision/mobilenet_v2 --target ethos-u55-256`
     """
-    hardware = load_target(target)
+    hardware = load_target(target, system=system, memory_mode=memory_mode)
     torch.manual_seed(0)
-    source = load_model(model, input_shape=parse_shape(input_shape))
+    loaded = load_model(model, input_shape=parse_shape(input_shape))
     if weights:
-        load_weights(source.model, weights)
-    cost = inspect(
-        source.model,
-        torch.zeros(source.input_shape),
-        target=hardware,
-        oracle=oracle,
-        system_config=system,
-        memory_mode=memory_mode,
-    )
+        load_weights(loaded.model, weights)
+    cost = inspect(loaded.model, torch.zeros(loaded.input_shape), target=hardware, oracle=oracle)
     if page:
         write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
@@ -97,17 +93,17 @@ def prune_command(
             help="optimal: the most importance within the budgets, with a proof. Baselines: greedy (importance per cost), "
             "frozen (a knapsack over outputs alone), uniform (one ratio), global (one threshold).",
         ),
-    ] = "optimal",
-    time_limit: TimeLimit = 10.0,
+    ] = DEFAULTS.allocate,
+    time_limit: TimeLimit = DEFAULTS.time_limit,
     align: Annotated[
         str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")
-    ] = "unit",
+    ] = DEFAULTS.align,
     repair: Annotated[
         str,
         typer.Option(
             "--repair", help="Widths that fill no whole units: down to the next, or up with channels of zeros."
         ),
-    ] = "down",
+    ] = DEFAULTS.repair,
     freeze: Annotated[
         list[str] | None,
         typer.Option("--freeze", help="A layer whose output channels all stay; wildcards; may be given several times."),
@@ -115,7 +111,7 @@ def prune_command(
     floor: Annotated[
         float,
         typer.Option("--floor", min=0, max=1, help="The share of its importance that every group keeps at least."),
-    ] = 0.0,
+    ] = DEFAULTS.floor,
     steps: Annotated[
         int, typer.Option("--steps", min=1, help="Prune in so many stages, each scored on the recovered network.")
     ] = 1,
@@ -151,7 +147,7 @@ def prune_command(
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")
-    ] = 0,
+    ] = DEFAULTS.seed,
     input_shape: Shape = None,
     oracle: Oracle = None,
     system: System = None,
@@ -165,14 +161,15 @@ def prune_command(
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`
     """
-    criterion = importance or ("reconstruction" if data else "l1")
-    folder = default_folder(model, target, "-".join(budget), allocate, align, criterion, f"seed{seed}")
+    choices = Choices(
+        importance=importance, allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor,
+        time_limit=time_limit, seed=seed,
+    )  # fmt: skip
     job = Job(
-        model=model, target=load_target(target), budgets=tuple(budget), weights=weights, data=data, importance=importance,
-        allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor, time_limit=time_limit,
-        steps=steps, recover=recover, calibration=calibration, regularize=regularize, epochs=epochs, int8=int8, seed=seed,
-        input_shape=parse_shape(input_shape), oracle=oracle,
-        system_config=system, memory_mode=memory_mode, out=out_dir or folder, command=command_line(),
+        model=model, target=load_target(target, system=system, memory_mode=memory_mode), budgets=tuple(budget),
+        weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
+        regularize=regularize, epochs=epochs, int8=int8, input_shape=parse_shape(input_shape), oracle=oracle,
+        out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
 
@@ -184,19 +181,14 @@ def export_command(
 ) -> None:
     """Write a pruned network as ONNX or as a PyTorch program, and check the file against the network."""
     from padless.deploy import FORMATS, export
-    from padless.runs.folder import load, read_summary
+    from padless.runs.folder import load
 
     if format not in FORMATS:
         raise UsageError(f"Unknown format {format!r}. Known: {', '.join(FORMATS)}.")
-    summary = read_summary(folder)
-    if "model" not in summary:
-        raise UsageError(
-            f"{folder} was saved from Python and does not say which model it is of. There, write "
-            'padless.export(model, example, "model.onnx").'
-        )
-    source = load_model(summary["model"], input_shape=tuple(summary["input_shape"]))
+    summary = Summary.read(folder)
+    loaded = load_model(summary.model, input_shape=summary.input_shape)
     file = folder / f"model.{format}"
-    error = export(load(folder, source.model), torch.zeros(source.input_shape), file)
+    error = export(load(folder, loaded.model), torch.zeros(loaded.input_shape), file)
     out.print(f"{file}: largest difference from the network {error:.1e} of its largest output")
 
 
@@ -214,37 +206,37 @@ def demo_command(
     finish(demo(out_dir, seed, command_line()), out_dir)
 
 
-def finish(summary: dict[str, Any], folder: Path) -> None:
+def finish(summary: Summary, folder: Path) -> None:
     """The closing lines of a run."""
-    out.print(report.widths(summary["widths"]))
-    out.print(report.totals({"dense": summary["before"], "pruned": summary["after"]}))
-    for one in summary["budgets"]:
-        table = f" The tables' sum: {one['table_total']:,.0f}." if one["table_total"] is not None else ""
+    out.print(report.widths(summary.widths))
+    out.print(report.totals(summary.sides))
+    for budget in summary.budgets:
+        table = f" The tables' sum: {budget.table_total:,.0f}." if budget.table_total is not None else ""
         out.print(
-            f"Asked {one['budget']} (at most {one['asked']:,.0f}), achieved {one['achieved']:,.0f} "
-            f"({100 * one['achieved'] / one['asked']:.1f} % of it).{table}"
+            f"Asked {budget.budget} (at most {budget.asked:,.0f}), achieved {budget.achieved:,.0f} "
+            f"({100 * budget.achieved / budget.asked:.1f} % of it).{table}"
         )
-        if one["next_milder"]:
-            out.print(f"The next milder cut of this allocation costs {one['next_milder']:,.0f}.")
-        if not one["met"]:
+        if budget.next_milder:
+            out.print(f"The next milder cut of this allocation costs {budget.next_milder:,.0f}.")
+        if not budget.met:
             out.print(
-                f"The plan met the budget at {one['compiler_total']:,.0f}; the trained weights compress worse. "
+                f"The plan met the budget at {budget.compiler_total:,.0f}; the trained weights compress worse. "
                 "Ask for a slightly smaller budget.",
                 style="yellow",
             )
-    out.print(f"Cycles: {summary['after']['oracle'] or 'no oracle for this target'}.")
-    out.print(f"Importance kept ({summary['importance']}): {100 * summary['importance_kept']:.2f} %.")
-    if recovery := summary["recovery"]:
+    out.print(f"Cycles: {summary.after['oracle'] or 'no oracle for this target'}.")
+    out.print(f"Importance kept ({summary.importance}): {100 * summary.importance_kept:.2f} %.")
+    if recovery := summary.recovery:
         out.print(
-            f"Recovered with {recovery['method']} on {recovery['images']} images in {recovery['seconds']:.1f} s: "
-            f"{recovery['accuracy_before']:.2f} to {recovery['accuracy_after']:.2f} %."
+            f"Recovered with {recovery.method} on {recovery.images} images in {recovery.seconds:.1f} s: "
+            f"{recovery.accuracy_before:.2f} to {recovery.accuracy_after:.2f} %."
         )
-    if solver := summary["solver"]:
+    if solver := summary.solver:
         out.print(
-            f"Solver: {solver['status']}, gap {round(100 * solver['gap'], 4):g} % in {solver['seconds']:.1f} s "
-            f"({solver['name']}; {solver['rounds']} round{'s' if solver['rounds'] > 1 else ''} with the whole network)."
+            f"Solver: {solver.status}, gap {round(100 * solver.gap, 4):g} % in {solver.seconds:.1f} s "
+            f"({solver.name}; {solver.rounds} round{'s' if solver.rounds > 1 else ''} with the whole network)."
         )
-    out.print(f"Sliced equals masked: largest relative difference {summary['equivalence_max_error']:.1e} (float64).")
+    out.print(f"Sliced equals masked: largest relative difference {summary.equivalence_max_error:.1e} (float64).")
     out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json, report.html")
 
 
@@ -261,9 +253,11 @@ def parse_shape(text: str | None) -> tuple[int, ...] | None:
     return shape
 
 
-def default_folder(model: str, target: str, budget: str, *choices: str) -> Path:
+def default_folder(model: str, target: str, budget: str, choices: Choices, data: str | None) -> Path:
     """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes."""
-    name = "-".join((model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"), *choices))
+    criterion = str(choices.criterion([data] if data else []))
+    parts = (model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"))
+    name = "-".join((*parts, choices.allocate, choices.align, criterion, f"seed{choices.seed}"))
     return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
 
 

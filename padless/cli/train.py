@@ -79,10 +79,12 @@ def finetune_command(
     ))  # fmt: skip
     if summary is None:
         return
-    did = summary["finetuning"]
+    finetuned = summary.finetuning
+    assert finetuned is not None
     out.print(
-        f"Fine-tuned {summary['epochs']} epoch(s) in {did['seconds']:.0f} s ({did['images_per_second']:.0f} images/s on "
-        f"{did['devices']} x {did['accelerator']}): {did['accuracy_before']:.2f} to {did['accuracy_after']:.2f} %"
-        + (f" (dense {summary['before']['accuracy']:.2f} %)." if "accuracy" in summary["before"] else ".")
+        f"Fine-tuned {summary.epochs} epoch(s) in {finetuned.seconds:.0f} s ({finetuned.images_per_second:.0f} images/s on "
+        f"{finetuned.devices} x {finetuned.accelerator}): {finetuned.accuracy_before:.2f} to "
+        f"{finetuned.accuracy_after:.2f} %"
+        + (f" (dense {summary.before['accuracy']:.2f} %)." if "accuracy" in summary.before else ".")
     )
     out.print(f"Written: {target}/plan.json, model.safetensors, summary.json, report.html, log.csv")

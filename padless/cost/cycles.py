@@ -1,17 +1,10 @@
-"""What an oracle answers, and the closed form that needs no compiler.
+"""What an oracle answers: for one layer, and for a network."""
 
-An *oracle* is a function from layer shapes to answers, in their order. It does not know the network they come from.
-"""
-
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from padless.cost.padding import padding
-from padless.errors import OracleError, UsageError
-from padless.graph import Layer, LayerShape
-from padless.hardware import Target, round_up
+from padless.graph import Layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +33,6 @@ class Answer:
     energy_pj: float | None = None
     peak_sram_bytes: int | None = None
     cpu_operators: int = 0
-
-
-# An error in an answer's place: this layer has none, the next ones may. An error that is raised ends the asking.
-Oracle = Callable[[Sequence[LayerShape]], Iterable[Answer | OracleError]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,40 +71,3 @@ def summed(layers: Sequence[Layer], answers: Sequence[Answer], note: str = "") -
         whole=False,
         note=note,
     )
-
-
-class Ceil:
-    """Padded MACs over MACs a cycle. Memory, output stage and operators other than layers are not charged.
-
-    A depthwise layer has one input channel for each output, so it fills one lane of the dot product: its rate is the
-    target's `depthwise_macs_per_cycle`, else the MAC array without its input channels. Where the target states what is
-    computed at once of a map or a kernel, these are rounded up too.
-
-    Raises UsageError where no source states the target's MACs a cycle.
-    """
-
-    def __init__(
-        self, target: Target, argument: str = "", *, system_config: str | None = None, memory_mode: str | None = None
-    ) -> None:
-        if argument or system_config or memory_mode:
-            raise UsageError("The oracle ceil takes no argument, system configuration or memory mode.")
-        if target.active.macs_per_cycle is None:
-            raise UsageError(f"No oracle for cycles on {target.id}: no source states its MACs a cycle. Budget macs.")
-        self.target = target
-        self.source = Source(oracle="ceil", device=f"padded MACs / MACs per cycle of {target.id}")
-
-    def __call__(self, shapes: Sequence[LayerShape]) -> list[Answer]:
-        return [Answer(source=self.source, total=n, npu=n) for n in map(self._cycles, shapes)]
-
-    def _cycles(self, shape: LayerShape) -> int:
-        compute, macs = self.target.active, padding(shape, self.target).padded_macs
-        rate: float = compute.macs_per_cycle or 1
-        if shape.kind == "depthwise":
-            rate = compute.depthwise_macs_per_cycle or rate / (compute.array.inputs if compute.array else 1)
-        hw = shape.in_hw if shape.transposed else shape.out_hw
-        for size, unit in zip(hw, compute.spatial_unit or (1, 1), strict=True):
-            macs = macs * round_up(size, unit) // size
-        if compute.array and compute.array.taps > 1:
-            taps = math.prod(shape.kernel)
-            macs = macs * round_up(taps, compute.array.taps) // taps
-        return math.ceil(macs / rate)

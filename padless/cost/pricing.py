@@ -1,31 +1,29 @@
-"""What a model, and each cut of it, costs on a target: one place that knows which oracle to ask."""
+"""What a model, and each cut of it, costs on a target: one place that asks the oracle."""
 
 import copy
 from pathlib import Path
-from types import TracebackType
 
 from torch import Tensor, nn
 
 from padless.align import aligned_levels
-from padless.cost import Cycles, NetworkCost, network_cost, summed
-from padless.cost.ask import Asked
+from padless.cost.cycles import Cycles, summed
 from padless.cost.memory import peak_memory
+from padless.cost.network import NetworkCost, network_cost
+from padless.cost.oracle import CachedOracle, OracleLike
 from padless.cost.oracles import default_oracle, open_oracle
-from padless.cost.oracles.vela import Vela
 from padless.cut import cut
-from padless.errors import UsageError
+from padless.errors import NotWholeError, UsageError
 from padless.graph import Graph, Keep, narrowed, trace
 from padless.hardware import Target
 from padless.hardware.target import as_target
 from padless.progress import bar
-from padless.tflite import Unlowered, lower
 
 
 class Pricing:
-    """Prices one model on one target with one oracle: `oracle`, or the best that the target has.
+    """Prices one model on one target with one oracle: the one that is given, or the best that the target has.
 
-    Arm's compiler prices whole networks, the others layer by layer. Close it (or use it in a `with`), since oracles may
-    run in processes of their own.
+    Whole networks where the oracle can, else layer by layer. Close it (or use it in a `with`), since oracles may run in
+    processes of their own; one that was handed over as an object stays its owner's to close.
     """
 
     def __init__(
@@ -34,33 +32,33 @@ class Pricing:
         example: tuple[Tensor, ...],
         target: Target,
         *,
-        oracle: str | None = None,
-        system_config: str | None = None,
-        memory_mode: str | None = None,
+        oracle: str | OracleLike | None = None,
     ) -> None:
         self.model, self.example, self.target = model, example, target
         self.graph: Graph = trace(model, *example)
-        spec = oracle or default_oracle(target)
+        self.levels = aligned_levels(self.graph, target)
+        chosen = oracle or default_oracle(target)
+        self.oracle = CachedOracle(open_oracle(chosen, target)) if chosen else None
+        self._owned = isinstance(chosen, str)
         batch = self.graph.example_shapes[0][0] if self.graph.example_shapes[0] else 1
-        if spec == "vela" and batch != 1:
+        if self.oracle and self.oracle.oracle.batch_of_one and batch != 1:
+            self.close()
             raise UsageError(
                 f"Cycles are counted for one input at a time; the example has a batch of {batch}. Give a batch of 1."
             )
-        self.levels = aligned_levels(self.graph, target)
-        self.asked: Asked | None = None
-        if spec:
-            self.asked = Asked(open_oracle(spec, target, system_config=system_config, memory_mode=memory_mode))
-        elif system_config or memory_mode:
-            raise UsageError(f"{target.id} has no oracle that a system configuration or a memory mode is for.")
 
     def __enter__(self) -> "Pricing":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.asked:
-            self.asked.close()
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what was opened for it."""
+        if self.oracle and self._owned:
+            self.oracle.close()
+        elif self.oracle:
+            self.oracle.cache.close()
 
     def on(self, model: nn.Module) -> "Pricing":
         """The same target and oracle for another model: a cut of this one."""
@@ -81,20 +79,13 @@ class Pricing:
         )
 
     def _cycles(self, model: nn.Module, graph: Graph) -> Cycles | None:
-        if self.asked is None:
+        if self.oracle is None:
             return None
-        if not isinstance(self.asked.oracle, Vela):
-            return summed(graph.layers, self.asked(graph.layers))
         try:
-            lowered = lower(graph, model)
-        except Unlowered as reason:
-            return summed(
-                graph.layers,
-                self.asked(graph.layers),
-                f"The network could not be compiled as a whole: {reason}. Its layers were, alone, with random weights; "
-                "what lies between them is not counted.",
-            )
-        return self.asked.oracle.compile(lowered.tflite, "the network", lowered.operators)
+            whole, reason = self.oracle.oracle.network(graph, model), ""
+        except NotWholeError as error:
+            whole, reason = None, str(error)
+        return whole or summed(graph.layers, self.oracle(graph.layers), reason)
 
     def dense(self) -> NetworkCost:
         """The cost of the model that was given."""
@@ -113,18 +104,14 @@ def inspect(
     model: nn.Module,
     *example: Tensor,
     target: Target | str | Path,
-    oracle: str | None = None,
-    system_config: str | None = None,
-    memory_mode: str | None = None,
+    oracle: str | OracleLike | None = None,
 ) -> NetworkCost:
     """What `model` computes, stores and wastes on `target`, layer by layer and in all, for inputs shaped as `example`.
 
     `oracle` says who is asked for cycles: `ceil`, `vela`, `scalesim 16x16`, `zigzag 16x16`, `onnxruntime`, `csv FILE`, a
-    command with `{cin}` and `{cout}` in it, or one that another package brings; by default the best that the target has.
-    `system_config` and `memory_mode` are Vela's, for Ethos-U targets; the target's own are the default.
-    Raises UsageError for an unknown target, TraceError for a model that does not run, OracleError from the compiler.
+    command with `{cin}` and `{cout}` in it, or one that another package brings; a function from layer shapes to cycles, or
+    a `padless.cost.Oracle`; by default the best that the target has. Raises UsageError for an unknown target, TraceError
+    for a model that does not run, OracleError from the compiler.
     """
-    with Pricing(
-        model, example, as_target(target), oracle=oracle, system_config=system_config, memory_mode=memory_mode
-    ) as pricing:
+    with Pricing(model, example, as_target(target), oracle=oracle) as pricing:
         return pricing.dense()

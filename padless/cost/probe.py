@@ -5,15 +5,15 @@ compiler that changes its mind for a few widths does not bend the line; the clos
 the cost rises: they carry most of the rise, and far more of it than their number explains.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from padless.cost.ask import Asked
-from padless.cost.cycles import Oracle, Source
+from padless.cost.cycles import Source
+from padless.cost.oracle import CachedOracle, OracleLike
 from padless.errors import UsageError
 from padless.graph import LayerShape
 
@@ -88,30 +88,27 @@ class Setting:
         )
 
 
-def probe(oracle: Oracle, setting: Setting, sides: Sequence[Swept] = SIDES) -> list[Staircase]:
-    """Sweep each side and infer its unit.
+def probe(oracle: OracleLike, setting: Setting, sides: Sequence[Swept] = SIDES) -> list[Staircase]:
+    """Sweep each side and infer its unit. Layers that the oracle does not have (`Oracle.has`) are passed over.
 
-    An oracle that does not know every layer says so with a function `has(shape)`; what it does not know is passed over.
     Raises UsageError where it knows too few widths for a staircase.
     """
-    known: Callable[[LayerShape], bool] = getattr(oracle, "has", lambda _: True)
-    asked = {
-        side: [(w, setting.shape(side, w)) for w in setting.widths if known(setting.shape(side, w))] for side in sides
-    }
-    if short := {side: len(found) for side, found in asked.items() if 0 < len(found) < FEWEST}:
+    cached = CachedOracle(oracle)
+    known = {side: [w for w in setting.widths if cached.oracle.has(setting.shape(side, w))] for side in sides}
+    if short := {side: len(widths) for side, widths in known.items() if 0 < len(widths) < FEWEST}:
         side, n = next(iter(short.items()))
         raise UsageError(f"{n} widths of the {side} are too few to see a staircase; at least {FEWEST} are needed.")
-    shapes = [shape for found in asked.values() for _, shape in found]
+    shapes = [setting.shape(side, w) for side, widths in known.items() for w in widths]
     if not shapes:
         raise UsageError(
             f"The oracle knows no {setting.kernel}x{setting.kernel} layer on a {setting.hw}x{setting.hw} map with "
             f"{setting.other} channels on the other side. Change --kernel, --hw or --other."
         )
-    stairs, rest = [], iter(Asked(oracle).shapes(shapes))
-    for side, found in asked.items():
-        if found:
-            here = [next(rest) for _ in found]
-            stairs.append(infer(side, [w for w, _ in found], [a.npu for a in here], here[0].source))
+    stairs, answers = [], iter(cached.shapes(shapes))
+    for side, widths in known.items():
+        if widths:
+            costs = [next(answers) for _ in widths]
+            stairs.append(infer(side, widths, [answer.npu for answer in costs], costs[0].source))
     return stairs
 
 
@@ -165,12 +162,12 @@ def _misfits(x: Floats, f: Floats) -> Floats:
 
 def _dips(n: npt.NDArray[np.int64], f: Floats) -> tuple[Dip, ...]:
     """Ranges of widths that a wider one undercuts noticeably."""
-    found: list[Dip] = []
+    dips: list[Dip] = []
     for i in range(len(n) - 1):
         best = i + 1 + int(np.argmin(f[i + 1 :]))
         if f[best] < f[i] - NOTICEABLE * f.max():
-            if found and found[-1].last == n[i - 1] and found[-1].wider == n[best]:
-                found[-1] = Dip(first=found[-1].first, last=int(n[i]), wider=int(n[best]))
+            if dips and dips[-1].last == n[i - 1] and dips[-1].wider == n[best]:
+                dips[-1] = Dip(first=dips[-1].first, last=int(n[i]), wider=int(n[best]))
             else:
-                found.append(Dip(first=int(n[i]), last=int(n[i]), wider=int(n[best])))
-    return tuple(found)
+                dips.append(Dip(first=int(n[i]), last=int(n[i]), wider=int(n[best])))
+    return tuple(dips)

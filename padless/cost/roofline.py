@@ -11,7 +11,7 @@ Bound = Literal["compute", "memory", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class RooflinePoint:
     """One layer. Rates are useful MACs, without padding."""
 
     name: str
@@ -23,13 +23,13 @@ class Point:
     bound: Bound
 
 
-def roofline(cost: NetworkCost, target: Target) -> list[Point]:
+def roofline(cost: NetworkCost, target: Target) -> list[RooflinePoint]:
     """A point for each layer that the oracle gave cycles; none where the target's peak or the cycles are not known."""
     peak = target.active.macs_per_cycle
     if peak is None or cost.cycles is None or cost.cycles.source.unit != "cycles":
         return []
     return [
-        Point(
+        RooflinePoint(
             name=row.layer.name,
             macs=row.cost.macs,
             cycles=row.cycles,

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 from torch import Tensor, nn
 
+from padless.errors import expect
 from padless.graph.channels import MODEL, Call, Channels, Ids
 from padless.graph.record import Recording, record
 from padless.graph.rules import apply_rule
@@ -33,8 +34,12 @@ def trace(model: nn.Module, *example: Tensor) -> Graph:
     `example` holds the inputs of one run; only their shapes count, and nothing is computed. The model is only read: its
     training mode, its parameters and their gradients stay as they are. The outputs' channels are pinned.
 
-    Raises TraceError when the forward fails on these shapes.
+    Raises TraceError when the forward fails on these shapes, UsageError for what is no module or no tensor.
     """
+    inner = isinstance(getattr(model, "model", None), nn.Module)
+    expect(model, nn.Module, "model", "Give its .model." if inner else "Give a torch.nn.Module.")
+    for x in example:
+        expect(x, Tensor, "An example input", "Give tensors of the shapes that the network takes.")
     return grouped(record(model, *example), tuple(tuple(t.shape) for t in example))
 
 

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from padless.errors import UsageError
+from padless.errors import UsageError, suggest
 from padless.graph.structure import LayerShape
 from padless.hardware.facts import Fact, problems
 
@@ -210,6 +210,7 @@ class Target(_Table):
     limits: Limits = Limits()
     vela: Vela | None = None
     facts: tuple[Fact, ...] = Field(default=(), alias="fact")
+    _variant: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -227,13 +228,51 @@ class Target(_Table):
             raise ValueError("\n  ".join(found))
         return self
 
-    def at(self, precision: str) -> "Target":
-        """This target pricing another of its precisions. Raises UsageError where it has none of that name."""
-        if precision == self.precision:
-            return self
-        if precision not in self.compute:
-            raise UsageError(f"{self.id} does not say how it computes {precision}. Known: {', '.join(self.compute)}.")
-        return self.model_copy(update={"precision": precision, "id": f"{self.id}@{precision}"})
+    def at(
+        self, precision: str | None = None, *, system: str | None = None, memory_mode: str | None = None
+    ) -> "Target":
+        """This target in another of its precisions, around it another system, its memories used in another mode.
+
+        What is left out stays. Whether a compiler knows a system or a memory mode is its own affair. Raises UsageError
+        where the target has no such precision, or neither systems nor a compiler that could know them.
+        """
+        changed = self
+        if precision is not None and precision != self.precision:
+            if precision not in self.compute:
+                raise UsageError(
+                    f"{self.id} does not say how it computes {precision}. Known: {', '.join(self.compute)}."
+                )
+            changed = self.model_copy(update={"precision": precision, "id": f"{self.id}@{precision}"})
+        if system is not None:
+            changed = changed._in_system(system)
+        if memory_mode is not None:
+            changed = changed._in_memory_mode(memory_mode)
+        return changed
+
+    def _in_system(self, system: str) -> "Target":
+        if not self.vela and not self.systems:
+            raise UsageError(f"{self.id} has no oracle that a system configuration or a memory mode is for.")
+        if not self.vela and system not in self.systems:
+            raise UsageError(f"{self.id} has no system {system!r}. {suggest(system, self.systems)}".rstrip())
+        first = {system: self.systems[system]} if system in self.systems else {}
+        vela = self.vela and self.vela.model_copy(update={"system_config": system})
+        return self._varied({"systems": {**first, **self.systems}, "vela": vela}, {"system": system})
+
+    def _in_memory_mode(self, memory_mode: str) -> "Target":
+        if not self.vela:
+            raise UsageError(f"{self.id} has no oracle that a system configuration or a memory mode is for.")
+        vela = self.vela.model_copy(update={"memory_mode": memory_mode})
+        return self._varied({"vela": vela}, {"memory_mode": memory_mode})
+
+    def _varied(self, changes: dict[str, object], how: dict[str, str]) -> "Target":
+        target = self.model_copy(update=changes)
+        target._variant = {**self._variant, **how}
+        return target
+
+    @property
+    def variant(self) -> dict[str, str]:
+        """The system and the memory mode that were asked for, as `at` and `load_target` take them; empty by default."""
+        return dict(self._variant)
 
     @property
     def active(self) -> Compute:
@@ -258,7 +297,7 @@ class Target(_Table):
 
     @property
     def system(self) -> System:
-        """The default system; an empty one where none is stated."""
+        """The system that is priced, by default the first; an empty one where none is stated."""
         return next(iter(self.systems.values()), System())
 
     def units(self, layer: LayerShape, *, c_in: int | None = None, c_out: int | None = None) -> Units:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from padless.errors import UsageError, suggest
+from padless.errors import UsageError, expect, suggest
 from padless.hardware.lines import line_of, lines_of
 from padless.hardware.schema import Target
 
@@ -16,18 +16,19 @@ CATALOGUE = Path(__file__).parent / "catalogue"
 VARIABLE = "PADLESS_TARGETS"  # folders of the user's own files, separated as in PATH
 
 
-def load_target(spec: str | Path) -> Target:
+def load_target(spec: str | Path, *, system: str | None = None, memory_mode: str | None = None) -> Target:
     """The target that `spec` names: an id, `unit:16`, `unit:32x16` (input x output) or a TOML file.
 
-    Behind any of them `@fp16` asks for another of its precisions. Ids are those of the catalogue and of the files in the
-    folders that the environment variable PADLESS_TARGETS names.
+    Behind any of them `@fp16` asks for another of its precisions. `system` and `memory_mode` say which chip is around it
+    and how its memories are used (`Target.at`); the target's own by default. Ids are those of the catalogue and of the
+    files in the folders that the environment variable PADLESS_TARGETS names.
 
-    Raises `UsageError` when there is no such target or precision, and when a file is unreadable, malformed or
+    Raises `UsageError` when there is no such target or variant of it, and when a file is unreadable, malformed or
     contradicts itself.
     """
+    expect(spec, (str, Path), "spec", "Give an id such as 'ethos-u55-256', 'unit:16', or a TOML file.")
     name, at, precision = str(spec).rpartition("@") if "@" in Path(spec).name else (str(spec), "", "")
-    target = _find(name)
-    return target.at(precision) if at else target
+    return _find(name).at(precision if at else None, system=system, memory_mode=memory_mode)
 
 
 def _find(text: str) -> Target:
@@ -128,4 +129,6 @@ def _ad_hoc(spec: str) -> Target:
 
 
 def as_target(target: Target | str | Path) -> Target:
+    """A target, given as one or by its name."""
+    expect(target, (Target, str, Path), "target", "Give padless.load_target(…), or an id such as 'ethos-u55-256'.")
     return target if isinstance(target, Target) else load_target(target)

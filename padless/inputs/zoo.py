@@ -23,7 +23,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Source:
+class LoadedModel:
     """A model with what its training fixed: the input shape, and the mean and deviation that its pixels are brought to.
 
     Without `normalise` the statistics of the training images are used.
@@ -35,7 +35,7 @@ class Source:
     normalise: tuple[Triple, Triple] | None
 
 
-def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Source:
+def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> LoadedModel:
     """The model called `name`, with random weights from the current seed.
 
     Raises UsageError when the name is unknown (the nearest known names are in the message) or its package is missing.
@@ -44,7 +44,7 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Sour
     if ":" in name and "/" not in name:
         return _factory(name, input_shape)
     if family == "cifar10" and rest:
-        return Source(name=name, model=_cifar10(rest), input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
+        return LoadedModel(name=name, model=_cifar10(rest), input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
     if family == "torchvision" and rest:
         models = import_torchvision().models
         segmenting = models.list_models(module=models.segmentation)  # which would fetch weights for their backbones
@@ -52,7 +52,7 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Sour
         known = models.list_models(module=models) + segmenting
         with warnings.catch_warnings(action="ignore", category=FutureWarning):  # about how weights are initialised
             model = _build(rest, known, lambda: models.get_model(rest, weights=None, **more), "torchvision")
-        return Source(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
+        return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
     if family == "timm" and rest:
         return _timm(name, rest, input_shape)
     raise UsageError(
@@ -123,7 +123,7 @@ CIFAR_FORMS: dict[str, Callable[[Any], nn.Module]] = {
 }  # fmt: skip
 
 
-def _timm(name: str, rest: str, input_shape: tuple[int, ...] | None) -> Source:
+def _timm(name: str, rest: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
     try:
         import_torchvision()
         timm = importlib.import_module("timm")
@@ -134,10 +134,10 @@ def _timm(name: str, rest: str, input_shape: tuple[int, ...] | None) -> Source:
     )
     config = model.pretrained_cfg
     shape = input_shape or (1, *config.get("input_size", (3, 224, 224)))
-    return Source(name=name, model=model, input_shape=shape, normalise=(config["mean"], config["std"]))
+    return LoadedModel(name=name, model=model, input_shape=shape, normalise=(config["mean"], config["std"]))
 
 
-def _factory(name: str, input_shape: tuple[int, ...] | None) -> Source:
+def _factory(name: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
     module_name, _, function_name = name.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")  # a module beside the user, as `python -m` would find it
@@ -154,7 +154,7 @@ def _factory(name: str, input_shape: tuple[int, ...] | None) -> Source:
     shape = input_shape or getattr(model, "input_shape", None)
     if shape is None:
         raise UsageError(f"The input shape of {name} is unknown. Give --input-shape, such as 1,3,224,224.")
-    return Source(name=name, model=model, input_shape=tuple(shape), normalise=None)
+    return LoadedModel(name=name, model=model, input_shape=tuple(shape), normalise=None)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

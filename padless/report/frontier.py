@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from padless.choose.frontier import FrontierPoint
 from padless.errors import missing_extra
 from padless.files import write_atomically
 
@@ -16,20 +16,7 @@ BAR = 40  # characters
 LINE, POINT = "#0072B2", "#D55E00"
 
 
-class Point(Protocol):
-    """What is drawn of a budget's best widths."""
-
-    @property
-    def cost(self) -> float: ...
-    @property
-    def share(self) -> float: ...
-    @property
-    def importance_kept(self) -> float: ...
-    @property
-    def gap(self) -> float: ...
-
-
-def frontier(points: Sequence[Point], quantity: str) -> Table:
+def frontier(points: Sequence[FrontierPoint], quantity: str) -> Table:
     """A row a budget: its cost, what it keeps, and how far from optimal that can be."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in (quantity, "of dense", "importance kept", "gap"):
@@ -43,7 +30,7 @@ def frontier(points: Sequence[Point], quantity: str) -> Table:
     return table
 
 
-def draw_frontier(points: Sequence[Point], quantity: str, file: Path, title: str) -> None:
+def draw_frontier(points: Sequence[FrontierPoint], quantity: str, file: Path, title: str) -> None:
     """The same as PNG (or what the file's name says). Raises UsageError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

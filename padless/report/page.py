@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import Any
 
 from padless.cost import LayerCost, NetworkCost
+from padless.report.summary import Summary
 from padless.report.tables import ROWS
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
@@ -22,18 +22,18 @@ svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#222}
 Parts = list[tuple[str, float]]  # colour and length of each part of a bar
 
 
-def page(summary: Mapping[str, Any], dense: NetworkCost, pruned: NetworkCost) -> str:
+def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
     """The report of a run: headline, totals, MACs and cycles of every layer before and after."""
-    title = f"{escape(summary['model'])} on {escape(summary['target'])}"
+    title = f"{escape(summary.model)} on {escape(summary.target)}"
     sections = [
         f"<h1>{title}</h1>",
         *(
-            f"<p>Asked <b>{escape(one['budget'])}</b> (at most {one['asked']:,.0f}), achieved "
-            f"<b>{one['achieved']:,.0f}</b>.</p>"
-            for one in summary["budgets"]
+            f"<p>Asked <b>{escape(budget.budget)}</b> (at most {budget.asked:,.0f}), achieved "
+            f"<b>{budget.achieved:,.0f}</b>.</p>"
+            for budget in summary.budgets
         ),
-        f"<p>{_solver(summary)}Cycles: {escape(summary['after']['oracle'] or 'no oracle for this target')}. "
-        f"Sliced equals masked to {summary['equivalence_max_error']:.1e}.</p>",
+        f"<p>{_solver(summary)}Cycles: {escape(summary.after['oracle'] or 'no oracle for this target')}. "
+        f"Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
         _totals(summary),
         "<h2>What each layer multiplies</h2>",
         _key(
@@ -43,8 +43,8 @@ def page(summary: Mapping[str, Any], dense: NetworkCost, pruned: NetworkCost) ->
     ]
     if dense.cycles and pruned.cycles:
         sections += ["<h2>What each layer takes</h2>", _chart(dense, pruned, _cycles, "cycles")]
-    sections.append(f"<p><code>{escape(summary['command'])}</code><br>{escape(_versions(summary['versions']))}, "
-                    f"seed {summary['seed']}</p>")  # fmt: skip
+    sections.append(f"<p><code>{escape(summary.command)}</code><br>{escape(_versions(summary.versions))}, "
+                    f"seed {summary.seed}</p>")  # fmt: skip
     body = "\n".join(sections)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {title}</title>'
@@ -52,22 +52,21 @@ def page(summary: Mapping[str, Any], dense: NetworkCost, pruned: NetworkCost) ->
     )
 
 
-def _solver(summary: Mapping[str, Any]) -> str:
-    solver = summary["solver"]
-    kept = f"Importance kept ({escape(summary['importance'])}): {100 * summary['importance_kept']:.2f} %. "
-    if not solver:
+def _solver(summary: Summary) -> str:
+    kept = f"Importance kept ({escape(summary.importance)}): {100 * summary.importance_kept:.2f} %. "
+    if not summary.solver:
         return kept
-    return f"{kept}No choice of widths keeps more than {round(100 * solver['gap'], 4):g} % above that, by the tables. "
+    return f"{kept}No choice of widths keeps more than {round(100 * summary.solver.gap, 4):g} % above that, by the tables. "
 
 
 def _versions(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _totals(summary: Mapping[str, Any]) -> str:
+def _totals(summary: Summary) -> str:
     rows = []
     for label, key, style in ROWS:
-        values = [summary[side].get(key) for side in ("before", "after")]
+        values = [side.get(key) for side in summary.sides.values()]
         if any(value is not None for value in values):
             cells = "".join(f"<td>{'' if v is None else format(v, style)}</td>" for v in values)
             rows.append(f"<tr><td>{escape(label.strip())}</td>{cells}</tr>")

@@ -4,7 +4,7 @@ import math
 from html import escape
 
 from padless.cost import NetworkCost
-from padless.cost.roofline import Point, bandwidths, roofline
+from padless.cost.roofline import RooflinePoint, bandwidths, roofline
 from padless.errors import UsageError
 from padless.hardware import Target
 from padless.report.page import CYCLES, STYLE, USEFUL
@@ -40,7 +40,7 @@ def roofline_page(cost: NetworkCost, target: Target, title: str) -> str:
     )  # fmt: skip
 
 
-def _picture(points: list[Point], peak: int, rates: dict[str, float]) -> str:
+def _picture(points: list[RooflinePoint], peak: int, rates: dict[str, float]) -> str:
     low_x = min(p.intensity for p in points) / 2
     high_x = max([p.intensity for p in points] + [2 * peak / rate for rate in rates.values()]) * 1.5
     low_y, high_y = min(p.rate for p in points) / 2, peak * 2.0
@@ -85,7 +85,7 @@ def _picture(points: list[Point], peak: int, rates: dict[str, float]) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="roofline">{"".join(parts)}</svg>'
 
 
-def _table(points: list[Point]) -> str:
+def _table(points: list[RooflinePoint]) -> str:
     rows = []
     for p in points:
         bar = (

@@ -1,55 +1,151 @@
-"""The same as data: what `--json` and `summary.json` carry."""
+"""What a run did, as data: `summary.json`, written, read and shown by one class."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NotRequired
 
-from padless.cost import NetworkCost
-from padless.report.tables import padded_channels
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
+from padless.choose import Proof
+from padless.choose.plan import Outcome
+from padless.cost import Totals
+from padless.errors import UsageError
 
-def inspection(cost: NetworkCost) -> dict[str, Any]:
-    """`layers[]`, `totals{}` and `reach{}` of a network on a target."""
-    rows = []
-    for row in cost.layers:
-        layer, padded = row.layer, padded_channels(row)
-        rows.append(
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "c_in": layer.c_in,
-                "c_out": layer.c_out,
-                "groups": layer.groups,
-                "kernel": list(layer.kernel),
-                "out_hw": list(layer.out_hw),
-                "input_unit": row.units.input,
-                "output_unit": row.units.output,
-                "padded_c_in": padded[0],
-                "padded_c_out": padded[1],
-                "macs": row.cost.macs,
-                "padded_macs": row.cost.padded_macs,
-                "wasted_macs_percent": round(row.cost.wasted_macs_percent, 4),
-                "avoidable_macs_percent": round(row.cost.avoidable_macs_percent, 4),
-                "sides_no_cut_can_align": sorted(row.fixed),
-                "output_channels_stay": row.pinned,
-                "cycles": row.cycles,
-                "npu_cycles": row.npu_cycles,
-                "problems": list(row.problems),
-            }
-        )
-    return {"layers": rows, "totals": cost.totals(), "reach": _reach(cost)}
+FILE = "summary.json"
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
-def _reach(cost: NetworkCost) -> dict[str, Any]:
-    """What can be cut, and each group that stays with its reason and the layers on which it lies."""
-    return {
-        "channels_percent": round(cost.reach.channels_percent, 2),
-        "macs_percent": round(cost.reach.macs_percent, 2),
-        "pinned": [
-            {
-                "group": group.id,
-                "width": group.width,
-                "reason": group.pinned,
-                "layers": list(dict.fromkeys(m.layer for m in group.members)),
-            }
-            for group in cost.reach.pinned
-        ],
-    }
+class Measures(Totals):
+    """The totals of a network and its accuracies in percent, where it was tested."""
+
+    accuracy: NotRequired[float]  # in the end
+    accuracy_before_recovery: NotRequired[float]  # as cut
+    accuracy_after_recovery: NotRequired[float]
+    accuracy_int8: NotRequired[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Achieved(Outcome):
+    """A budget, and what the network costs in the end: trained weights compress otherwise than the cut ones."""
+
+    achieved: int
+    met: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Widths:
+    """A layer's channels: dense, then pruned."""
+
+    c_in: tuple[int, int]
+    c_out: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Recovered:
+    """What the last stage's recovery did; the seconds of all. Accuracies in percent."""
+
+    method: str
+    images: int
+    seconds: float
+    held_out: dict[str, float]
+    accuracy_before: float
+    accuracy_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Finetuned:
+    """What a fine-tuning was of, and what it did."""
+
+    start: str  # the digest of the weights that it began with
+    folder: str  # the run that it continued
+    data: str
+    recipe: dict[str, str | int | float | bool]
+    devices: int
+    accelerator: str
+    accuracy_before: float
+    accuracy_after: float
+    losses: tuple[float, ...]  # the mean of each epoch
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Summary:
+    """Everything that a run's folder says beside plan and weights: what was asked, what came of it, how to do it again."""
+
+    model: str
+    target: str
+    variant: dict[str, str]  # the system and memory mode that were asked for, as `load_target` takes them
+    input_shape: tuple[int, ...]
+    weights: str | None
+    weights_digest: str
+    oracle: str | None  # None: the best that the target has
+    budgets: tuple[Achieved, ...]
+    solver: Proof | None
+    ratio: float | None
+    importance_kept: float
+    importance: str
+    allocate: str
+    align: str
+    repair: str
+    freeze: tuple[str, ...]
+    floor: float
+    steps: int
+    recovery: Recovered | None
+    calibration: int
+    regularize: int
+    epochs: int
+    data: str | None
+    before: Measures
+    after: Measures
+    widths: dict[str, Widths]
+    equivalence_max_error: float
+    versions: dict[str, str]
+    seed: int
+    command: str
+    finetuning: Finetuned | None = None
+
+    @property
+    def sides(self) -> Mapping[str, Measures]:
+        """Both networks' measures, for tables."""
+        return {"dense": self.before, "pruned": self.after}
+
+    def to_json(self) -> str:
+        return _ADAPTER.dump_json(self, indent=1).decode() + "\n"
+
+    @staticmethod
+    def read(folder: str | Path) -> "Summary":
+        """The summary in a run's folder.
+
+        Raises UsageError where there is none that can be read, naming the field that is missing or wrong, and for a folder
+        that was saved from Python.
+        """
+        folder = Path(folder)
+        try:
+            return _ADAPTER.validate_json((folder / FILE).read_bytes())
+        except OSError as error:
+            if (folder / "plan.json").exists():
+                raise UsageError(
+                    f"{folder} was saved from Python and does not say which model it is of. Use padless.export and "
+                    "padless.finetune there."
+                ) from error
+            raise UsageError(
+                f"{folder} has no readable {FILE}. Give the folder that `padless prune --out` wrote."
+            ) from error
+        except ValidationError as error:
+            raise UsageError(_explained(folder, error.errors())) from error
+
+
+def _explained(folder: Path, mistakes: Sequence[Mapping[str, object]]) -> str:
+    first = mistakes[0]
+    place = first["loc"]
+    field = ".".join(map(str, place)) if isinstance(place, tuple) else ""
+    if first["type"] == "json_invalid":
+        return f"{folder} has no readable {FILE}. Give the folder that `padless prune --out` wrote."
+    if first["type"] == "missing":
+        return f"{folder} does not say its {field}: an older padless made it. Prune again."
+    return f"{folder / FILE} does not hold a run: {field}: {first['msg']}."
+
+
+_ADAPTER = TypeAdapter(Summary)

@@ -11,6 +11,7 @@ from rich.text import Text
 from padless.cost import LayerCost, NetworkCost
 from padless.graph import ChannelGroup
 from padless.hardware import Target, round_up
+from padless.report.summary import Widths
 
 
 def catalogue(targets: tuple[Target, ...]) -> Table:
@@ -79,7 +80,7 @@ def layers(cost: NetworkCost, title: str) -> Group:
 def staying(cost: NetworkCost) -> Group:
     """What pruning can reach, and the groups that stay whole: a row a reason."""
     reach = cost.reach
-    said = Text(
+    headline = Text(
         f"Can be cut: {reach.channels_percent:.1f} % of the channels; with one channel a group left, "
         f"{reach.macs_percent:.1f} % of the MACs are gone.",
         style="bold",
@@ -95,7 +96,7 @@ def staying(cost: NetworkCost) -> Group:
         names = [g.id for g in groups]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         table.add_row(reason, str(sum(g.width for g in groups)), ", ".join(names[:3]) + more)
-    return Group(said, table) if reasons else Group(said)
+    return Group(headline, table) if reasons else Group(headline)
 
 
 def _notes(cost: NetworkCost) -> list[str]:
@@ -176,15 +177,15 @@ def totals(columns: Mapping[str, Mapping[str, Any]]) -> Table:
     return table
 
 
-def widths(layers: Mapping[str, Mapping[str, list[int]]]) -> Table:
+def widths(layers: Mapping[str, Widths]) -> Table:
     """A row a layer whose output was cut or kept: channels before and after, with a bar of what is left."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", overflow="fold", min_width=18)
     for name in ("dense", "pruned"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("output channels kept", no_wrap=True)
-    for name, sides in layers.items():
-        (in_dense, in_now), (out_dense, out_now) = sides["c_in"], sides["c_out"]
+    for name, layer in layers.items():
+        (in_dense, in_now), (out_dense, out_now) = layer.c_in, layer.c_out
         kept = round(20 * out_now / out_dense)
         bar = (
             Text("█" * kept, style="green")

@@ -14,7 +14,7 @@ from padless.cost.oracles import default_oracle
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, Source, load_images, load_model, load_weights, weights_digest
+from padless.inputs import Images, LoadedModel, load_images, load_model, load_weights, weights_digest
 from padless.progress import console
 from padless.reproduction.figures import empty_figure
 from padless.reproduction.measure import measured
@@ -122,7 +122,7 @@ def some(images: Images, train: int, test: int) -> Images:
     )  # fmt: skip
 
 
-def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> Source:
+def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> LoadedModel:
     """A network with the weights that are given, those of an earlier start, or those that it is trained to here.
 
     Raises UsageError for a file that does not fit, and where earlier rows are of weights that are not at hand.

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.oracles import default_oracle, open_oracle
 from padless.graph import Layer, trace
 from padless.hardware import load_target
@@ -41,7 +41,7 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
     spec = default_oracle(hardware)
     if spec is None:
         return
-    asked = Asked(open_oracle(spec, hardware))
+    oracle = CachedOracle(open_oracle(spec, hardware))
     try:
         for network in distinct(of(rows, part="equal cycles"), "network"):
             mine = [row for row in of(rows, part="equal cycles", network=network) if row.get("widths")]
@@ -55,7 +55,7 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
             both = {row["method"]: row["widths"][layer.name] for row in mine if layer.name in row["widths"]}
             c_in, widths = both[PADLESS][0], list(range(1, layer.c_out + 1))
             asked_for = [*both.values(), *([c_in, width] for width in widths)]
-            answers = asked.shapes([replace(layer.shape, c_in=i, c_out=o) for i, o in asked_for])
+            answers = oracle.shapes([replace(layer.shape, c_in=i, c_out=o) for i, o in asked_for])
             costs = [answer.total for answer in answers]
             chosen = {method: (*both[method], cost) for method, cost in zip(both, costs, strict=False)}
             yield Steps(
@@ -63,7 +63,7 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
                 costs=costs[len(both) :], chosen=chosen,
             )  # fmt: skip
     finally:
-        asked.close()
+        oracle.close()
 
 
 def _interest(layer: Layer, rows: Sequence[Row]) -> tuple[int, int]:

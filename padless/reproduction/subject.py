@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.align import aligned_levels, free_levels
-from padless.choose import RATIOS, Plan
+from padless.choose import RATIOS, Choices, Plan
 from padless.choose.planning import make_plan
 from padless.choose.replay import prune
 from padless.cost import NetworkCost, network_cost
@@ -20,7 +20,7 @@ from padless.errors import InfeasibleError, PadlessError
 from padless.graph import narrowed, trace
 from padless.hardware import load_target
 from padless.importance import Importance, importance
-from padless.inputs import Images, Source
+from padless.inputs import Images, LoadedModel
 from padless.reproduction.peers import Knob, Made, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING, Cell
 
@@ -54,7 +54,7 @@ class Small:
 class Subject:
     """One network. Close it (or use it in a `with`), since its price may come from other processes."""
 
-    def __init__(self, source: Source, images: Images, target: str) -> None:
+    def __init__(self, source: LoadedModel, images: Images, target: str) -> None:
         self.model, self.images, self.x = source.model.eval(), images, torch.zeros(source.input_shape)
         self.pricing = Pricing(self.model, (self.x,), load_target(target))
         self.graph = self.pricing.graph
@@ -66,7 +66,7 @@ class Subject:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.pricing.__exit__(None, None, None)
+        self.pricing.close()
 
     @cached_property
     def dense(self) -> NetworkCost:
@@ -122,10 +122,8 @@ class Subject:
             return self._of_a_peer(method, share, seed)
         allocate, criterion, align = OURS[method]
         try:
-            plan = make_plan(
-                self.pricing, f"cycles={100 * share:g}%", criterion=self.importance(criterion, seed), allocate=allocate,
-                align=align, repair="down", seed=seed, dense=self.dense,
-            )  # fmt: skip
+            choices = Choices(importance=self.importance(criterion, seed), allocate=allocate, align=align, seed=seed)
+            plan = make_plan(self.pricing, f"cycles={100 * share:g}%", choices, dense=self.dense)
         except InfeasibleError:
             return None
         return Small(model=prune(self.model, plan), plan=plan)

@@ -1,30 +1,31 @@
 """Fine-tuning of a run's folder into another one: whole or not there, resumable in between."""
 
-import hashlib
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
-from padless.choose import Plan
-from padless.choose.budget import read_budgets
+from padless.choose import Budget, Plan
+from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
 from padless.deploy import Int8
 from padless.errors import UsageError
+from padless.files import digest
 from padless.graph import trace
 from padless.hardware import load_target
-from padless.inputs import weights_digest
-from padless.progress import bar, console
+from padless.inputs import Images, LoadedModel, weights_digest
+from padless.progress import bar, console, quiet
 from padless.report import page
-from padless.runs.folder import PLAN, SUMMARY, WEIGHTS, check_folder, load, read_summary, save
-from padless.runs.prune import opened, versions
+from padless.report.summary import FILE, Finetuned, Summary
+from padless.runs.folder import PLAN, WEIGHTS, check_folder, load, save
+from padless.runs.prune import measures, opened, versions
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
 
-NEEDED = ("data", "weights", "weights_digest", "seed", "input_shape", "target", "oracle", "system_config", "memory_mode",
-          "budgets", "calibration", "before", "after")  # fmt: skip
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,94 +44,118 @@ class Finetuning:
     command: str
 
 
-def run_finetuning(job: Finetuning) -> dict[str, Any] | None:
+def run_finetuning(job: Finetuning) -> Summary | None:
     """Fine-tune, write the folder, return its summary; None in processes that only help.
 
     While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
     """
-    summary = read_summary(job.folder)
-    if "model" not in summary:
-        raise UsageError(
-            f"{job.folder} was saved from Python and does not say which model it is of. There, use padless.finetune."
-        )
-    if missing := [key for key in NEEDED if key not in summary]:
-        raise UsageError(f"{job.folder} does not say its {missing[0]}: an older padless made it. Prune again.")
-    data = job.data or summary["data"]
+    summary = Summary.read(job.folder)
+    data = job.data or summary.data
     if not data:
         raise UsageError(f"{job.folder} was made without images. Give --data.")
-    identity = {
-        "from": str(job.folder), "start": _file_digest(job.folder / WEIGHTS), "data": data, "recipe": asdict(job.recipe),
-    }  # fmt: skip
-    scratch = _checked(job, identity)
+    start = _file_digest(job.folder / WEIGHTS)
+    scratch = _scratch(job, data, start)
     if scratch is None:
-        return read_summary(job.out)
-    weights = job.weights or (Path(summary["weights"]) if summary["weights"] else None)
-    teach = bool(job.recipe.distill or job.recipe.features)
+        return Summary.read(job.out)
     fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
-    console.quiet = not fabric.is_global_zero
-    torch.manual_seed(summary["seed"])
-    shape = tuple(summary["input_shape"])
-    source, images = opened(summary["model"], weights, data, shape)
-    assert images is not None
-    if teach and weights_digest(source.model) != summary["weights_digest"]:
-        raise UsageError(
-            f"The dense network that is to teach does not have the weights that {job.folder} was cut from. "
-            "Give --weights, or --distill 0."
-        )
-    small, plan = load(job.folder, source.model), Plan.read(job.folder / PLAN)
+    with quiet(not fabric.is_global_zero):
+        return _trained(job, summary, data, start, scratch, fabric)
+
+
+def _trained(
+    job: Finetuning, summary: Summary, data: str, start: str, scratch: Path, fabric: "Fabric"
+) -> Summary | None:
+    loaded, images = _opened(job, summary, data)
+    teacher = _teacher(job, summary, loaded)
+    small, plan = load(job.folder, loaded.model), Plan.read(job.folder / PLAN)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
     history = finetune(
-        small, images, job.recipe, teacher=source.model if teach else None, plan=plan,
+        small, images, job.recipe, teacher=teacher, plan=plan,
         checkpoints=Checkpoints(scratch, job.checkpoint_seconds), fabric=fabric,
     )  # fmt: skip
     if not fabric.is_global_zero:
         return None
-    small, dense = small.cpu(), source.model.cpu()
-    example = torch.zeros(shape)
-    with (
-        bar("Counting cycles", None),
-        Pricing(
-            dense, (example,), load_target(summary["target"]), oracle=summary["oracle"],
-            system_config=summary["system_config"], memory_mode=summary["memory_mode"],
-        ) as pricing,
-    ):  # fmt: skip
-        costs = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, example))
-    accuracy = evaluate(small, images)
-    told = {"accuracy": accuracy}
-    if "accuracy_int8" in summary["after"]:
-        calibration = images.calibration(summary["calibration"], summary["seed"])
-        told["accuracy_int8"] = evaluate(Int8(small, calibration), images)
-    console.print(f"Fine-tuned {job.recipe.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {accuracy:.2f} %")
-    summary |= {
-        "after": {**summary["after"], **costs[1].totals(), **told},
-        "epochs": job.recipe.epochs,
-        "finetuning": {
-            **identity, "devices": fabric.world_size,
-            "accelerator": fabric.device.type, "accuracy_before": before, "accuracy_after": accuracy,
-            "losses": list(history.losses), "seconds": round(history.seconds, 1),
-            "images_per_second": round(history.images_per_second, 1),
-        },
-        "versions": versions(),
-        "command": job.command,
-    }  # fmt: skip
-    for one, budget in zip(summary["budgets"], read_budgets([b["budget"] for b in summary["budgets"]]), strict=True):
-        one["achieved"] = budget.of(costs[1])
-        one["met"] = one["achieved"] <= one["asked"]
-    save(job.out, small, plan, summary, page=page(summary, *costs), log=(scratch / LOG).read_text())
+    small = small.cpu()
+    dense_cost, cost = _costs(summary, loaded.model.cpu(), small)
+    accuracies = _tested(small, images, summary)
+    epochs, accuracy = job.recipe.epochs, accuracies["accuracy"]
+    console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {accuracy:.2f} %")
+    finetuned = Finetuned(
+        start=start, folder=str(job.folder), data=data, recipe=asdict(job.recipe), devices=fabric.world_size,
+        accelerator=fabric.device.type, accuracy_before=before, accuracy_after=accuracy, losses=history.losses,
+        seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
+    )  # fmt: skip
+    summary = _continued(summary, finetuned, job, cost, accuracies)
+    save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=(scratch / LOG).read_text())
     shutil.rmtree(scratch)
     return summary
 
 
-def _checked(job: Finetuning, identity: Mapping[str, Any]) -> Path | None:
+def _opened(job: Finetuning, summary: Summary, data: str) -> tuple[LoadedModel, Images]:
+    """The dense network and the images."""
+    weights = job.weights or (Path(summary.weights) if summary.weights else None)
+    torch.manual_seed(summary.seed)
+    loaded, images = opened(summary.model, weights, data, summary.input_shape)
+    assert images is not None
+    return loaded, images
+
+
+def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel) -> nn.Module | None:
+    """The dense network, where it teaches. Raises UsageError where it is not the one that the run cut."""
+    if not (job.recipe.distill or job.recipe.features):
+        return None
+    if weights_digest(loaded.model) != summary.weights_digest:
+        raise UsageError(
+            f"The dense network that is to teach does not have the weights that {job.folder} was cut from. "
+            "Give --weights, or --distill 0."
+        )
+    return loaded.model
+
+
+def _costs(summary: Summary, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
+    """Both networks by the run's own oracle."""
+    target, example = load_target(summary.target, **summary.variant), torch.zeros(summary.input_shape)
+    with bar("Counting cycles", None), Pricing(dense, (example,), target, oracle=summary.oracle) as pricing:
+        return pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, example))
+
+
+def _tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:
+    """The accuracies that the run had, of the network as it is now."""
+    kept = ("accuracy_before_recovery", "accuracy_after_recovery")
+    accuracies = {name: summary.after[name] for name in kept if name in summary.after}  # type: ignore[literal-required]
+    accuracies["accuracy"] = evaluate(small, images)
+    if "accuracy_int8" in summary.after:
+        calibration = images.calibration(summary.calibration, summary.seed)
+        accuracies["accuracy_int8"] = evaluate(Int8(small, calibration), images)
+    return accuracies
+
+
+def _continued(
+    summary: Summary, finetuned: Finetuned, job: Finetuning, cost: NetworkCost, accuracies: dict[str, float]
+) -> Summary:
+    """The run's summary, of the network as it is now."""
+    spent = [Budget.parse(budget.budget).of(cost) for budget in summary.budgets]
+    budgets = tuple(
+        replace(budget, achieved=now, met=now <= budget.asked)
+        for budget, now in zip(summary.budgets, spent, strict=True)
+    )
+    return replace(
+        summary, after=measures(cost, accuracies), epochs=job.recipe.epochs, finetuning=finetuned, budgets=budgets,
+        versions=versions(), command=job.command,
+    )  # fmt: skip
+
+
+def _scratch(job: Finetuning, data: str, start: str) -> Path | None:
     """Where checkpoints go; None where the result is there already."""
     if job.out.resolve() == job.folder.resolve():
         raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
     check_folder(job.out)
     scratch = job.out.with_name(f"{job.out.name}.training")
-    if job.resume and (job.out / SUMMARY).exists():
-        done = read_summary(job.out).get("finetuning", {})
-        if all(done.get(key) == value for key, value in identity.items()):
+    if job.resume and (job.out / FILE).exists():
+        done = Summary.read(job.out).finetuning
+        asked = str(job.folder), start, data, asdict(job.recipe)
+        if done and (done.folder, done.start, done.data, done.recipe) == asked:
             console.print(f"{job.out} is finished already.")
             shutil.rmtree(scratch, ignore_errors=True)  # a kill may have come before that
             return None
@@ -141,6 +166,6 @@ def _checked(job: Finetuning, identity: Mapping[str, Any]) -> Path | None:
 
 def _file_digest(file: Path) -> str:
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        return digest(file.read_bytes())
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error}.") from error

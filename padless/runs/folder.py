@@ -1,11 +1,9 @@
 """A run's folder: plan, weights, summary and report. Whole or not there at all; nothing is pickled."""
 
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save_file
 from torch import nn
@@ -13,11 +11,12 @@ from torch import nn
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut
-from padless.errors import UsageError
+from padless.errors import UsageError, expect
 from padless.inputs import load_weights
+from padless.report.summary import FILE, Summary
 from padless.train import LOG
 
-PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", "summary.json", "report.html"
+PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", FILE, "report.html"
 OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG}
 
 
@@ -42,7 +41,7 @@ def save(
     folder: str | Path,
     model: nn.Module,
     plan: Plan,
-    summary: dict[str, Any] | None = None,
+    summary: Summary | None = None,
     *,
     page: str | None = None,
     log: str | None = None,
@@ -54,6 +53,7 @@ def save(
     Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
     something else.
     """
+    expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     folder = Path(folder)
     check_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,8 @@ def save(
         save_file(tensors, new / WEIGHTS)
         (new / PLAN).write_text(plan.to_json())
         shutil.copymode(new / PLAN, new / WEIGHTS)  # safetensors makes it the owner's alone
-        (new / SUMMARY).write_text(json.dumps(summary or {}, indent=1) + "\n")
+        if summary is not None:
+            (new / SUMMARY).write_text(summary.to_json())
         if page is not None:
             (new / PAGE).write_text(page, encoding="utf-8")
         if log is not None:
@@ -93,13 +94,3 @@ def load(folder: str | Path, model: nn.Module) -> nn.Module:
     small = cut(model, graph, plan.mask(graph))
     load_weights(small, Path(folder) / WEIGHTS)
     return small.eval()
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """A run's `summary.json`. Raises UsageError where there is none."""
-    try:
-        return dict(json.loads((folder / SUMMARY).read_text()))
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{folder} has no readable {SUMMARY}. Give the folder that `padless prune --out` wrote."
-        ) from error

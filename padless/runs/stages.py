@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from padless.choose import Budget, Plan
+from padless.choose import Budget, Choices, Plan
 from padless.choose.planning import make_plan
 from padless.choose.replay import prune_with_error
 from padless.cost import NetworkCost
@@ -32,22 +31,23 @@ def prune_in_stages(
     pricing: Pricing,
     budgets: Sequence[Budget],
     dense: NetworkCost,
-    recovered: Recover,
+    recover: Recover,
+    choices: Choices,
     *,
+    images: Sequence[Tensor] = (),
     steps: int = 1,
-    floor: float = 0.0,
-    **choices: Any,
 ) -> Staged:
     """Prune the model of `pricing` to `budgets` in `steps` stages of equal ratios.
 
     Each stage plans on the network that the one before it left, recovered, so that channels are scored as they are then.
-    `recovered` gets each cut network and its plan from the model. `floor` holds over all stages; `choices` are those of
-    `make_plan`. A stage that has nothing to do is left out. Raises what `make_plan` and `prune` raise.
+    `recover` gets each cut network and its plan from the model. The floor of `choices` holds over all stages. A stage that
+    has nothing to do is left out. Raises what `make_plan` and `prune` raise.
     """
     if steps < 1:
         raise UsageError(f"Pruning takes 1 step or more; got {steps}.")
-    if steps > 1 and choices.get("repair", "down") == "up":
+    if steps > 1 and choices.repair == "up":
         raise UsageError("Channels of zeros (--repair up) come in one step. Leave --steps out.")
+    choices = replace(choices, floor=choices.floor ** (1 / steps))
     whole: Plan | None = None
     model, error, recoveries = pricing.model, 0.0, []
     for step in range(1, steps + 1):
@@ -57,17 +57,17 @@ def prune_in_stages(
         needed = step == steps and whole is None  # then planning says that there is nothing to do
         if not needed and all(budget.of(cost) <= budget.limit(dense) for budget in wanted):
             continue
-        plan = make_plan(now, wanted, dense=cost, floor=floor ** (1 / steps), **choices)
+        plan = make_plan(now, wanted, choices, images, dense=cost)
         with bar("Cutting, and checking against the masked original", None):
             model, worst = prune_with_error(model, plan)
         error = max(error, worst)
         whole = plan if whole is None else composed(whole, plan)
-        found = recovered(model, whole)
-        recoveries += [found] if found else []
+        recovery = recover(model, whole)
+        recoveries += [recovery] if recovery else []
     assert whole is not None  # the last stage plans where none did
     outcomes = [
-        replace(made, budget=str(budget), asked=budget.limit(dense))
-        for made, budget in zip(whole.outcomes, budgets, strict=True)
+        replace(outcome, budget=str(budget), asked=budget.limit(dense))
+        for outcome, budget in zip(whole.outcomes, budgets, strict=True)
     ]
     return Staged(model=model, plan=replace(whole, outcomes=outcomes), error=error, recoveries=tuple(recoveries))
 

@@ -1,25 +1,23 @@
 """Who can be asked what a layer costs. An oracle is named by a word, and some take an argument behind it.
 
-Packages add their own through the entry point group `padless.oracles`: a function
-`(target, argument, *, system_config, memory_mode)` that returns an oracle, that is a function from layer shapes to
-answers. If that has a `key`, a text that says all its settings, its answers are kept on disk; if it has `close`, it is
-called at the end.
+Packages add their own through the entry point group `padless.oracles`: a function `(target, argument)` that returns an
+oracle, or what stands for one (`padless.cost.Oracle`).
 """
 
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from padless.cost.cycles import Oracle
+from padless.cost.oracle import Oracle, OracleLike, as_oracle
 from padless.errors import UsageError, suggest
 from padless.hardware import Target
 
 GROUP = "padless.oracles"
-Factory = Callable[..., Oracle]
+Factory = Callable[[Target, str], OracleLike]
 
 # Name -> module and factory; the modules import what they need only when they are asked.
 BUILT_IN = {
-    "ceil": "padless.cost.cycles:Ceil",
+    "ceil": "padless.cost.oracles.ceil:Ceil",
     "vela": "padless.cost.oracles.vela:Vela",
     "scalesim": "padless.cost.oracles.simulators:ScaleSim",
     "zigzag": "padless.cost.oracles.simulators:ZigZag",
@@ -36,14 +34,23 @@ def default_oracle(target: Target) -> str | None:
     return "ceil" if target.active.macs_per_cycle else None
 
 
-def open_oracle(
-    spec: str, target: Target, *, system_config: str | None = None, memory_mode: str | None = None
-) -> Oracle:
-    """The oracle that `spec` names: a name and, behind a space, its argument, such as `csv costs.csv`.
+def open_oracle(oracle: str | OracleLike, target: Target) -> Oracle:
+    """The oracle that is named: a word and, behind a space, its argument, such as `csv costs.csv`.
 
-    Raises UsageError where there is none of that name, where it is not installed, and where target and oracle do not go
-    together.
+    A function from layer shapes to answers, or an object that stands for an oracle, is taken as it is. Raises UsageError
+    where there is none of that name, where it is not installed, and where target and oracle do not go together.
     """
+    opened = _named(oracle, target) if isinstance(oracle, str) else as_oracle(oracle)
+    if target.variant and not opened.systems:
+        opened.close()
+        raise UsageError(
+            f"The oracle {oracle if isinstance(oracle, str) else type(oracle).__name__} knows no systems and memory modes; "
+            f"{', '.join(target.variant.values())} was asked for. Leave it out."
+        )
+    return opened
+
+
+def _named(spec: str, target: Target) -> Oracle:
     name, _, argument = spec.strip().partition(" ")
     outside = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name in BUILT_IN:
@@ -52,8 +59,8 @@ def open_oracle(
     elif name in outside:
         make = outside[name].load()
     elif "{" in spec:
-        return open_oracle(f"command {spec}", target, system_config=system_config, memory_mode=memory_mode)
+        return _named(f"command {spec}", target)
     else:
         known = [*BUILT_IN, *outside]
         raise UsageError(f"No oracle is called {name!r}. {suggest(name, known) or 'Known: ' + ', '.join(known) + '.'}")
-    return make(target, argument.strip(), system_config=system_config, memory_mode=memory_mode)
+    return as_oracle(make(target, argument.strip()))

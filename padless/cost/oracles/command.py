@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 
 from padless.cost.cycles import Answer, Source
+from padless.cost.oracle import Oracle
 from padless.errors import OracleError, UsageError
 from padless.graph import LayerShape
 from padless.hardware import Target
@@ -15,23 +16,13 @@ from padless.hardware import Target
 FIELDS = ("h", "w", "cin", "cout", "k", "stride", "groups")
 
 
-class Command:
+class Command(Oracle):
     """Raises UsageError where the command names no widths, or something else than its fields.
 
     Answers are kept on disk by the command's text: an empty PADLESS_CACHE measures anew.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        argument: str = "",
-        *,
-        system_config: str | None = None,
-        memory_mode: str | None = None,
-        timeout: float = 600,
-    ) -> None:
-        if system_config or memory_mode:
-            raise UsageError("A command takes no system configuration or memory mode; write them into it.")
+    def __init__(self, target: Target, argument: str = "", *, timeout: float = 600) -> None:
         try:
             self._words = shlex.split(argument)
             [word.format(**dict.fromkeys(FIELDS, 1)) for word in self._words]

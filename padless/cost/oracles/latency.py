@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from padless.cost.cycles import Answer, Source
+from padless.cost.oracle import Oracle
 from padless.errors import OracleError, UsageError, missing_extra
 from padless.graph import LayerShape
 from padless.hardware import Target
@@ -23,14 +24,12 @@ TOGETHER = 32  # layers that take turns
 OPSET = 19
 
 
-class OnnxRuntime:
+class OnnxRuntime(Oracle):
     """One thread on this processor. Raises UsageError where the package is missing or an argument is given."""
 
-    def __init__(
-        self, target: Target, argument: str = "", *, system_config: str | None = None, memory_mode: str | None = None
-    ) -> None:
-        if argument or system_config or memory_mode:
-            raise UsageError("The oracle onnxruntime takes no argument, system configuration or memory mode.")
+    def __init__(self, target: Target, argument: str = "") -> None:
+        if argument:
+            raise UsageError(f"The oracle onnxruntime takes no argument; got {argument!r}.")
         try:
             import onnx  # noqa: F401
             import onnxruntime

@@ -8,24 +8,27 @@ SCALE-Sim: Raj et al., "SCALE-Sim v3", arXiv:2504.15377. ZigZag: Mei et al., IEE
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from padless.cost.cache import key_of
 from padless.cost.cycles import Answer, Source
+from padless.cost.oracle import Oracle
 from padless.cost.pool import CORES, Pool, Request
 from padless.errors import OracleError, UsageError, missing_extra
 from padless.graph import LayerShape
 from padless.hardware import Target
 
+Question = dict[str, int | tuple[int, ...]]
 WORKERS = Path(__file__).parent.parent / "workers"
 
 
-class _Simulator:
+class _Simulator(Oracle):
     """One array. Close it, since the simulator runs in processes of its own.
 
     Raises UsageError where the package is missing or the target has no array of two dimensions.
@@ -36,17 +39,7 @@ class _Simulator:
     extra: ClassVar[str]
     memories: ClassVar[str]
 
-    def __init__(
-        self,
-        target: Target,
-        argument: str = "",
-        *,
-        system_config: str | None = None,
-        memory_mode: str | None = None,
-        workers: int = CORES,
-    ) -> None:
-        if system_config or memory_mode:
-            raise UsageError(f"{self.name} knows no system configurations and memory modes.")
+    def __init__(self, target: Target, argument: str = "", *, workers: int = CORES) -> None:
         try:
             release = version(self.package)
         except PackageNotFoundError as error:
@@ -83,9 +76,9 @@ class _Simulator:
                 energy_pj=None if energy is None else shape.groups * energy,
             )
 
-    def question(self, shape: LayerShape) -> dict[str, Any]:
+    @abstractmethod
+    def question(self, shape: LayerShape) -> Question:
         """One group of a layer in the simulator's words."""
-        raise NotImplementedError
 
 
 class ScaleSim(_Simulator):
@@ -93,7 +86,7 @@ class ScaleSim(_Simulator):
 
     name, package, extra, memories = "SCALE-Sim", "scalesim", "scalesim", "memories never stall it"
 
-    def question(self, shape: LayerShape) -> dict[str, Any]:
+    def question(self, shape: LayerShape) -> Question:
         hw = shape.in_hw if shape.transposed else shape.out_hw
         return {"m": prod(hw), "n": shape.c_out // shape.groups, "k": prod(shape.kernel) * shape.c_in // shape.groups}
 
@@ -103,7 +96,7 @@ class ZigZag(_Simulator):
 
     name, package, extra, memories = "ZigZag", "zigzag-dse", "zigzag", "memories of its tpu_like"
 
-    def question(self, shape: LayerShape) -> dict[str, Any]:
+    def question(self, shape: LayerShape) -> Question:
         return {
             "c_in": shape.c_in // shape.groups,
             "c_out": shape.c_out // shape.groups,

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 
 from padless.cost.cycles import Answer, Source
+from padless.cost.oracle import Oracle
 from padless.errors import OracleError, UsageError
 from padless.graph import LayerShape
 from padless.hardware import Target
@@ -20,18 +21,18 @@ DEFAULTS = {"stride": 1, "groups": 1, "dilation": 1}
 UNITS: dict[str, tuple[Literal["cycles", "ns"], float]] = {
     "cycles": ("cycles", 1), "ns": ("ns", 1), "us": ("ns", 1e3), "ms": ("ns", 1e6)
 }  # fmt: skip
-Setting = tuple[object, ...]  # all of a layer but its widths
-Widths = tuple[int, int]
+_Setting = tuple[object, ...]  # all of a layer but its widths
+_Widths = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    setting: Setting
-    widths: Widths
+    setting: _Setting
+    widths: _Widths
     cost: float
 
 
-class Table:
+class Table(Oracle):
     """Columns: h, w (of the input map), cin, cout, k, one of cycles, ns, us, ms; and, where they are not 1, stride, groups,
     dilation. A depthwise layer has as many groups as channels; a linear layer is a 1x1 kernel on a 1x1 map.
 
@@ -39,17 +40,15 @@ class Table:
     around it. Raises UsageError where the file cannot be read as such a table.
     """
 
-    def __init__(
-        self, target: Target, argument: str = "", *, system_config: str | None = None, memory_mode: str | None = None
-    ) -> None:
+    def __init__(self, target: Target, argument: str = "") -> None:
         name, _, mode = argument.rpartition(" ")
         if mode != "interpolate":
             name, mode = argument, ""
-        if not name or system_config or memory_mode:
-            raise UsageError("Write --oracle 'csv FILE' or 'csv FILE interpolate', without system or memory mode.")
+        if not name:
+            raise UsageError("Write --oracle 'csv FILE' or 'csv FILE interpolate'.")
         self.interpolate, self.file = bool(mode), Path(name.strip())
         rows, unit = _read(self.file)
-        self._settings: dict[Setting, dict[Widths, float]] = {}
+        self._settings: dict[_Setting, dict[_Widths, float]] = {}
         for row in rows:
             self._settings.setdefault(row.setting, {})[row.widths] = row.cost
         self.source = Source(oracle="csv", device=self.file.name, system="interpolated" if mode else "", unit=unit)
@@ -79,12 +78,12 @@ class Table:
         return cost
 
 
-def _setting(shape: LayerShape) -> Setting:
+def _setting(shape: LayerShape) -> _Setting:
     groups = "all" if shape.kind == "depthwise" else shape.groups
     return (*shape.in_hw, shape.kernel[0], shape.stride[0], shape.dilation[0], groups)
 
 
-def _between(table: dict[Widths, float], widths: Widths, depthwise: bool) -> float | None:
+def _between(table: dict[_Widths, float], widths: _Widths, depthwise: bool) -> float | None:
     """The cost at widths inside those of the table: linear along one side, over triangles along both."""
     points, costs = np.array([*table], dtype=float).reshape(-1, 2), np.array([*table.values()])
     for side in (0, 1):  # the other side is the same, or (depthwise) follows

@@ -14,34 +14,31 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from torch import nn
+
 from padless.cost.cache import Cache, key_of
 from padless.cost.cycles import Answer, Cycles, Source
+from padless.cost.oracle import Oracle
 from padless.cost.pool import CORES, Pool, Reply, Request
-from padless.errors import OracleError, UsageError, missing_extra, suggest
-from padless.graph import LayerShape
+from padless.errors import NotWholeError, OracleError, UsageError, missing_extra, suggest
+from padless.graph import Graph, LayerShape
 from padless.hardware import Target
-from padless.tflite import Unlowered, lower_layer
+from padless.tflite import Unlowered, lower, lower_layer
 
 WORKER = Path(__file__).parent.parent / "workers" / "ask_vela.py"
 
 
-class Vela:
+class Vela(Oracle):
     """One accelerator in one system. Use it in a `with`, or `close` it.
 
     Raises UsageError where the package is missing, the target is none of Arm's or not priced in INT8, or Vela does not
     know the system configuration or memory mode.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        argument: str = "",
-        *,
-        system_config: str | None = None,
-        memory_mode: str | None = None,
-        timeout: float = 600,
-        workers: int = CORES,
-    ) -> None:
+    batch_of_one = True
+    systems = True
+
+    def __init__(self, target: Target, argument: str = "", *, timeout: float = 600, workers: int = CORES) -> None:
         if target.vela is None:
             raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try ethos-u55-256 or ethos-u85-512.")
         if target.precision != "int8" or argument:
@@ -51,7 +48,7 @@ class Vela:
             release = version("ethos-u-vela")
         except PackageNotFoundError as error:
             raise missing_extra("ethos-u-vela", "vela", f"Counting cycles for {target.id}") from error
-        chip, mode = system_config or target.vela.system_config, memory_mode or target.vela.memory_mode
+        chip, mode = target.vela.system_config, target.vela.memory_mode
         self._settings = {
             "accelerator": target.vela.accelerator,
             "system_config": _known("System_Config", chip, "system configuration"),
@@ -63,12 +60,6 @@ class Vela:
         self.key = key_of(asdict(self.source), _code())
         self.cache = Cache()
         self.pool = Pool(WORKER, "Vela", timeout=timeout, workers=workers)
-
-    def __enter__(self) -> "Vela":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the workers."""
@@ -99,6 +90,17 @@ class Vela:
                 peak_sram_bytes=reply["peak_sram_bytes"],
                 cpu_operators=len(reply["cpu_operators"]),
             )
+
+    def network(self, graph: Graph, model: nn.Module) -> Cycles:
+        """The whole network as INT8 TFLite with the model's own weights."""
+        try:
+            lowered = lower(graph, model)
+        except Unlowered as reason:
+            raise NotWholeError(
+                f"The network could not be compiled as a whole: {reason}. Its layers were, alone, with random weights; "
+                "what lies between them is not counted."
+            ) from reason
+        return self.compile(lowered.tflite, "the network", lowered.operators)
 
     def compile(self, tflite: bytes, what: str, names: Sequence[str] = ()) -> Cycles:
         """The estimate for a TFLite file; `names` are its operators' in the answer.

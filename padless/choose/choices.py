@@ -1,0 +1,79 @@
+"""What a plan may decide by, beside target and budget: checked once, frozen, with every default in one place."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from padless.choose.ratios import RATIOS
+from padless.errors import UsageError, suggest
+from padless.importance import Criterion, Importance
+from padless.optimise import frozen_inputs, greedy, solve
+
+METHODS = {"optimal": solve, "greedy": greedy, "frozen": frozen_inputs}  # on tables of costs
+ALLOCATIONS = (*METHODS, *RATIOS)
+ALIGNMENTS = ("unit", "none")
+REPAIRS = ("down", "up")
+
+
+class Changes(TypedDict, total=False):
+    """The fields of `Choices` as keywords, for those who want to name only a few."""
+
+    importance: str | Criterion | Importance | None
+    allocate: str
+    align: str
+    repair: str
+    freeze: Sequence[str]
+    widths: Mapping[str, tuple[int, int]]
+    floor: float
+    time_limit: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """How channels are scored and widths chosen.
+
+    - `importance`: a criterion's name, `package.module:function`, a function (graph, model, images) -> one score a channel,
+      or curves from `padless.importance`; by default `reconstruction` where there are images, else `l1`.
+    - `allocate`: `optimal` keeps the most importance that fits, and says how far from optimal it can be. Baselines: `greedy`
+      by importance per cost, `frozen` (a knapsack that prices layers by their outputs alone), `uniform` and `global` by one
+      ratio or threshold.
+    - `align`: `unit` keeps only widths that fill the target's units; `none` is general pruning.
+    - `repair`: a group whose own width fills no units goes `down` to one that does, or may keep all its channels and get
+      zeros (`up`).
+    - `freeze`: layers (wildcards allowed) whose output channels all stay. `widths`: layers with the least and the greatest
+      number of output channels.
+    - `floor`: the share of its importance that every group keeps at least, from 0 to 1.
+    - `time_limit`: seconds for each solution of the best widths.
+    - `seed`: of random scores and of the check after the cut.
+
+    Raises UsageError for what is unknown or out of range.
+    """
+
+    importance: str | Criterion | Importance | None = None
+    allocate: str = "optimal"
+    align: str = "unit"
+    repair: str = "down"
+    freeze: Sequence[str] = ()
+    widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    floor: float = 0.0
+    time_limit: float = 10.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("allocate", ALLOCATIONS), ("align", ALIGNMENTS), ("repair", REPAIRS)):
+            value = getattr(self, name)
+            if value not in known:
+                raise UsageError(f"{name} cannot be {value!r}. {suggest(str(value), known)}")
+        if isinstance(self.freeze, str):
+            raise UsageError(f"freeze is the text {self.freeze!r}; expected several names. Write [{self.freeze!r}].")
+        if not 0 <= self.floor <= 1:
+            raise UsageError(f"The importance floor is a share from 0 to 1; got {self.floor:g}.")
+        if not self.time_limit > 0:
+            raise UsageError(f"time_limit is seconds above 0; got {self.time_limit:g}.")
+        if self.seed < 0:
+            raise UsageError(f"A seed is a whole number from 0 up; got {self.seed}.")
+
+    def criterion(self, images: Sequence[Any]) -> str | Criterion | Importance:
+        """`importance`, or what stands for it by default."""
+        return self.importance or ("reconstruction" if images else "l1")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.errors import PadlessError, UsageError, missing_extra
+from padless.errors import PadlessError, UsageError, expect, missing_extra
 from padless.graph import trace
 from padless.graph.record import tensors_of
 from padless.graph.shadow import rebuilt, tensor_names
@@ -25,6 +25,7 @@ def export(model: nn.Module, example: Tensor, file: str | Path, *, seed: int = 0
     widths of the model. Raises UsageError for another suffix or a missing extra, PadlessError when the check fails; then
     no file is left.
     """
+    expect(example, Tensor, "An example input", "Give a tensor of the shape that the network takes.")
     file = Path(file)
     kind = file.suffix.removeprefix(".")
     if kind not in FORMATS:

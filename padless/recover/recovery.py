@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.calls import device_of, evaluating
+from padless.calls import batches_of, device_of, evaluating
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut
-from padless.errors import UsageError, suggest
+from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep
 from padless.graph.liveness import moments
 from padless.graph.record import tensors_of
@@ -69,6 +69,7 @@ def recover(
     """
     if method not in METHODS:
         raise UsageError(f"Unknown recovery {method!r}. {suggest(method, METHODS)}")
+    expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     graph = retrace(model, plan)
     keep = plan.mask(graph)
     fresh = _cut_tensors(small, model, graph, keep)
@@ -157,7 +158,7 @@ def _reestimated(small: nn.Module, x: Tensor) -> bool:
 
 def _taken(images: Iterable[Tensor], graph: Graph, device: torch.device) -> Tensor:
     """The images [N, ...] that fit."""
-    batches = list(images)
+    batches = batches_of(images)
     if not batches or not sum(map(len, batches)):
         raise UsageError("No images to recover on. Was the iterator used up before?")
     shape = graph.recording.shape

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.calls import device_of, evaluating
-from padless.errors import UsageError
+from padless.errors import UsageError, expect
 from padless.inputs import Images
 from padless.progress import bar
 
@@ -29,6 +29,7 @@ def evaluate(model: nn.Module, images: Images, *, batch: int = 500) -> float:
 
 def check_outputs(model: nn.Module, images: Images) -> None:
     """Raises UsageError when the network gives no class scores, or a label lies beyond them."""
+    expect(images, Images, "images", "Give padless.load_images(…), or as_images(…).")
     with evaluating(model), torch.no_grad():
         outputs = model(images.normalised(images.test[:1]).to(device_of(model)))
     _check_scores(outputs, "")

@@ -17,8 +17,7 @@ from common import write
 from scipy.stats import spearmanr
 
 from padless import load_target, trace
-from padless.cost import summed
-from padless.cost import CachedOracle
+from padless.cost import CachedOracle, summed
 from padless.cost.oracles import open_oracle
 from padless.cut import cut
 from padless.graph import narrowed

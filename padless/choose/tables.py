@@ -126,7 +126,9 @@ class _Variables:
         self.fixed = {g.id: g.width for g in graph.groups if len(levels.widths[g.id]) == 1}
         self.fixed = {id: int(levels.widths[id][0]) for id in self.fixed}
         self.widths: dict[str, Widths] = {
-            id: found if id in joint else _spread(found) for id, found in levels.widths.items() if id not in self.fixed
+            id: widths if id in joint else _spread(widths)
+            for id, widths in levels.widths.items()
+            if id not in self.fixed
         }
         self.sums: dict[str, Widths] = {}
         self.hard: list[Factor] = []
@@ -190,7 +192,7 @@ class _Variables:
         owner = np.append(np.repeat(np.arange(len(graph.groups)), [g.width for g in graph.groups]), len(graph.groups))
         sizes: dict[int, tuple[str | None, Array]] = {}
         for moment in moments(graph):
-            found: dict[str | None, Array] = {}
+            live: dict[str | None, Array] = {}
             for value in moment.values:
                 if value not in sizes:
                     variable, widths = None, None
@@ -204,8 +206,8 @@ class _Variables:
                         variable, widths = self._owned(len(axis.channels), owners)
                     sizes[value] = variable, value_bytes(graph, value, target, widths).astype(float)
                 variable, bytes = sizes[value]
-                found[variable] = found.get(variable, 0.0) + bytes.reshape(-1 if variable else ())
-            yield tuple(Factor((v,) if v else (), table) for v, table in found.items())
+                live[variable] = live.get(variable, 0.0) + bytes.reshape(-1 if variable else ())
+            yield tuple(Factor((v,) if v else (), table) for v, table in live.items())
 
     def grid(self, layer: Layer) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
         """The variables that a layer depends on, and its shape at each combination of their levels (an array of objects)."""
@@ -213,12 +215,12 @@ class _Variables:
         tied = v_in == v_out
         scope = tuple(v for v in ((v_in,) if tied else (v_in, v_out)) if v is not None)
         pairs: Any = zip(sizes_in, sizes_out, strict=True) if tied else ((i, o) for i in sizes_in for o in sizes_out)
-        plain, found = layer.shape, []
+        plain, shapes = layer.shape, []
         for c_in, c_out in pairs:
             groups = layer.groups * int(c_in) // layer.c_in if layer.drops_groups else layer.groups
-            found.append(replace(plain, c_in=int(c_in), c_out=int(c_out), groups=groups))
-        grid = np.empty(len(found), dtype=object)
-        grid[:] = found
+            shapes.append(replace(plain, c_in=int(c_in), c_out=int(c_out), groups=groups))
+        grid = np.empty(len(shapes), dtype=object)
+        grid[:] = shapes
         sizes = [len(self.widths[v] if v in self.widths else self.sums[v]) for v in scope]
         return scope, grid.reshape(sizes)
 

@@ -64,8 +64,8 @@ Shape = Annotated[
 ]
 
 
-def print_version(asked: bool) -> None:
-    if asked:
+def print_version(wanted: bool) -> None:
+    if wanted:
         out.print(f"padless {__version__}")
         raise typer.Exit
 

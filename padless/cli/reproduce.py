@@ -12,23 +12,23 @@ from padless.errors import UsageError
 from padless.reproduction.protocol import EQUAL, FULL, QUICK
 
 
-def _words(said: str | None) -> tuple[str, ...] | None:
-    return None if said is None else tuple(word.strip() for word in said.split(",") if word.strip())
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _numbers(said: str | None, option: str) -> tuple[int, ...] | None:
+def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
     try:
-        return None if said is None else tuple(int(word) for word in _words(said) or ())
+        return None if text is None else tuple(int(word) for word in _words(text) or ())
     except ValueError as error:
-        raise UsageError(f"{option} takes whole numbers with commas between, such as 8,16; got {said!r}.") from error
+        raise UsageError(f"{option} takes whole numbers with commas between, such as 8,16; got {text!r}.") from error
 
 
-def _shares(said: str | None, option: str) -> tuple[float, ...] | None:
+def _shares(text: str | None, option: str) -> tuple[float, ...] | None:
     """30,50 or 30%,50% or 0.3,0.5."""
     try:
-        return None if said is None else tuple(_share(word) for word in _words(said) or ())
+        return None if text is None else tuple(_share(word) for word in _words(text) or ())
     except ValueError as error:
-        raise UsageError(f"{option} takes shares with commas between, such as 30,50; got {said!r}.") from error
+        raise UsageError(f"{option} takes shares with commas between, such as 30,50; got {text!r}.") from error
 
 
 def _share(word: str) -> float:

@@ -24,8 +24,8 @@ class Cache:
     """A mapping from keys to JSON values that survives its own corruption: it starts anew, with a warning."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        said = os.environ.get(VARIABLE)
-        folder = folder or (Path(said) if said else user_cache_path("padless") if said is None else None)
+        named = os.environ.get(VARIABLE)
+        folder = folder or (Path(named) if named else user_cache_path("padless") if named is None else None)
         self.file = folder / FILE if folder else None
         self._database: sqlite3.Connection | None = None
 
@@ -85,15 +85,15 @@ def key_of(*parts: Any) -> str:
 
 
 def _read(database: sqlite3.Connection, keys: list[str]) -> dict[str, Any]:
-    found = {}
+    values = {}
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
         marks = ",".join("?" * len(some))
         for key, value in database.execute(f"SELECT key, value FROM answers WHERE key IN ({marks})", some):
-            found[key] = json.loads(value)
-    if not found.keys() <= set(keys):  # a file copied without its write-ahead log still opens
+            values[key] = json.loads(value)
+    if not values.keys() <= set(keys):  # a file copied without its write-ahead log still opens
         raise sqlite3.DatabaseError("rows out of place")
-    return found
+    return values
 
 
 def _write(database: sqlite3.Connection, rows: list[tuple[str, str]]) -> None:

@@ -149,7 +149,7 @@ class CachedOracle:
                 self._known[keys[key]] = _answer(stored)
 
     def _ask(self, shapes: list[LayerShape], names: Mapping[LayerShape, str]) -> None:
-        fresh: dict[str, Any] = {}
+        fresh: dict[str, object] = {}
         written, asked = time.monotonic(), 0
         with bar("Asking what layers cost", len(shapes)) as progress:
             try:

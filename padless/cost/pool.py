@@ -57,11 +57,11 @@ class Pool:
                 started = time.monotonic()
                 if reply := worker.ask(request, self._timeout):
                     return dict(json.loads(reply))
-                said = worker.last_words()
+                last_words = worker.last_words()
                 worker.stop()
                 if time.monotonic() - started >= self._timeout:
                     raise OracleError(f"{self.name} took more than {self._timeout:g} s for {what}; it was stopped.")
-            raise OracleError(f"{self.name} crashed on {what}{said}.")
+            raise OracleError(f"{self.name} crashed on {what}{last_words}.")
         finally:
             self._free.put(worker)
 

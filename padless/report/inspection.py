@@ -1,12 +1,10 @@
 """A network on a target as data: what `padless inspect --json` writes."""
 
-from typing import Any
-
 from padless.cost import NetworkCost
 from padless.report.tables import padded_channels
 
 
-def inspection(cost: NetworkCost) -> dict[str, Any]:
+def inspection(cost: NetworkCost) -> dict[str, object]:
     """`layers[]`, `totals{}` and `reach{}` of a network on a target."""
     rows = []
     for row in cost.layers:
@@ -38,7 +36,7 @@ def inspection(cost: NetworkCost) -> dict[str, Any]:
     return {"layers": rows, "totals": cost.totals(), "reach": _reach(cost)}
 
 
-def _reach(cost: NetworkCost) -> dict[str, Any]:
+def _reach(cost: NetworkCost) -> dict[str, object]:
     """What can be cut, and each group that stays with its reason and the layers on which it lies."""
     return {
         "channels_percent": round(cost.reach.channels_percent, 2),

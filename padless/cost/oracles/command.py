@@ -53,11 +53,11 @@ class Command(Oracle):
             raise OracleError(f"Cannot run {words[0]}: {error.strerror}.") from error
         except subprocess.TimeoutExpired as error:
             raise OracleError(f"{shlex.join(words)} took more than {self._timeout:g} s.") from error
-        said = done.stdout.split()
+        words_printed = done.stdout.split()
         try:
             if done.returncode:
                 raise ValueError
-            return round(float(said[-1]))
+            return round(float(words_printed[-1]))
         except (ValueError, IndexError, OverflowError):
             last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
             raise OracleError(

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -90,7 +89,7 @@ def _network(shape: LayerShape) -> bytes:
         max(0, (o - 1) * s + d * (k - 1) + 1 - n)
         for o, s, d, k, n in zip(shape.out_hw, shape.stride, shape.dilation, shape.kernel, shape.in_hw, strict=True)
     ]
-    constants: dict[str, Any] = {
+    constants: dict[str, object] = {
         "x_scale": np.float32(0.05), "x_zero": np.uint8(128), "w": weight,
         "w_scale": np.full(shape.c_out, 0.01, np.float32), "w_zero": np.zeros(shape.c_out, np.int8),
         "y_scale": np.float32(0.1), "y_zero": np.uint8(128), "bias": np.zeros(shape.c_out, np.int32),

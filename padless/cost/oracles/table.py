@@ -121,7 +121,7 @@ def _read(file: Path) -> tuple[list[_Row], Literal["cycles", "ns"]]:
 def _row(file: Path, line: int, row: dict[str, str], cost: str, factor: float) -> _Row:
     try:
         h, w, cin, cout, k = (int(row[name]) for name in NEEDED)
-        stride, groups, dilation = (int(row.get(name) or one) for name, one in DEFAULTS.items())
+        stride, groups, dilation = (int(row.get(name) or default) for name, default in DEFAULTS.items())
         value = float(row[cost]) * factor
         if not value >= 0:
             raise ValueError

@@ -43,7 +43,7 @@ SparsitySupport = false
 """
 
 
-def answer(request: dict[str, Any], _: bytes) -> dict[str, Any]:
+def answer(request: dict[str, Any], _: bytes) -> dict[str, int]:
     """Cycles of the compute array, and those that it waits."""
     with tempfile.TemporaryDirectory() as folder:
         configuration, topology, layout = (Path(folder) / name for name in ("array.cfg", "layer.csv", "layout.csv"))

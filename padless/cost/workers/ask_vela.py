@@ -43,7 +43,7 @@ def settings(accelerator: str, system_config: str, memory_mode: str) -> Settings
     return given[0]
 
 
-def answer(request: dict[str, Any], network: bytes) -> dict[str, Any]:
+def answer(request: dict[str, Any], network: bytes) -> dict[str, object]:
     """Cycles and bytes of one network, as the command line's summary has them."""
     try:
         chosen = settings(request["accelerator"], request["system_config"], request["memory_mode"])

@@ -36,7 +36,7 @@ STAGES = [
 ]
 
 
-def answer(request: dict[str, Any], _: bytes) -> dict[str, Any]:
+def answer(request: dict[str, Any], _: bytes) -> dict[str, float]:
     """Cycles and picojoules of the fastest loop order."""
     logging.disable(logging.CRITICAL)
     rows, columns = request["rows"], request["columns"]
@@ -65,13 +65,17 @@ def answer(request: dict[str, Any], _: bytes) -> dict[str, Any]:
             access_same_data_considered_as_no_access=True,
             temporal_mapping_type=TemporalMappingType("uneven"),
         )
-        found = stage.run()[0][0]
-    return {"total": round(found.latency_total2), "npu": round(found.ideal_temporal_cycle), "pj": found.energy_total}
+        evaluation = stage.run()[0][0]
+    return {
+        "total": round(evaluation.latency_total2),
+        "npu": round(evaluation.ideal_temporal_cycle),
+        "pj": evaluation.energy_total,
+    }
 
 
 def _layer(
     c_in: int, c_out: int, kernel: list[int], stride: list[int], dilation: list[int], out_hw: list[int], **_: Any
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A convolution in ZigZag's words. Its input is as large as it reads: padding is data."""
     (ky, kx), (sy, sx), (dy, dx), (oy, ox) = kernel, stride, dilation, out_hw
     return {

@@ -52,7 +52,7 @@ class Reference:
     def kept(self, place: Place) -> Tensor:
         return torch.from_numpy(self.left[place.ids])
 
-    def call(self, contraction: Contraction, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(self, contraction: Contraction, func: Any, args: tuple[Any, ...], kwargs: dict[str, object]) -> Any:
         tensors = list(tensors_of((args, kwargs)))
         for place in contraction.inputs:
             tensor, axis, kept = place.tensor, place.axis, self.kept(place)

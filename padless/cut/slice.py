@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padless.graph import Channels, Graph, Keep, ParameterAxis, kept_positions, places
+from padless.graph import ChannelIds, Graph, Keep, ParameterAxis, kept_positions, places
 from padless.graph.shadow import modules_of, rebuilt
 from padless.graph.structure import StoredSize
 
@@ -61,7 +61,7 @@ def _selected(tensor: Tensor, kept: dict[int, Tensor]) -> Tensor:
     return out
 
 
-def _repointed(tensor: Tensor, channels: Channels | None, keep: Keep) -> Tensor:
+def _repointed(tensor: Tensor, channels: ChannelIds | None, keep: Keep) -> Tensor:
     """Positions along an axis, as they are once some of them are gone."""
     if channels is None:
         return tensor

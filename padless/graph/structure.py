@@ -53,6 +53,18 @@ class LayerShape:
         rows, columns = self.in_hw if self.transposed else self.out_hw  # where the filters are applied
         return rows * columns * self.kernel[0] * self.kernel[1] * self.c_in * self.c_out // self.groups
 
+    @property
+    def implied_padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The padding that the sizes ask for: (above, below), (left, right), as evenly as it goes on both sides."""
+        added = [
+            max(0, (out - 1) * stride + dilation * (kernel - 1) + 1 - size)
+            for out, stride, dilation, kernel, size in zip(
+                self.out_hw, self.stride, self.dilation, self.kernel, self.in_hw, strict=True
+            )
+        ]
+        rows, columns = ((n // 2, n - n // 2) for n in added)
+        return rows, columns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layer(LayerShape):

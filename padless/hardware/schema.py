@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from padless.errors import UsageError
 from padless.graph.structure import LayerShape
 from padless.hardware.facts import Fact, problems
+from padless.rounding import ceil_div
 
 # TOML keeps whole numbers, text and booleans apart; `strict` keeps pydantic from mixing them again.
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -176,7 +177,7 @@ class Limits(_Table):
             ("output channels", layer.c_out, self.max_output_channels),
             ("kernel rows", layer.kernel[0], self.max_kernel_height),
             ("as its largest dimension", max(*layer.in_hw, *layer.out_hw, layer.c_in, layer.c_out), self.max_dimension),
-            ("kernel elements x input blocks", math.prod(layer.kernel) * -(-layer.c_in // layer.groups // units.input),
+            ("kernel elements x input blocks", math.prod(layer.kernel) * ceil_div(layer.c_in, layer.groups * units.input),
              self.max_kernel_blocks),
         ):  # fmt: skip
             if most and has > most:

@@ -12,6 +12,7 @@ from padless.files import write_atomically
 from padless.reproduction.protocol import AWARE, EQUAL, GENERAL
 from padless.reproduction.staircase import Steps
 from padless.reproduction.tables import WASTE, Row, distinct, of, values
+from padless.rounding import ceil_div
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; marks differ, too.
 LOOK = {
@@ -75,7 +76,7 @@ def _grid(figure: Any, rows: int, columns: int, height: float = 2.7) -> Any:
 
 def _beside(figure: Any, count: int, height: float) -> list[Any]:
     """Axes for `count` networks, two beside each other."""
-    axes = list(_grid(figure, -(-count // 2), min(2, count), height).flat)
+    axes = list(_grid(figure, ceil_div(count, 2), min(2, count), height).flat)
     for empty in axes[count:]:
         empty.remove()
     return axes[:count]

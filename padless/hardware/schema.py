@@ -56,7 +56,7 @@ class When(_Table):
         )
 
 
-class Rule(_Table):
+class UnitRule(_Table):
     """Units that replace the general ones for some layers, where the NPU or its compiler changes its loop order."""
 
     when: When
@@ -99,7 +99,7 @@ class Compute(_Table):
         default="waste",
         description="What happens to channels that fill no unit: idle MACs, zeros that the compiler adds, or no NPU at all.",
     )
-    rules: tuple[Rule, ...] = Field(default=(), alias="rule", description="The first that fits wins.")
+    rules: tuple[UnitRule, ...] = Field(default=(), alias="rule", description="The first that fits wins.")
 
     @model_validator(mode="after")
     def _redundant_numbers_agree(self) -> Self:
@@ -184,7 +184,7 @@ class Limits(_Table):
                 yield f"{has} {what}, at most {most}"
 
 
-class Vela(_Table):
+class VelaSettings(_Table):
     """What to tell Arm's compiler: `--accelerator-config`, `--system-config` and `--memory-mode`."""
 
     accelerator: str
@@ -209,7 +209,7 @@ class Target(_Table):
     weights: Weights = Weights()
     systems: dict[str, System] = Field(default={}, alias="system", description="The first is the default.")
     limits: Limits = Limits()
-    vela: Vela | None = None
+    vela: VelaSettings | None = None
     facts: tuple[Fact, ...] = Field(default=(), alias="fact")
 
     @model_validator(mode="after")
@@ -217,15 +217,15 @@ class Target(_Table):
         if self.precision not in self.compute:
             raise ValueError(f"precision is {self.precision!r}, but compute has {', '.join(self.compute) or 'nothing'}")
         stated = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"version", "facts"})
-        found = problems(stated, self.facts, self.unknown)
+        complaints = problems(stated, self.facts, self.unknown)
         int8 = self.compute.get("int8")
         for name, system in self.systems.items():
             if system.tops and system.clock_hz and int8 and int8.macs_per_cycle:
                 tops = 2e-12 * int8.macs_per_cycle * system.clock_hz
                 if abs(tops / system.tops - 1) > 0.025:
-                    found.append(f"system.{name}.tops: is {system.tops}, but MACs and clock make {tops:.3g}")
-        if found:
-            raise ValueError("\n  ".join(found))
+                    complaints.append(f"system.{name}.tops: is {system.tops}, but MACs and clock make {tops:.3g}")
+        if complaints:
+            raise ValueError("\n  ".join(complaints))
         return self
 
     def at(self, precision: str) -> "Target":

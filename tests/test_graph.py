@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from networks import Reads, Residual, Small, SqueezeExcite
+from rich.console import Console
 from torch import nn
 from torch.nn import functional as F
 
@@ -329,3 +330,14 @@ def test_digest_follows_structure_not_weights():
         trace(Residual(4, 6), torch.zeros(1, 4, 8, 8)).digest()
         != trace(Residual(4, 7), torch.zeros(1, 4, 8, 8)).digest()
     )
+
+
+def test_a_graph_is_printed_in_one_line_and_shown_as_a_table_of_its_groups():
+    graph = trace(Small(), torch.zeros(1, 3, 16, 16))
+    assert repr(graph) == "Graph(5 layers, 76 channels in 4 groups, 3 of which may be cut)"
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(graph)
+    rows = [line.split() for line in shown.get().splitlines()]
+    assert ["stem", "16", "free"] in rows
+    assert ["head", "4", "output", "of", "the", "network"] in rows

@@ -5,6 +5,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from layers import layer
 
 from padless.errors import UsageError
 from padless.graph.structure import Layer
-from padless.hardware import Target, Units, load_target, read_target, round_up, targets
+from padless.hardware import Target, Units, ceil_div, load_target, read_target, round_up, targets
 from padless.hardware.lines import line_of, lines_of
 from padless.hardware.template import template
 
@@ -66,6 +67,8 @@ def test_round_up_is_the_nearest_multiple_from_above(n: int, unit: int):
     padded = round_up(n, unit)
     assert padded % unit == 0
     assert n <= padded < n + unit
+    assert ceil_div(n, unit) * unit == padded
+    assert np.array_equal(round_up(np.array([n, n + 1]), unit), [padded, round_up(n + 1, unit)])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ from scipy.sparse import coo_array
 
 from padless.graph.structure import Side
 
+Ints = npt.NDArray[np.int64]
+Costs = npt.NDArray[np.float64]
+Places = Mapping[str, tuple[int, Ints]]  # a group's first variable, and its levels
 SECONDS = 5.0  # the best that was found by then is taken
 
 
@@ -28,7 +31,7 @@ class JointAxis:
 
 
 def settled(
-    levels: Mapping[str, npt.NDArray[np.int64]],
+    levels: Mapping[str, Ints],
     axes: Sequence[JointAxis],
     wanted: Mapping[str, float],
     dense: Mapping[str, int],
@@ -40,45 +43,62 @@ def settled(
     One binary variable a level, one count of units an axis. With `lenient` an axis may stay misaligned, at a price above
     any difference, so that the others are aligned all the same. None when there is nothing within the time.
     """
-    ids = list(levels)
-    starts = np.cumsum([0] + [len(levels[id]) for id in ids])
-    binaries, n_axes = int(starts[-1]), len(axes)
-    at = {id: (int(starts[i]), levels[id]) for i, id in enumerate(ids)}
-    slack = 2 * n_axes if lenient else 0  # per axis what is over, and whether anything is
-    cost = np.zeros(binaries + n_axes + slack)
-    for id in ids:
-        start, allowed = at[id]
+    starts = np.cumsum([0] + [len(allowed) for allowed in levels.values()])
+    at = {id: (int(start), allowed) for start, (id, allowed) in zip(starts[:-1], levels.items(), strict=True)}
+    binaries = int(starts[-1])
+    cost = _costs(at, len(axes), wanted, dense, lenient=lenient)
+    solution = milp(
+        cost,
+        integrality=np.ones(len(cost)),
+        bounds=Bounds(np.zeros(len(cost)), _largest(levels, axes, binaries, lenient=lenient)),
+        constraints=_constraint(at, axes, binaries, len(cost), lenient=lenient),
+        options={"time_limit": SECONDS, "mip_rel_gap": 0.02},
+    )
+    if solution.x is None:
+        return None
+    chosen = solution.x[:binaries] > 0.5
+    return {id: int(allowed[chosen[start : start + len(allowed)]][0]) for id, (start, allowed) in at.items()}
+
+
+# The variables: a binary for each level of each group, the count of units of each axis, and where an axis may stay
+# misaligned, how far each is over, then whether it is.
+
+
+def _costs(at: Places, n_axes: int, wanted: Mapping[str, float], dense: Mapping[str, int], *, lenient: bool) -> Costs:
+    binaries = sum(len(allowed) for _, allowed in at.values())
+    cost = np.zeros(binaries + n_axes + (2 * n_axes if lenient else 0))
+    for id, (start, allowed) in at.items():
         cost[start : start + len(allowed)] = np.abs(np.minimum(allowed, dense[id]) - wanted[id]) / dense[id]
+    if lenient:
+        cost[binaries + 2 * n_axes :] = 4.0 * len(at)
+    return cost
+
+
+def _largest(levels: Mapping[str, Ints], axes: Sequence[JointAxis], binaries: int, *, lenient: bool) -> Costs:
+    """The most that each variable may be."""
+    most = np.array([(a.rest + sum(r * levels[id][-1] for id, r in a.repeats.items())) // a.unit + 1 for a in axes])
+    units = np.array([a.unit - 1 for a in axes])
+    return np.concatenate([np.ones(binaries), most, *([units, np.ones(len(axes))] if lenient else [])])
+
+
+def _constraint(at: Places, axes: Sequence[JointAxis], binaries: int, count: int, *, lenient: bool) -> LinearConstraint:
+    """Each group has one level; each axis' sum is its units, and with `lenient` what is over."""
     entries: list[tuple[int, int, float]] = []
-    low, high = [1.0] * len(ids) + [float(-a.rest) for a in axes], [1.0] * len(ids) + [float(-a.rest) for a in axes]
-    for row, id in enumerate(ids):
-        start, allowed = at[id]
+    low = [1.0] * len(at) + [float(-a.rest) for a in axes]
+    high = list(low)
+    for row, (start, allowed) in enumerate(at.values()):
         entries += [(row, start + k, 1.0) for k in range(len(allowed))]
-    for row, axis in enumerate(axes, start=len(ids)):
+    for row, axis in enumerate(axes, start=len(at)):
         for id, repeats in axis.repeats.items():
             start, allowed = at[id]
             entries += [(row, start + k, float(repeats * w)) for k, w in enumerate(allowed.tolist())]
-        entries.append((row, binaries + row - len(ids), -float(axis.unit)))
+        entries.append((row, binaries + row - len(at), -float(axis.unit)))
     if lenient:
-        cost[binaries + 2 * n_axes :] = 4.0 * len(ids)
         for i, axis in enumerate(axes):
-            over, any_over = binaries + n_axes + i, binaries + 2 * n_axes + i
-            entries += [(len(ids) + i, over, -1.0), (len(low), over, 1.0), (len(low), any_over, -float(axis.unit))]
+            over, any_over = binaries + len(axes) + i, binaries + 2 * len(axes) + i
+            entries += [(len(at) + i, over, -1.0), (len(low), over, 1.0), (len(low), any_over, -float(axis.unit))]
             low.append(-np.inf)
             high.append(0.0)
     rows, columns, values = zip(*entries, strict=True)
-    matrix = coo_array((values, (rows, columns)), shape=(len(low), len(cost))).tocsr()
-    most = np.array([(a.rest + sum(r * levels[id][-1] for id, r in a.repeats.items())) // a.unit + 1 for a in axes])
-    units = np.array([a.unit - 1 for a in axes])
-    upper = np.concatenate([np.ones(binaries), most, *([units, np.ones(n_axes)] if lenient else [])])
-    found = milp(
-        cost,
-        integrality=np.ones(len(cost)),
-        bounds=Bounds(np.zeros(len(cost)), upper),
-        constraints=LinearConstraint(matrix, low, high),
-        options={"time_limit": SECONDS, "mip_rel_gap": 0.02},
-    )
-    if found.x is None:
-        return None
-    chosen = found.x[:binaries] > 0.5
-    return {id: int(allowed[chosen[start : start + len(allowed)]][0]) for id, (start, allowed) in at.items()}
+    matrix = coo_array((values, (rows, columns)), shape=(len(low), count)).tocsr()
+    return LinearConstraint(matrix, low, high)

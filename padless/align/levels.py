@@ -1,7 +1,7 @@
 """The widths that groups of channels may have: those at which every axis they take part in fills whole units."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,8 +45,8 @@ class Levels:
         return widths
 
     @cached_property
-    def _shared(self) -> frozenset[str]:
-        return frozenset(id for axis in self.joint for id in axis.repeats)
+    def _shared(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(id for axis in self.joint for id in axis.repeats))  # in one order in every process
 
 
 def aligned_levels(graph: Graph, target: Target, *, repair: str = "down") -> Levels:
@@ -60,49 +60,62 @@ def aligned_levels(graph: Graph, target: Target, *, repair: str = "down") -> Lev
     """
     units = _Units(target)
     layers = {layer.name: layer for layer in graph.layers}
-    owners: dict[Axis, list[tuple[ChannelGroup, int]]] = defaultdict(list)
-    for group in graph.groups:
-        for member in group.members:
-            owners[member.layer, member.side].append((group, member.repeats))
+    owners = _owners(graph)
     fixed = {(ly.name, side) for ly in graph.layers for side in SIDES if _stays(ly, side, owners, units)}
     widths: dict[str, Widths] = {}
     shared: dict[Axis, None] = {}
     wider = _widenable(graph) if repair == "up" else frozenset()
     for group in graph.groups:
-        feasible = np.arange(1, group.width + (REACH if group.id in wider else 0) + 1)
-        widths[group.id] = np.array([group.width]) if group.pinned else feasible
         if group.pinned:
+            widths[group.id] = np.array([group.width])
             continue
-        # Producers first: where a narrow group cannot serve every axis, the filters themselves are aligned.
-        for member in sorted(group.members, key=lambda m: m.side == "in"):
-            axis = (member.layer, member.side)
-            if axis in fixed:
-                continue
+        feasible = np.arange(1, group.width + (REACH if group.id in wider else 0) + 1)
+        for axis, repeats in _axes_to_align(group, fixed):
             if len(owners[axis]) > 1:
                 shared[axis] = None
                 continue
-            fits = units.fits(layers[member.layer], member.side, feasible * member.repeats)
+            fits = units.fits(layers[axis[0]], axis[1], feasible * repeats)
             if fits.any():
                 feasible = feasible[fits]
             else:
                 fixed.add(axis)
-        below = int(np.searchsorted(feasible, group.width, side="right"))
-        aligned = below > 0 and feasible[below - 1] == group.width
-        widths[group.id] = feasible[: below if aligned else below + 1]
+        widths[group.id] = _up_to(group.width, feasible)
     axes = [_joint(axis, layers[axis[0]], owners[axis], widths, units) for axis in shared if axis not in fixed]
     dense = {g.id: g.width for g in graph.groups}
     joint, unreachable, example = _together(axes, widths, dense)
-    fixed |= unreachable
+    return Levels(widths=widths, dense=dense, joint=joint, example=example, fixed=_by_layer(fixed | unreachable))
+
+
+def _owners(graph: Graph) -> dict[Axis, list[tuple[ChannelGroup, int]]]:
+    """The groups on each axis, and how many places a channel of theirs has there."""
+    owners: dict[Axis, list[tuple[ChannelGroup, int]]] = defaultdict(list)
+    for group in graph.groups:
+        for member in group.members:
+            owners[member.layer, member.side].append((group, member.repeats))
+    return owners
+
+
+def _axes_to_align(group: ChannelGroup, fixed: Collection[Axis]) -> list[tuple[Axis, int]]:
+    """A group's axes within reach, and its repeats there.
+
+    Producers first: where a narrow group cannot serve every axis, the filters themselves are aligned.
+    """
+    members = sorted(group.members, key=lambda m: m.side == "in")
+    return [((m.layer, m.side), m.repeats) for m in members if (m.layer, m.side) not in fixed]
+
+
+def _up_to(width: int, feasible: Widths) -> Widths:
+    """The widths up to a group's own; where that one is not among them, the next above it too."""
+    below = int(np.searchsorted(feasible, width, side="right"))
+    aligned = below > 0 and feasible[below - 1] == width
+    return feasible[: below if aligned else below + 1]
+
+
+def _by_layer(axes: Iterable[Axis]) -> dict[str, frozenset[Side]]:
     sides: dict[str, set[Side]] = defaultdict(set)
-    for name, side in fixed:
+    for name, side in axes:
         sides[name].add(side)
-    return Levels(
-        widths=widths,
-        dense=dense,
-        joint=joint,
-        example=example,
-        fixed={name: frozenset(found) for name, found in sides.items()},
-    )
+    return {name: frozenset(layer_sides) for name, layer_sides in sides.items()}
 
 
 def free_levels(graph: Graph) -> Levels:
@@ -139,8 +152,8 @@ class _Units:
         key = (layer.kind, layer.kernel, layer.groups, side, width if self.varies else 0, layer.c_in, layer.c_out)
         unit = self.known.get(key)
         if unit is None:
-            found = self.target.units(layer, **{"c_in" if side == "in" else "c_out": width})
-            unit = found.input if side == "in" else found.output
+            units = self.target.units(layer, **{"c_in" if side == "in" else "c_out": width})
+            unit = units.input if side == "in" else units.output
             unit *= 1 if layer.kind == "depthwise" else layer.groups
             self.known[key] = unit
         return unit
@@ -199,11 +212,11 @@ def _together(
         return (), set(), {}
     shared = {id: widths[id] for axis in joint for id in axis.repeats}
     full = {id: float(levels[-1]) for id, levels in shared.items()}
-    found = settled(shared, joint, full, dense, lenient=True) or {id: int(width) for id, width in full.items()}
+    example = settled(shared, joint, full, dense, lenient=True) or {id: int(width) for id, width in full.items()}
     return (
-        tuple(axis for axis in joint if axis.holds(found)),
-        {(axis.layer, axis.side) for axis in joint if not axis.holds(found)},
-        found,
+        tuple(axis for axis in joint if axis.holds(example)),
+        {(axis.layer, axis.side) for axis in joint if not axis.holds(example)},
+        example,
     )
 
 
@@ -215,7 +228,7 @@ def _components(axes: list[JointAxis]) -> list[list[JointAxis]]:
         return []
     links = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(len(number), len(number)))
     label = connected_components(links, directed=False)[1]
-    found: dict[int, list[JointAxis]] = defaultdict(list)
+    components: dict[int, list[JointAxis]] = defaultdict(list)
     for axis in axes:
-        found[int(label[number[next(iter(axis.repeats))]])].append(axis)
-    return list(found.values())
+        components[int(label[number[next(iter(axis.repeats))]])].append(axis)
+    return list(components.values())

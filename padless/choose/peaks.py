@@ -14,7 +14,7 @@ from padless.choose.budget import Budget
 from padless.choose.tables import PEAKS, Tables
 from padless.importance import Importance
 from padless.optimise.buckets import Array, Factor, Pick, sum_at
-from padless.optimise.problem import Problem, Solution
+from padless.optimise.problem import Problem, Solution, with_tolerance
 
 Method = Callable[[Problem, float], Solution]
 
@@ -69,6 +69,6 @@ class Chooser:
     def _exceeded(self, pick: Pick, limits: Sequence[float]) -> tuple[int, tuple[Factor, ...]] | None:
         for k in self.peaks:
             worst = max(self.tables.peaks, key=lambda moment: sum_at(moment, pick))
-            if sum_at(worst, pick) > limits[k] * (1 + 1e-9) + 1e-6:
+            if sum_at(worst, pick) > with_tolerance(float(limits[k])):
                 return k, worst
         return None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from padless.graph import Graph, channel_axis
 from padless.graph.liveness import moments
-from padless.hardware import Target
+from padless.hardware import Target, ceil_div, round_up
 
 Widths = npt.NDArray[np.int64]
 
@@ -53,6 +53,6 @@ def value_bytes(graph: Graph, value: int, target: Target, widths: Widths | None 
     axis = channel_axis(recording.shape(value))
     plain = target.memory.channel_block_optional and value in (*recording.inputs, *recording.outputs)
     block, align = 1 if plain else target.block, target.memory.align_bytes or 1
-    shape[axis] = -(-shape[axis] // block) * block
+    shape[axis] = round_up(shape[axis], block)
     elements = math.prod(shape)
-    return np.asarray(-(-(elements * target.activation_bits) // (8 * align)) * align)
+    return np.asarray(ceil_div(elements * target.activation_bits, 8 * align) * align)

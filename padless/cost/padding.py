@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 
 from padless.graph import LayerShape
 from padless.graph.structure import Side
-from padless.hardware import Target, round_up
+from padless.hardware import Target, ceil_div, round_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,4 +85,4 @@ def padding(layer: LayerShape, target: Target, fixed: Collection[Side] = ()) -> 
 
 
 def _bytes(elements: int, bits: int) -> int:
-    return -(-elements * bits // 8)
+    return ceil_div(elements * bits, 8)

@@ -46,13 +46,13 @@ def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Ke
                 f"The original runs neither in float64 nor in float32, so no cut of it can be checked: {error}"
             ) from error
     try:
-        found = list(tensors_of(converted(small, dtype)(*inputs)))
+        outputs = list(tensors_of(converted(small, dtype)(*inputs)))
     except Exception as error:
         raise EquivalenceError(
             f"The cut model does not run: {error}\nIts forward probably holds a channel count as a number; "
             "such a count cannot follow the cut. The original is unchanged."
         ) from error
-    return compare(expected, found, TOLERANCES[dtype])
+    return compare(expected, outputs, TOLERANCES[dtype])
 
 
 def awakened(model: nn.Module, seed: int = 0) -> nn.Module | None:
@@ -70,11 +70,11 @@ def awakened(model: nn.Module, seed: int = 0) -> nn.Module | None:
     return rebuilt(model, wake) if asleep else None
 
 
-def compare(expected: Sequence[Tensor], found: Sequence[Tensor], tolerance: float) -> float:
+def compare(expected: Sequence[Tensor], outputs: Sequence[Tensor], tolerance: float) -> float:
     """The largest relative difference of two lists of outputs; raises EquivalenceError when they are not the same."""
     worst = 0.0
     largest = max((float(a.abs().max()) for a in expected if a.numel() and a.is_floating_point()), default=0.0)
-    for a, b in zip(expected, found, strict=True):
+    for a, b in zip(expected, outputs, strict=True):
         if a.shape != b.shape:
             raise EquivalenceError(f"The cut changed an output's shape from {tuple(a.shape)} to {tuple(b.shape)}.")
         if not (torch.isfinite(a).all() and torch.isfinite(b).all()):

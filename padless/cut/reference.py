@@ -52,7 +52,7 @@ class Reference:
     def kept(self, place: Place) -> Tensor:
         return torch.from_numpy(self.left[place.ids])
 
-    def call(self, contraction: Contraction, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(self, contraction: Contraction, func: Any, args: tuple[Any, ...], kwargs: dict[str, object]) -> Any:
         tensors = list(tensors_of((args, kwargs)))
         for place in contraction.inputs:
             tensor, axis, kept = place.tensor, place.axis, self.kept(place)
@@ -95,11 +95,11 @@ def _fitted(func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Arguments that name sizes, brought to those of the gathered input."""
     name = _name(func)
     if name == "aten.native_layer_norm":
-        x, sizes, *more = args
-        return (x, list(x.shape[x.ndim - len(sizes) :]), *more)
+        x, sizes, *rest = args
+        return (x, list(x.shape[x.ndim - len(sizes) :]), *rest)
     if name == "aten.native_group_norm":
-        x, weight, bias, _, _, _, *more = args
-        return (x.contiguous(), weight, bias, x.shape[0], x.shape[1], x[0, 0].numel(), *more)
+        x, weight, bias, _, _, _, *rest = args
+        return (x.contiguous(), weight, bias, x.shape[0], x.shape[1], x[0, 0].numel(), *rest)
     return args
 
 
@@ -126,7 +126,7 @@ class _Masked(TorchDispatchMode):
         if name in self.reference.names:
             place = (name, self.path[-1])
             self.counts[place] += 1
-            found = self.reference.at.get((*place, self.counts[place]))
-            if found is not None:
-                return self.reference.call(found, func, args, kwargs or {})
+            contraction = self.reference.at.get((*place, self.counts[place]))
+            if contraction is not None:
+                return self.reference.call(contraction, func, args, kwargs or {})
         return func(*args, **(kwargs or {}))

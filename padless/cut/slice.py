@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padless.graph import Channels, Graph, Keep, ParameterAxis, kept_positions, places
+from padless.graph import ChannelIds, Graph, Keep, ParameterAxis, kept_positions, places
 from padless.graph.shadow import modules_of, rebuilt
 from padless.graph.structure import StoredSize
 
@@ -25,13 +25,13 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
     def sliced(name: str, tensor: Tensor) -> Tensor:
         kept = {}
         for axis in axes[name]:
-            found = kept_positions(axis.channels, keep)
-            if found is not None:
-                kept[axis.axis] = torch.from_numpy(found).to(tensor.device)
+            positions = kept_positions(axis.channels, keep)
+            if positions is not None:
+                kept[axis.axis] = torch.from_numpy(positions).to(tensor.device)
         return _selected(tensor, kept) if kept else tensor.clone()
 
-    positions = {p.buffer: p.channels for p in graph.positions}
-    small = rebuilt(model, lambda name, tensor: _repointed(sliced(name, tensor), positions.get(name), keep))
+    pointed = {p.buffer: p.channels for p in graph.positions}
+    small = rebuilt(model, lambda name, tensor: _repointed(sliced(name, tensor), pointed.get(name), keep))
     for original, module in zip(modules_of(model), modules_of(small), strict=True):
         _resize(original[1], module[1])
     modules = dict(modules_of(small))
@@ -49,19 +49,19 @@ def _selected(tensor: Tensor, kept: dict[int, Tensor]) -> Tensor:
             if added:
                 tensor.index_fill_(axis, (positions < 0).nonzero()[:, 0], 0)
         return tensor
-    rows, *others = (kept[axis] for axis in sorted(kept))
+    rows, *columns = (kept[axis] for axis in sorted(kept))
     shape = [len(kept[a]) if a in kept else n for a, n in enumerate(tensor.shape)]
     out = tensor.new_empty(shape)
     step = max(1, BLOCK // tensor[0].numel())
     for start in range(0, len(rows), step):
         block = tensor.index_select(0, rows[start : start + step])
-        for axis, positions in zip(sorted(kept)[1:], others, strict=True):
+        for axis, positions in zip(sorted(kept)[1:], columns, strict=True):
             block = block.index_select(axis, positions)
         out[start : start + step] = block
     return out
 
 
-def _repointed(tensor: Tensor, channels: Channels | None, keep: Keep) -> Tensor:
+def _repointed(tensor: Tensor, channels: ChannelIds | None, keep: Keep) -> Tensor:
     """Positions along an axis, as they are once some of them are gone."""
     if channels is None:
         return tensor

@@ -1,12 +1,12 @@
 """Record one run, give every channel an id, find the groups that must be cut together."""
 
+from padless.graph.channels import ChannelIds
 from padless.graph.groups import trace
 from padless.graph.keep import Keep, kept_positions, narrowed, places
 from padless.graph.rules import rule
 from padless.graph.structure import (
     FIXED,
     ChannelGroup,
-    Channels,
     Graph,
     Layer,
     LayerShape,
@@ -19,7 +19,7 @@ from padless.graph.structure import (
 __all__ = [
     "FIXED",
     "ChannelGroup",
-    "Channels",
+    "ChannelIds",
     "Graph",
     "Keep",
     "Layer",

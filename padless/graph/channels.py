@@ -17,8 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from padless.graph.numbers import Attribute, Root, Size, origin
 from padless.graph.record import Op, Recording, Ref
 
-Ids = npt.NDArray[np.int64]
-Axes = dict[int, Ids]
+ChannelIds = npt.NDArray[np.int64]  # the channel at each place of an axis
+Axes = dict[int, ChannelIds]
 MODEL = ("parameter", "buffer")
 
 
@@ -28,8 +28,8 @@ class Call:
 
     op: Op
     weight: int
-    inputs: Ids | None
-    outputs: Ids | None
+    inputs: ChannelIds | None
+    outputs: ChannelIds | None
     c_in: int
     c_out: int
     groups: int = 1
@@ -42,7 +42,7 @@ class Place:
 
     tensor: int
     axis: int
-    ids: Ids
+    ids: ChannelIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Use:
     """A module's stored number that is the size of an axis; `ids` is None where nothing is known of the use."""
 
     attribute: Attribute
-    ids: Ids | None
+    ids: ChannelIds | None
 
 
 @dataclass(slots=True)
@@ -76,27 +76,29 @@ class Channels:
     axes: dict[int, Axes] = field(default_factory=dict)
     leaves: dict[int, Axes] = field(default_factory=dict)  # parameters and buffers that were used
     weights: dict[int, int] = field(default_factory=dict)  # what is computed from parameters alone -> the parameter
-    ties: list[tuple[Ids, Ids]] = field(default_factory=list)
-    pins: list[tuple[Ids, str]] = field(default_factory=list)
+    ties: list[tuple[ChannelIds, ChannelIds]] = field(default_factory=list)
+    pins: list[tuple[ChannelIds, str]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     contractions: list[Contraction] = field(default_factory=list)
-    stored: dict[Attribute, Ids] = field(default_factory=dict)  # the first use of each stored number
+    stored: dict[Attribute, ChannelIds] = field(default_factory=dict)  # the first use of each stored number
     uses: list[Use] = field(default_factory=list)
-    sizes: list[tuple[Ids, Size, str]] = field(default_factory=list)  # an axis whose size is computed from another's
+    sizes: list[tuple[ChannelIds, Size, str]] = field(
+        default_factory=list
+    )  # an axis whose size is computed from another's
     spread: set[tuple[int, int]] = field(default_factory=set)  # (value, axis) of one place that fills what it meets
-    turned: list[Ids] = field(default_factory=list)  # what stands in reverse order somewhere
-    indices: dict[int, Ids] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
+    turned: list[ChannelIds] = field(default_factory=list)  # what stands in reverse order somewhere
+    indices: dict[int, ChannelIds] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
     readers: set[int] = field(default_factory=set)
     current: int = 0  # the operation whose rule runs
     size: int = 0
 
-    def fresh(self, n: int) -> Ids:
+    def fresh(self, n: int) -> ChannelIds:
         ids = np.arange(self.size, self.size + n)
         self.size += n
         return ids
 
-    def fresh_pinned(self, n: int, reason: str) -> Ids:
-        """Ids for places that no cut may take, among channels that may be cut."""
+    def fresh_pinned(self, n: int, reason: str) -> ChannelIds:
+        """ChannelIds for places that no cut may take, among channels that may be cut."""
         ids = self.fresh(n)
         self.pin(ids, reason)
         return ids
@@ -141,7 +143,7 @@ class Channels:
                 self.pin(ids, "a single channel")
         self.axes[value] = {axis: ids for axis, ids in axes.items() if len(ids) > 1}
 
-    def tie(self, a: Ids | None, b: Ids | None, reason: str = "") -> None:
+    def tie(self, a: ChannelIds | None, b: ChannelIds | None, reason: str = "") -> None:
         """The same position is the same channel. Where one side carries none, the other must stay whole."""
         if a is None or b is None:
             for ids in (a, b):
@@ -150,7 +152,7 @@ class Channels:
         elif a is not b:
             self.ties.append((a.reshape(-1), b.reshape(-1)))
 
-    def pin(self, ids: Ids, reason: str) -> None:
+    def pin(self, ids: ChannelIds, reason: str) -> None:
         self.pins.append((ids.reshape(-1), self._at(reason)))
 
     def _at(self, reason: str) -> str:
@@ -162,7 +164,7 @@ class Channels:
         for ids in self.of(value).values():
             self.pin(ids, reason)
 
-    def keep_equal(self, ids: Ids, blocks: int) -> Ids:
+    def keep_equal(self, ids: ChannelIds, blocks: int) -> ChannelIds:
         """Tie the `blocks` equal parts of `ids` to one another, position by position; returns the first part.
 
         What a split makes of an axis must stay rectangular.
@@ -170,11 +172,11 @@ class Channels:
         if blocks == 1:
             return ids
         parts = ids.reshape(blocks, -1)
-        first: Ids = parts[0]
+        first: ChannelIds = parts[0]
         self.tie(parts[1:], np.tile(first, blocks - 1))
         return first
 
-    def belong(self, value: Ref, axis: int, ids: Ids | None, reason: str) -> None:
+    def belong(self, value: Ref, axis: int, ids: ChannelIds | None, reason: str) -> None:
         """The axis of a parameter holds a place for each of these channels."""
         unseen = value.value not in self.axes and self.recording.values[value.value].origin in MODEL
         if ids is not None and unseen and self.shape(value)[axis] == len(ids) > 1:
@@ -182,12 +184,12 @@ class Channels:
         elif ids is not None or self.of(value):
             self.tie(ids, self.of(value).get(axis), reason)
 
-    def whole_blocks(self, ids: Ids, blocks: int) -> Ids:
+    def whole_blocks(self, ids: ChannelIds, blocks: int) -> ChannelIds:
         """Tie what is within each of the `blocks` equal parts of `ids`; returns one id a block."""
-        parts: Ids = ids.reshape(blocks, -1)
+        parts: ChannelIds = ids.reshape(blocks, -1)
         if parts.shape[1] > 1:
             self.tie(parts[:, 1:], np.repeat(parts[:, 0], parts.shape[1] - 1))
-        leaders: Ids = parts[:, 0]
+        leaders: ChannelIds = parts[:, 0]
         return leaders
 
     def gather(self, op: Op) -> None:
@@ -198,7 +200,7 @@ class Channels:
 
         self.contractions.append(Contraction(self.current, "gather", places(op.inputs()), places(list(op.outputs))))
 
-    def zero(self, tensor: int, axis: int, ids: Ids, *, by_weight: bool) -> None:
+    def zero(self, tensor: int, axis: int, ids: ChannelIds, *, by_weight: bool) -> None:
         """Say that an operation sums products over an axis of its input number `tensor`."""
         self.contractions.append(Contraction(self.current, "zero", (Place(tensor, axis, ids),), by_weight=by_weight))
 
@@ -208,7 +210,7 @@ class Channels:
         """Where the sizes that an operation was given come from (see `numbers.origin`)."""
         return origin(op.given, numbers)
 
-    def follows(self, ids: Ids, root: Root | int | None, what: str) -> None:
+    def follows(self, ids: ChannelIds, root: Root | int | None, what: str) -> None:
         """The size of an axis with these ids is given by `root`, and must still fit it behind a cut."""
         if isinstance(root, Attribute):
             known = self.stored.setdefault(root, ids)
@@ -231,7 +233,7 @@ class Channels:
             if ids is not None:
                 self.pin(ids, what)
 
-    def split_by(self, parts: list[Ids], roots: list[Root | int | None], what: str) -> None:
+    def split_by(self, parts: list[ChannelIds], roots: list[Root | int | None], what: str) -> None:
         """Parts of one axis with a size each. Those with one origin are cut alike."""
         equal = len({len(p) for p in parts}) == 1
         if any(r is None or isinstance(r, Size) for r in roots):
@@ -239,7 +241,7 @@ class Channels:
                 self.keep_equal(np.concatenate(parts), len(parts))
                 return
             roots = [0 for _ in parts]  # sizes that were computed to fit this one sum
-        first: dict[Root, Ids] = {}
+        first: dict[Root, ChannelIds] = {}
         for part, root in zip(parts, roots, strict=True):
             if isinstance(root, Attribute):
                 self.tie(first.setdefault(root, part), part)
@@ -247,7 +249,7 @@ class Channels:
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
-    def classes(self) -> tuple[Ids, list[str | None]]:
+    def classes(self) -> tuple[ChannelIds, list[str | None]]:
         """The class of every id once the ties are drawn, and each class's first reason to stay."""
         left = np.concatenate([a for a, _ in self.ties] or [np.empty(0, np.int64)])
         right = np.concatenate([b for _, b in self.ties] or [np.empty(0, np.int64)])
@@ -261,7 +263,7 @@ class Channels:
                 reasons[c] = reasons[c] or reason
         return label, reasons
 
-    def _check_numbers(self, label: Ids) -> None:
+    def _check_numbers(self, label: ChannelIds) -> None:
         """Pin where a size that the forward computes or stores would not be that of the axis it is used for."""
         self.current = -1
         for ids, root, what in self.sizes:
@@ -277,19 +279,20 @@ class Channels:
         first: dict[Attribute, Use] = {}
         for use in self.uses:
             key = replace(use.attribute, scale=Fraction(1))
-            other = first.setdefault(key, use)
-            if not _same_count(use, other, label):
-                for u in (use, other):
+            first_use = first.setdefault(key, use)
+            if not _same_count(use, first_use, label):
+                for u in (use, first_use):
                     if u.ids is not None:
                         self.pin(u.ids, f"{key.module}.{key.name} is stored once for different channels")
 
 
-def _same_count(a: Use, b: Use, label: Ids) -> bool:
+def _same_count(a: Use, b: Use, label: ChannelIds) -> bool:
     """Whether the stored number that fits one axis always fits the other, and is a whole one."""
     if a.ids is None or b.ids is None:
         return a.ids is b.ids
-    (classes, counts), (others, more) = (np.unique(label[u.ids], return_counts=True) for u in (a, b))
-    mine, its = a.attribute.scale, b.attribute.scale
-    counts, more = counts * mine.denominator, more * its.denominator
-    whole = not (counts % mine.numerator).any()
-    return whole and np.array_equal(classes, others) and np.array_equal(counts * its.numerator, more * mine.numerator)
+    (a_classes, a_counts), (b_classes, b_counts) = (np.unique(label[u.ids], return_counts=True) for u in (a, b))
+    a_scale, b_scale = a.attribute.scale, b.attribute.scale
+    a_counts, b_counts = a_counts * a_scale.denominator, b_counts * b_scale.denominator
+    if not np.array_equal(a_classes, b_classes) or (a_counts % a_scale.numerator).any():
+        return False
+    return np.array_equal(a_counts * b_scale.numerator, b_counts * a_scale.numerator)

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from padless.errors import expect
-from padless.graph.channels import MODEL, Call, Channels, Ids
+from padless.graph.channels import MODEL, Call, ChannelIds, Channels
 from padless.graph.record import Recording, record
 from padless.graph.rules import apply_rule
 from padless.graph.structure import (
@@ -72,7 +72,7 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
     firsts = np.unique(label[produced], return_index=True)[1]
     classes = label[produced][np.sort(firsts)]
 
-    def places(ids: Ids | None, size: int) -> Ids:
+    def places(ids: ChannelIds | None, size: int) -> ChannelIds:
         """Positions in `classes` (FIXED where there is none)."""
         return np.full(size, FIXED) if ids is None else position[label[ids]]
 
@@ -113,30 +113,30 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
     )
 
 
-def _values(channels: Channels, numbered: Ids) -> Iterator[tuple[int, ValueAxis]]:
+def _values(channels: Channels, numbered: ChannelIds) -> Iterator[tuple[int, ValueAxis]]:
     for value, axes in channels.axes.items():
-        found = {axis: numbered[ids] for axis, ids in axes.items()}
-        free = [axis for axis, places in found.items() if (places != FIXED).any()]
+        ids_of = {axis: numbered[ids] for axis, ids in axes.items()}
+        free = [axis for axis, places in ids_of.items() if (places != FIXED).any()]
         if free and channels.recording.values[value].origin not in MODEL:
             usual = channel_axis(channels.recording.shape(value))
             axis = usual if usual in free else free[0]
-            yield value, ValueAxis(axis=axis, channels=found[axis])
+            yield value, ValueAxis(axis=axis, channels=ids_of[axis])
 
 
-def _stored(channels: Channels, numbered: Ids) -> tuple[StoredSize, ...]:
+def _stored(channels: Channels, numbered: ChannelIds) -> tuple[StoredSize, ...]:
     """The numbers that modules store, each once, that are the sizes of axes which a cut may change."""
-    found: dict[tuple[str, str, int | None], StoredSize] = {}
+    stored: dict[tuple[str, str, int | None], StoredSize] = {}
     for use in channels.uses:
         if use.ids is not None:
             a = use.attribute
-            found.setdefault(
+            stored.setdefault(
                 (a.module, a.name, a.index),
                 StoredSize(module=a.module, name=a.name, index=a.index, scale=a.scale, channels=numbered[use.ids]),
             )
-    return tuple(found.values())
+    return tuple(stored.values())
 
 
-def _partition(reasons: list[str | None], axes: list[Ids]) -> list[Ids]:
+def _partition(reasons: list[str | None], axes: list[ChannelIds]) -> list[ChannelIds]:
     """Sets of channels that fill the same number of positions on every axis and stay for the same reason.
 
     Told apart by a hash: the sum of a random 64-bit number for each position, the same for all positions of an axis.
@@ -153,7 +153,7 @@ def _partition(reasons: list[str | None], axes: list[Ids]) -> list[Ids]:
 
 
 def _layers(
-    channels: Channels, sides: list[tuple[Ids, Ids]], example_shapes: tuple[tuple[int, ...], ...]
+    channels: Channels, sides: list[tuple[ChannelIds, ChannelIds]], example_shapes: tuple[tuple[int, ...], ...]
 ) -> tuple[Layer, ...]:
     seen: Counter[str] = Counter()
     layers = []
@@ -169,7 +169,9 @@ def _layers(
     return tuple(layers)
 
 
-def _layer(name: str, weight: str, call: Call, recording: Recording, inputs: Ids, outputs: Ids, batch: int) -> Layer:
+def _layer(
+    name: str, weight: str, call: Call, recording: Recording, inputs: ChannelIds, outputs: ChannelIds, batch: int
+) -> Layer:
     args, out = call.op.args, recording.shape(call.op.outputs[0])
     if call.op.name == "aten.convolution":
         kind: Kind = "conv" if call.groups == 1 else "depthwise" if call.groups == call.c_in else "grouped"
@@ -197,7 +199,7 @@ def _alone(members: list[Member]) -> str:
     return "a single channel" if most == 1 else f"splits and groups make one channel of its {most} places"
 
 
-def _groups(cut: list[Ids], reasons: list[str | None], layers: tuple[Layer, ...]) -> tuple[ChannelGroup, ...]:
+def _groups(cut: list[ChannelIds], reasons: list[str | None], layers: tuple[Layer, ...]) -> tuple[ChannelGroup, ...]:
     starts = np.cumsum([0] + [len(c) for c in cut])
     owner = np.append(np.repeat(np.arange(len(cut)), np.diff(starts)), len(cut))  # FIXED belongs to none
     members: list[list[Member]] = [[] for _ in cut]
@@ -209,11 +211,11 @@ def _groups(cut: list[Ids], reasons: list[str | None], layers: tuple[Layer, ...]
                 members[g].append(Member(layer=layer.name, side=side, repeats=int(counts[g]) // len(cut[g])))
     names: Counter[str] = Counter()
     groups = []
-    for channels, start, mine, pinned in zip(cut, starts.tolist(), members, reasons, strict=False):
-        name = next(m.layer for m in mine if m.side == "out")
+    for channels, start, axes, pinned in zip(cut, starts.tolist(), members, reasons, strict=False):
+        name = next(m.layer for m in axes if m.side == "out")
         if pinned is None and len(channels) == 1:
-            pinned = _alone(mine)
+            pinned = _alone(axes)
         names[name] += 1
         id = name if names[name] == 1 else f"{name}/{names[name]}"
-        groups.append(ChannelGroup(id=id, width=len(channels), first=start, members=tuple(mine), pinned=pinned))
+        groups.append(ChannelGroup(id=id, width=len(channels), first=start, members=tuple(axes), pinned=pinned))
     return tuple(groups)

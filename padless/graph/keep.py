@@ -5,19 +5,20 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from padless.graph.structure import FIXED, Channels, Graph, Layer
+from padless.graph.channels import ChannelIds
+from padless.graph.structure import FIXED, Graph, Layer
 
 # [channels of the graph] 0: it goes, 1: it stays, 1 + n: it stays with n channels of zeros behind it.
 Keep = npt.NDArray[np.int64]
 
 
-def places(channels: Channels, keep: Keep) -> Keep:
+def places(channels: ChannelIds, keep: Keep) -> Keep:
     """How many places each place of an axis becomes."""
     count: Keep = np.where(channels == FIXED, 1, keep[channels])
     return count
 
 
-def kept_positions(channels: Channels, keep: Keep) -> npt.NDArray[np.int64] | None:
+def kept_positions(channels: ChannelIds, keep: Keep) -> npt.NDArray[np.int64] | None:
     """The positions that stay, -1 for one of zeros; None where all stay as they are.
 
     Zeros come behind each run of their channel's places, in as long a run: a channel that a flatten repeats fills all
@@ -35,7 +36,7 @@ def kept_positions(channels: Channels, keep: Keep) -> npt.NDArray[np.int64] | No
 def narrowed(graph: Graph, keep: Keep) -> tuple[Layer, ...]:
     """The layers as they will be once only the channels in `keep` are left, without cutting anything."""
 
-    def kept(channels: Channels) -> Channels:
+    def kept(channels: ChannelIds) -> ChannelIds:
         return np.repeat(channels, places(channels, keep))
 
     layers = []

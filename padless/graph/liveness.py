@@ -26,16 +26,16 @@ def moments(graph: Graph) -> list[Moment]:
     """The sets of values that live at the same time, each once and none that is part of the one beside it."""
     recording = graph.recording
     born, dies = _lives(recording)
-    found: list[Moment] = []
+    largest: list[Moment] = []
     for i in range(-1, len(recording.ops)):
         live = tuple(v for v, first in born.items() if first <= i <= dies.get(v, first))
         where = (recording.ops[i].module or "network") if i >= 0 else "input"
-        if found and set(live) <= set(found[-1].values):
+        if largest and set(live) <= set(largest[-1].values):
             continue
-        if found and set(found[-1].values) < set(live):
-            found.pop()
-        found.append(Moment(where=where, values=live))
-    return found
+        if largest and set(largest[-1].values) < set(live):
+            largest.pop()
+        largest.append(Moment(where=where, values=live))
+    return largest
 
 
 def _lives(recording: Recording) -> tuple[dict[int, int], dict[int, int]]:

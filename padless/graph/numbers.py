@@ -77,18 +77,18 @@ class Number(int):
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, int) and not isinstance(self.root, Mixed):
-            mine, its = self.root, other.root if isinstance(other, Number) else None
-            if its is None or (isinstance(mine, Size) and isinstance(its, Attribute)):
-                return Number(int(self) * int(other), replace(mine, scale=mine.scale * int(other)), self.log)
-            if isinstance(mine, Attribute) and isinstance(its, Size):
-                return Number(int(self) * int(other), replace(its, scale=its.scale * int(self)), self.log)
+            own_root, other_root = self.root, other.root if isinstance(other, Number) else None
+            if other_root is None or (isinstance(own_root, Size) and isinstance(other_root, Attribute)):
+                return Number(int(self) * int(other), replace(own_root, scale=own_root.scale * int(other)), self.log)
+            if isinstance(own_root, Attribute) and isinstance(other_root, Size):
+                return Number(int(self) * int(other), replace(other_root, scale=other_root.scale * int(self)), self.log)
         return _mixed(operator.mul, self, other)
 
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Any) -> Any:
-        its = other.root if isinstance(other, Number) else None
-        if isinstance(self.root, Mixed) or isinstance(its, Size | Mixed) or type(other) not in (int, Number):
+        other_root = other.root if isinstance(other, Number) else None
+        if isinstance(self.root, Mixed) or isinstance(other_root, Size | Mixed) or type(other) not in (int, Number):
             return _mixed(operator.floordiv, self, other)
         if not other or int(self) % int(other):
             return _mixed(operator.floordiv, self, other)

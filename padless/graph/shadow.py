@@ -33,10 +33,10 @@ def tensor_names(model: nn.Module) -> dict[str, Tensor]:
     buffers: dict[int, tuple[str, Tensor]] = {}
     for path, module in modules_of(model):
         prefix = path + "." if path else ""
-        for found, own in ((parameters, module._parameters), (buffers, module._buffers)):
+        for by_id, own in ((parameters, module._parameters), (buffers, module._buffers)):
             for name, tensor in own.items():
                 if tensor is not None:
-                    found.setdefault(id(tensor), (prefix + name, tensor))
+                    by_id.setdefault(id(tensor), (prefix + name, tensor))
     return dict([*parameters.values(), *buffers.values()])
 
 

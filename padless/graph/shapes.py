@@ -21,9 +21,9 @@ def _convolution(
     stride: list[int],
     padding: list[int],
     dilation: list[int],
-    *more: Any,
+    *rest: Any,
 ) -> Tensor:
-    transposed, _, groups = more
+    transposed, _, groups = rest
     size, kernel = x.shape, weight.shape
     n = len(size) - 2
     if not transposed and len(kernel) == n + 2 and size[1] == kernel[1] * groups and kernel[0] % groups == 0:
@@ -34,7 +34,7 @@ def _convolution(
         ]
         if min(out) > 0:
             return x.new_empty((size[0], kernel[0], *out))
-    return aten.convolution.default(x, weight, bias, stride, padding, dilation, *more)  # type: ignore[no-any-return]
+    return aten.convolution.default(x, weight, bias, stride, padding, dilation, *rest)  # type: ignore[no-any-return]
 
 
 _NOTHING = torch.empty(0, device="meta")

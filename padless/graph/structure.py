@@ -13,15 +13,16 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
 
-from padless.graph.channels import Contraction
+from padless.graph.channels import ChannelIds, Contraction
 from padless.graph.record import Recording
 
 FIXED = -1
 
-Channels = npt.NDArray[np.int64]
 Side = Literal["in", "out"]
 SIDES: tuple[Side, Side] = ("in", "out")
 Kind = Literal["conv", "depthwise", "grouped", "linear"]
@@ -52,6 +53,18 @@ class LayerShape:
         rows, columns = self.in_hw if self.transposed else self.out_hw  # where the filters are applied
         return rows * columns * self.kernel[0] * self.kernel[1] * self.c_in * self.c_out // self.groups
 
+    @property
+    def implied_padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The padding that the sizes ask for: (above, below), (left, right), as evenly as it goes on both sides."""
+        added = [
+            max(0, (out - 1) * stride + dilation * (kernel - 1) + 1 - size)
+            for out, stride, dilation, kernel, size in zip(
+                self.out_hw, self.stride, self.dilation, self.kernel, self.in_hw, strict=True
+            )
+        ]
+        rows, columns = ((n // 2, n - n // 2) for n in added)
+        return rows, columns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layer(LayerShape):
@@ -59,8 +72,8 @@ class Layer(LayerShape):
 
     name: str  # the module's path; a second call of the same module gets "@2"
     weight: str  # the parameter's path
-    inputs: Channels  # [c_in] the channel on each input position
-    outputs: Channels  # [c_out]
+    inputs: ChannelIds  # [c_in] the channel on each input position
+    outputs: ChannelIds  # [c_out]
     drops_groups: bool = False  # a cut takes whole groups of filters, else it narrows every group alike
 
     __eq__ = object.__eq__
@@ -104,7 +117,7 @@ class ParameterAxis:
 
     parameter: str
     axis: int
-    channels: Channels  # [size of that axis]
+    channels: ChannelIds  # [size of that axis]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,7 +128,7 @@ class StoredSize:
     name: str
     index: int | None
     scale: Fraction
-    channels: Channels  # along that axis
+    channels: ChannelIds  # along that axis
 
 
 def channel_axis(shape: Sequence[int]) -> int:
@@ -128,7 +141,7 @@ class ValueAxis:
     """The channel at each position of one axis of a recorded value; the axis of channels where several have them."""
 
     axis: int
-    channels: Channels  # [size of that axis]
+    channels: ChannelIds  # [size of that axis]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,7 +149,7 @@ class Positions:
     """A buffer of positions along an axis of channels."""
 
     buffer: str
-    channels: Channels  # along that axis
+    channels: ChannelIds  # along that axis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,12 +161,26 @@ class Graph:
     axes: tuple[ParameterAxis, ...]
     stored: tuple[StoredSize, ...]
     positions: tuple[Positions, ...]
-    turned: tuple[Channels, ...]  # axes that stand in reverse order somewhere
+    turned: tuple[ChannelIds, ...]  # axes that stand in reverse order somewhere
     contractions: tuple[Contraction, ...]  # what sums or reduces over channels, for the check
-    numbered: Channels  # the channel of each id of the contractions
+    numbered: ChannelIds  # the channel of each id of the contractions
     example_shapes: tuple[tuple[int, ...], ...]
     recording: Recording
     values: Mapping[int, ValueAxis]  # the recorded values whose size a cut changes
+
+    def __repr__(self) -> str:
+        free = sum(group.pinned is None for group in self.groups)
+        return (
+            f"Graph({len(self.layers)} layers, {self.channels} channels in {len(self.groups)} groups, "
+            f"{free} of which may be cut)"
+        )
+
+    def __rich__(self) -> Group:
+        table = Table("group", "width", "pinned", box=SIMPLE_HEAD)
+        table.columns[1].justify = "right"
+        for group in self.groups:
+            table.add_row(Text(group.id), str(group.width), Text(group.pinned or "free"))
+        return Group(Text(repr(self)), table)
 
     @property
     def channels(self) -> int:

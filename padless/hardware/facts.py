@@ -32,21 +32,21 @@ class Fact(BaseModel):
 
 def problems(stated: dict[str, JsonValue], facts: tuple[Fact, ...], unknown: tuple[str, ...]) -> list[str]:
     """What does not fit between the values of a target, the facts behind them and what it calls unknown."""
-    found = []
+    complaints = []
     for fact in facts:
         value = _look_up(stated, fact.field)
         if value is MISSING:
-            found.append(f"{fact.field}: has a fact but no value")
+            complaints.append(f"{fact.field}: has a fact but no value")
         elif value != fact.value:
-            found.append(f"{fact.field}: is {value}, but its fact says {fact.value} ({fact.source})")
+            complaints.append(f"{fact.field}: is {value}, but its fact says {fact.value} ({fact.source})")
     covered = [fact.field for fact in facts]
     for path in _numbers(stated):
         if not any(path == field or path.startswith(f"{field}.") for field in covered):
-            found.append(f"{path}: has no [[fact]]; give field, value, source, locator, confidence")
-    found += [
+            complaints.append(f"{path}: has no [[fact]]; give field, value, source, locator, confidence")
+    complaints += [
         f"{path}: is listed as unknown but has a value" for path in unknown if _look_up(stated, path) is not MISSING
     ]
-    return found
+    return complaints
 
 
 def _look_up(tree: JsonValue, path: str) -> object:

@@ -9,7 +9,7 @@ KEY = re.compile(r"\s*([\w.\"'@-]+(?:\s*\.\s*[\w\"'-]+)*)\s*=")
 
 def lines_of(text: str) -> dict[str, int]:
     """Dotted path -> line, from 1, of every table and of every key outside inline tables."""
-    found: dict[str, int] = {}
+    lines: dict[str, int] = {}
     arrays: Counter[str] = Counter()
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -23,13 +23,13 @@ def lines_of(text: str) -> dict[str, int]:
             table = path + parts[-1]
             if header[1] == "[[":
                 arrays[table] += 1
-                found.setdefault(table, number)
+                lines.setdefault(table, number)
                 table = f"{table}.{arrays[table] - 1}"
-            found.setdefault(table, number)
+            lines.setdefault(table, number)
         elif key := KEY.match(line):
             name = _plain(key[1])
-            found.setdefault(f"{table}.{name}" if table else name, number)
-    return found
+            lines.setdefault(f"{table}.{name}" if table else name, number)
+    return lines
 
 
 def line_of(path: str, lines: dict[str, int]) -> int | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from padless.errors import UsageError, suggest
 from padless.graph.structure import LayerShape
 from padless.hardware.facts import Fact, problems
+from padless.hardware.rounding import ceil_div
 
 # TOML keeps whole numbers, text and booleans apart; `strict` keeps pydantic from mixing them again.
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -55,7 +56,7 @@ class When(_Table):
         )
 
 
-class Rule(_Table):
+class UnitRule(_Table):
     """Units that replace the general ones for some layers, where the NPU or its compiler changes its loop order."""
 
     when: When
@@ -98,7 +99,7 @@ class Compute(_Table):
         default="waste",
         description="What happens to channels that fill no unit: idle MACs, zeros that the compiler adds, or no NPU at all.",
     )
-    rules: tuple[Rule, ...] = Field(default=(), alias="rule", description="The first that fits wins.")
+    rules: tuple[UnitRule, ...] = Field(default=(), alias="rule", description="The first that fits wins.")
 
     @model_validator(mode="after")
     def _redundant_numbers_agree(self) -> Self:
@@ -176,14 +177,14 @@ class Limits(_Table):
             ("output channels", layer.c_out, self.max_output_channels),
             ("kernel rows", layer.kernel[0], self.max_kernel_height),
             ("as its largest dimension", max(*layer.in_hw, *layer.out_hw, layer.c_in, layer.c_out), self.max_dimension),
-            ("kernel elements x input blocks", math.prod(layer.kernel) * -(-layer.c_in // layer.groups // units.input),
+            ("kernel elements x input blocks", math.prod(layer.kernel) * ceil_div(layer.c_in, layer.groups * units.input),
              self.max_kernel_blocks),
         ):  # fmt: skip
             if most and has > most:
                 yield f"{has} {what}, at most {most}"
 
 
-class Vela(_Table):
+class VelaSettings(_Table):
     """What to tell Arm's compiler: `--accelerator-config`, `--system-config` and `--memory-mode`."""
 
     accelerator: str
@@ -208,7 +209,7 @@ class Target(_Table):
     weights: Weights = Weights()
     systems: dict[str, System] = Field(default={}, alias="system", description="The first is the default.")
     limits: Limits = Limits()
-    vela: Vela | None = None
+    vela: VelaSettings | None = None
     facts: tuple[Fact, ...] = Field(default=(), alias="fact")
     _variant: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -217,15 +218,15 @@ class Target(_Table):
         if self.precision not in self.compute:
             raise ValueError(f"precision is {self.precision!r}, but compute has {', '.join(self.compute) or 'nothing'}")
         stated = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"version", "facts"})
-        found = problems(stated, self.facts, self.unknown)
+        complaints = problems(stated, self.facts, self.unknown)
         int8 = self.compute.get("int8")
         for name, system in self.systems.items():
             if system.tops and system.clock_hz and int8 and int8.macs_per_cycle:
                 tops = 2e-12 * int8.macs_per_cycle * system.clock_hz
                 if abs(tops / system.tops - 1) > 0.025:
-                    found.append(f"system.{name}.tops: is {system.tops}, but MACs and clock make {tops:.3g}")
-        if found:
-            raise ValueError("\n  ".join(found))
+                    complaints.append(f"system.{name}.tops: is {system.tops}, but MACs and clock make {tops:.3g}")
+        if complaints:
+            raise ValueError("\n  ".join(complaints))
         return self
 
     def at(

@@ -52,18 +52,18 @@ def targets() -> tuple[Target, ...]:
 
     Raises `UsageError` when such a folder is missing, or when two files describe the same id.
     """
-    found = {target.id: (target, "the catalogue") for target in _shipped()}
+    known = {target.id: (target, "the catalogue") for target in _shipped()}
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         if not Path(folder).is_dir():
             raise UsageError(f"{VARIABLE} names {folder}, which is no folder.")
         for path in sorted(Path(folder).glob("*.toml")):
             target = read_target(path)
-            if target.id in found:
+            if target.id in known:
                 raise UsageError(
-                    f"{path} describes {target.id!r}, and so does {found[target.id][1]}. Give it another id."
+                    f"{path} describes {target.id!r}, and so does {known[target.id][1]}. Give it another id."
                 )
-            found[target.id] = (target, str(path))
-    return tuple(target for _, (target, _) in sorted(found.items()))
+            known[target.id] = (target, str(path))
+    return tuple(target for _, (target, _) in sorted(known.items()))
 
 
 def _shipped() -> tuple[Target, ...]:
@@ -92,14 +92,16 @@ def read_target(path: Path) -> Target:
 
 def _explain(error: ValidationError, text: str) -> list[str]:
     """One line per wrong field: where it stands, its dotted path and what was expected there."""
-    lines, found = lines_of(text), []
+    lines, complaints = lines_of(text), []
     for detail in error.errors(include_url=False):
         path = ".".join(str(part) for part in detail["loc"] if part != "[key]")
-        said = "no such field" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
-        for complaint in (f"{path}: {said}" if path else said).split("\n  "):
+        message = (
+            "no such field" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
+        )
+        for complaint in (f"{path}: {message}" if path else message).split("\n  "):
             line = line_of(complaint.partition(":")[0], lines)
-            found.append((line or 0, f"line {line}: {complaint}" if line else complaint))
-    return [complaint for _, complaint in sorted(found, key=lambda each: each[0])]
+            complaints.append((line or 0, f"line {line}: {complaint}" if line else complaint))
+    return [complaint for _, complaint in sorted(complaints, key=lambda numbered: numbered[0])]
 
 
 def _ad_hoc(spec: str) -> Target:

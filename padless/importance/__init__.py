@@ -76,7 +76,7 @@ def _own(graph: Graph, model: nn.Module, criterion: Criterion, images: Sequence[
 def _named(name: str) -> Criterion:
     module, _, function = name.partition(":")
     try:
-        found: Criterion = getattr(importlib.import_module(module), function)
+        criterion: Criterion = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"No importance {name!r}: {error}. Write package.module:function.") from error
-    return found
+    return criterion

@@ -41,8 +41,8 @@ def apoz(graph: Graph, model: nn.Module, images: Iterable[Tensor]) -> Scores:
 def _where_read(graph: Graph, model: nn.Module, images: Iterable[Tensor], field: str) -> Scores:
     """The mean of a statistic over the places where a channel is read; 1 where no layer that was seen reads it."""
     totals, counts = np.zeros(graph.channels + 1), np.zeros(graph.channels + 1)
-    for found in observe(graph, model, images, gradients=False).values():
-        channels = found.layer.inputs[:: found.folded]
-        np.add.at(totals, channels, (getattr(found, field) / found.rows).cpu().numpy())
+    for seen in observe(graph, model, images, gradients=False).values():
+        channels = seen.layer.inputs[:: seen.folded]
+        np.add.at(totals, channels, (getattr(seen, field) / seen.rows).cpu().numpy())
         np.add.at(counts, channels, 1)
     return np.where(counts > 0, totals / np.maximum(counts, 1), 1.0)[:-1]

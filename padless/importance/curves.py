@@ -22,8 +22,8 @@ class Curve:
 
     def at(self, widths: npt.NDArray[np.int64]) -> Array:
         """Importance kept at some widths; channels of zeros behind the last one add none."""
-        found: Array = self.kept[np.minimum(widths, len(self.order))]
-        return found
+        kept: Array = self.kept[np.minimum(widths, len(self.order))]
+        return kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,8 +44,8 @@ class Importance:
         kept = self.curves[id].at(widths)
         if self.comparable:
             return kept
-        found: Array = self.curves[id].layers * np.log(np.maximum(kept, 1e-12))
-        return found
+        worth: Array = self.curves[id].layers * np.log(np.maximum(kept, 1e-12))
+        return worth
 
     def kept(self, widths: Mapping[str, int]) -> float:
         """The share of importance that a network keeps: of the sum, or the geometric mean of the layers' shares."""
@@ -67,9 +67,9 @@ def ranked(graph: Graph, scores: Scores, *, comparable: bool) -> Importance:
     """Curves of scores that add up: the channels by falling score, ties to the lower index."""
     curves = {}
     for group in graph.groups:
-        mine = scores[group.channels]
-        order = np.argsort(-mine, kind="stable")
-        kept = np.concatenate([[0.0], np.cumsum(mine[order])])
+        group_scores = scores[group.channels]
+        order = np.argsort(-group_scores, kind="stable")
+        kept = np.concatenate([[0.0], np.cumsum(group_scores[order])])
         whole = kept[-1] if kept[-1] > 0 else 1.0
         writers = {member.layer for member in group.members if member.side == "out"}
         curves[group.id] = Curve(order=order, kept=kept if comparable else kept / whole, layers=max(1, len(writers)))

@@ -38,18 +38,18 @@ class Removal:
     def effects(self, products: Tensor) -> Tensor:
         """[N, levels] what each level does to each image's loss; products [N, C, C] of gradient rows and input columns."""
         ordered = products[:, self.front][:, :, self.front]
-        found = []
+        effects = []
         for update in self.gone:
             left = update.shape[1]
             whole = ordered[:, left:, left:].diagonal(dim1=1, dim2=2).sum(1)
-            found.append(whole - torch.einsum("nrk,rk->n", ordered[:, left:, :left], update))
-        return torch.stack(found, 1)
+            effects.append(whole - torch.einsum("nrk,rk->n", ordered[:, left:, :left], update))
+        return torch.stack(effects, 1)
 
 
 def levels(width: int) -> Places:
     """Widths, from 0, at which a group is measured."""
-    found: Places = np.unique(np.linspace(0, width, LEVELS + 1).round().astype(np.int64))[:-1]
-    return found
+    widths: Places = np.unique(np.linspace(0, width, LEVELS + 1).round().astype(np.int64))[:-1]
+    return widths
 
 
 def removal(group: ChannelGroup, order: Places, places: Places, covariance: Tensor) -> Removal:
@@ -85,11 +85,11 @@ def losses(
             rows, inputs = (t.reshape(runs, -1, t.shape[1]) for t in (rows, inputs - means[name]))
             step = max(1, ENTRIES // rows.shape[2] ** 2)
             for part in removals[name]:
-                found = [
+                part_effects = [
                     part.effects(a.transpose(1, 2) @ b)
                     for a, b in zip(rows.split(step), inputs.split(step), strict=True)
                 ]
-                effects[part.group] = effects.get(part.group, 0) + torch.cat(found)
+                effects[part.group] = effects.get(part.group, 0) + torch.cat(part_effects)
 
         alias.register_hook(gradient)
         return call(alias)
@@ -102,8 +102,8 @@ def losses(
                 effects.clear()
                 with torch.enable_grad(), LayerCalls(model, watch):
                     torch.autograd.grad(loss_of(model(x), generator), x)
-                for group, found in effects.items():
-                    squares[group] = squares.get(group, 0) + found.double().square().sum(0)
+                for group, effect in effects.items():
+                    squares[group] = squares.get(group, 0) + effect.double().square().sum(0)
                 count += len(part)
                 shown.advance(len(part))
-    return {group: (0.5 * found / count).cpu().numpy() for group, found in squares.items()}
+    return {group: (0.5 * total / count).cpu().numpy() for group, total in squares.items()}

@@ -38,9 +38,9 @@ class Seen:
     def covariance(self) -> Tensor:
         """[C, C] of the inputs, with a ridge that makes it invertible."""
         mean = self.total / self.rows
-        found: Tensor = self.squares / self.rows - mean[:, None] * mean[None]
-        ridge = RIDGE * float(found.diagonal().mean()) + 1e-12
-        return found + ridge * torch.eye(len(found), dtype=found.dtype, device=found.device)
+        covariance: Tensor = self.squares / self.rows - mean[:, None] * mean[None]
+        ridge = RIDGE * float(covariance.diagonal().mean()) + 1e-12
+        return covariance + ridge * torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
 
 
 def observe(graph: Graph, model: nn.Module, images: Iterable[Tensor], *, gradients: bool = True) -> dict[str, Seen]:
@@ -74,9 +74,9 @@ def observe(graph: Graph, model: nn.Module, images: Iterable[Tensor], *, gradien
                 shown.advance(len(part))
     if not count:
         raise UsageError("No calibration images: this importance watches the network at work. Give --data.")
-    for found in seen.values():
-        found.images = count
-    return {name: found for name, found in seen.items() if found.rows}
+    for layer_seen in seen.values():
+        layer_seen.images = count
+    return {name: layer_seen for name, layer_seen in seen.items() if layer_seen.rows}
 
 
 def loss_of(outputs: Any, generator: torch.Generator) -> Tensor:
@@ -113,8 +113,8 @@ def weight_gradients(model: nn.Module, images: Iterable[Tensor]) -> tuple[dict[s
             for batch in images:
                 for part in batch.split(BATCH):
                     loss = loss_of(model(part.to(device)), generator)
-                    found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-                    for name, g in zip(parameters, found, strict=True):
+                    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+                    for name, g in zip(parameters, gradients, strict=True):
                         if g is not None:
                             first[name] += g
                             second[name] += g.square()
@@ -135,19 +135,19 @@ def _tensors(outputs: Any) -> list[Tensor]:
     return [tensor for item in items for tensor in _tensors(item)]
 
 
-def _see(found: Seen, x: Tensor, y: Tensor, linear: bool, gradients: bool) -> None:
-    rows = channel_rows(x.detach(), linear, found.folded)
-    found.rows += len(rows)
-    found.total += rows.sum(0, dtype=torch.float64)
-    found.squares += (rows.T @ rows).double()
-    found.magnitudes += rows.abs().sum(0, dtype=torch.float64)
-    found.positive += (rows > 0).sum(0).double()
+def _see(layer_seen: Seen, x: Tensor, y: Tensor, linear: bool, gradients: bool) -> None:
+    rows = channel_rows(x.detach(), linear, layer_seen.folded)
+    layer_seen.rows += len(rows)
+    layer_seen.total += rows.sum(0, dtype=torch.float64)
+    layer_seen.squares += (rows.T @ rows).double()
+    layer_seen.magnitudes += rows.abs().sum(0, dtype=torch.float64)
+    layer_seen.positive += (rows > 0).sum(0).double()
     out = channel_rows(y.detach(), linear, 1)
-    found.outputs += len(out)
-    found.output_squares += out.square().sum(0).double()
+    layer_seen.outputs += len(out)
+    layer_seen.output_squares += out.square().sum(0).double()
     if gradients and y.requires_grad:
 
-        def seen(gradient: Tensor) -> None:
-            found.gradient_squares += channel_rows(gradient, linear, 1).square().sum(0).double()
+        def add_squares(gradient: Tensor) -> None:
+            layer_seen.gradient_squares += channel_rows(gradient, linear, 1).square().sum(0).double()
 
-        y.register_hook(seen)
+        y.register_hook(add_squares)

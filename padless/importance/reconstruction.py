@@ -61,9 +61,11 @@ def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Tensor]) -> 
         if group.pinned:
             curves[group.id] = Curve(order=np.arange(group.width), kept=np.zeros(group.width + 1))
             continue
-        found = {name: c for name, one in seen.items() if (c := _consumer(group, one, weights)) is not None}
-        curves[group.id] = _eliminated(group, list(found.values())) if found else _silenced(group, seen)
-        for name, consumer in found.items():
+        consumers = {
+            name: c for name, layer_seen in seen.items() if (c := _consumer(group, layer_seen, weights)) is not None
+        }
+        curves[group.id] = _eliminated(group, list(consumers.values())) if consumers else _silenced(group, seen)
+        for name, consumer in consumers.items():
             places = consumer.places.numpy()
             removals[name].append(removal(group, curves[group.id].order, places, consumer.covariance))
     for id, measured in losses(model, images, seen, removals).items():
@@ -93,8 +95,8 @@ def _eliminated(group: ChannelGroup, consumers: list[_Consumer]) -> Curve:
     errors, gone = np.zeros(group.width + 1), []
     total, chunk = 0.0, max(1, group.width // STEPS)
     while len(left):
-        each = np.sum([c.errors().cpu().numpy() for c in consumers], axis=0)[left]
-        worst = left[np.argsort(each, kind="stable")[:chunk]]
+        rises = np.sum([c.errors().cpu().numpy() for c in consumers], axis=0)[left]
+        worst = left[np.argsort(rises, kind="stable")[:chunk]]
         before = total
         total += sum(c.eliminate(torch.from_numpy(worst)) for c in consumers)
         for i, channel in enumerate(worst, start=1):
@@ -107,24 +109,26 @@ def _eliminated(group: ChannelGroup, consumers: list[_Consumer]) -> Curve:
 def _silenced(group: ChannelGroup, seen: dict[str, Seen]) -> Curve:
     """Where no layer that was seen reads the group: what its own outputs weigh."""
     scores: Array = np.zeros(group.width)
-    for found in seen.values():
-        outputs = found.layer.outputs
-        mine = (outputs >= group.first) & (outputs < group.first + group.width)
-        if mine.any():
-            weigh = 0.5 * found.gradient_squares * found.output_squares / found.outputs / found.images
-            np.add.at(scores, outputs[mine] - group.first, weigh.cpu().numpy()[mine])
+    for layer_seen in seen.values():
+        outputs = layer_seen.layer.outputs
+        within = (outputs >= group.first) & (outputs < group.first + group.width)
+        if within.any():
+            weigh = (
+                0.5 * layer_seen.gradient_squares * layer_seen.output_squares / layer_seen.outputs / layer_seen.images
+            )
+            np.add.at(scores, outputs[within] - group.first, weigh.cpu().numpy()[within])
     order = np.argsort(-scores, kind="stable")
     return Curve(order=order, kept=np.concatenate([[0.0], np.cumsum(scores[order])]))
 
 
-def _consumer(group: ChannelGroup, found: Seen, weights: Mapping[str, Tensor]) -> _Consumer | None:
-    layer = found.layer
-    inputs = layer.inputs[:: found.folded]
+def _consumer(group: ChannelGroup, seen: Seen, weights: Mapping[str, Tensor]) -> _Consumer | None:
+    layer = seen.layer
+    inputs = layer.inputs[:: seen.folded]
     places = np.flatnonzero((inputs >= group.first) & (inputs < group.first + group.width))
-    if len(places) != group.width or layer.weight not in weights or not isinstance(found.gradient_squares, Tensor):
+    if len(places) != group.width or layer.weight not in weights or not isinstance(seen.gradient_squares, Tensor):
         return None  # not there, or several places a channel
-    covariance = found.covariance()
-    weigh = 0.5 * found.gradient_squares / found.images  # [O]
+    covariance = seen.covariance()
+    weigh = 0.5 * seen.gradient_squares / seen.images  # [O]
     filters = weights[layer.weight].detach().double()
     if layer.transposed:
         filters = filters.transpose(0, 1) if layer.groups == 1 else filters

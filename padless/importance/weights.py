@@ -35,8 +35,8 @@ def batch_norm(graph: Graph, model: nn.Module) -> Scores:
         if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.weight is not None
     }
     scores = over_channels(graph, scales, power=1)
-    found = scores > 0
-    return np.where(found, scores, scores[found].mean() if found.any() else 1.0)
+    normed = scores > 0
+    return np.where(normed, scores, scores[normed].mean() if normed.any() else 1.0)
 
 
 def fpgm(graph: Graph, model: nn.Module) -> Scores:
@@ -64,11 +64,11 @@ def lamp(graph: Graph, model: nn.Module) -> Scores:
     squares = over_channels(graph, dict(model.named_parameters()), power=2)
     out = np.empty_like(squares)
     for group in graph.groups:
-        mine = squares[group.channels]
-        order = np.argsort(mine, kind="stable")
-        no_smaller = np.cumsum(mine[order][::-1])[::-1]
-        scores = np.empty_like(mine)
-        scores[order] = mine[order] / np.maximum(no_smaller, 1e-300)
+        group_squares = squares[group.channels]
+        order = np.argsort(group_squares, kind="stable")
+        no_smaller = np.cumsum(group_squares[order][::-1])[::-1]
+        scores = np.empty_like(group_squares)
+        scores[order] = group_squares[order] / np.maximum(no_smaller, 1e-300)
         out[group.channels] = scores
     return out
 
@@ -112,12 +112,12 @@ def _sums(weight: Tensor, axes: list[int], power: int) -> list[npt.NDArray[np.fl
     for start in range(0, size[0], rows):
         block = weight[start : start + rows]
         block = (block.abs() if power == 1 else block.square()).reshape(len(block), -1)
-        others: Tensor | None = None
+        over_rows: Tensor | None = None
         for axis, total in zip(axes, totals, strict=True):
             if axis == 0:
                 total[start : start + rows] = block.sum(1)
             else:
-                others = block.sum(0).reshape(size[1:]) if others is None else others
-                rest = [d for d in range(others.ndim) if d != axis - 1]
-                total += (others.sum(rest) if rest else others).cpu()
+                over_rows = block.sum(0).reshape(size[1:]) if over_rows is None else over_rows
+                rest = [d for d in range(over_rows.ndim) if d != axis - 1]
+                total += (over_rows.sum(rest) if rest else over_rows).cpu()
     return [total.numpy() for total in totals]

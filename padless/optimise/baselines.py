@@ -1,4 +1,4 @@
-"""How others choose widths, on the same tables and within the same budgets: baselines to compare `optimal` with."""
+"""How others choose widths, on the same tables and within the same budgets: baselines to compare `search` with."""
 
 import time
 from dataclasses import replace
@@ -28,16 +28,16 @@ def greedy(problem: Problem, time_limit: float) -> Solution:
         best: tuple[float, Pick, Array] | None = None
         for v in groups:
             for level in range(levels[v] - 1, -1, -1):
-                other = _completed({**levels, v: level}, sums)
-                if not _allowed(problem, other):
+                narrower = _completed({**levels, v: level}, sums)
+                if not _allowed(problem, narrower):
                     continue
-                cost = problem.spent(other)
+                cost = problem.spent(narrower)
                 saved = float(((spent - cost) / limits)[spent > limits].sum())
                 if saved <= 0:
                     continue
                 rate = (problem.value[v][levels[v]] - problem.value[v][level]) / saved
                 if best is None or rate < best[0]:
-                    best = rate, other, cost
+                    best = rate, narrower, cost
                 break  # the next narrower level that saves something
         if best is None:
             return _answer(problem, {}, started, "greedy by importance per cost")
@@ -54,18 +54,18 @@ def frozen_inputs(problem: Problem, time_limit: float) -> Solution:
     """
     started = time.monotonic()
     limits = np.array(problem.limits)
-    frozen = replace(problem, costs=[[_frozen(f) for f in one] for one in problem.costs])
+    frozen = replace(problem, costs=[[_frozen(f) for f in cost] for cost in problem.costs])
     widest = {v: size - 1 for v, size in problem.sizes.items()}
     low, high = 1.0, max(2.0, float((frozen.spent(widest) / limits).max()))
-    found = solve(frozen, time_limit)
+    best = solve(frozen, time_limit)
     for _ in range(FITTED):
         middle = (low + high) / 2
-        other = solve(replace(frozen, limits=(middle * limits).tolist()), time_limit)
-        met = bool(other.pick) and problem.within(problem.spent(other.pick))
-        if met and (not found.pick or problem.worth(other.pick) > problem.worth(found.pick)):
-            found = other
-        low, high = (middle, high) if met or not other.pick else (low, middle)
-    pick = found.pick if found.pick and problem.within(problem.spent(found.pick)) else {}
+        raised = solve(replace(frozen, limits=(middle * limits).tolist()), time_limit)
+        met = bool(raised.pick) and problem.within(problem.spent(raised.pick))
+        if met and (not best.pick or problem.worth(raised.pick) > problem.worth(best.pick)):
+            best = raised
+        low, high = (middle, high) if met or not raised.pick else (low, middle)
+    pick = best.pick if best.pick and problem.within(problem.spent(best.pick)) else {}
     return _answer(problem, pick, started, "knapsack with frozen inputs")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from padless.optimise.buckets import Array, Buckets, Factor, Pick, expanded, summed
+from padless.optimise.problem import with_tolerance
 
 Ints = npt.NDArray[np.int64]
 MOST = 1_000_000  # labels of a bucket
@@ -33,7 +34,7 @@ class _Labels:
     behind: tuple[Ints, ...]  # the label of each child, and last the variable's own level
 
     def __getitem__(self, which: Ints | npt.NDArray[np.bool_]) -> "_Labels":
-        behind = tuple(one[which] for one in self.behind)
+        behind = tuple(labels[which] for labels in self.behind)
         return _Labels(entry=self.entry[which], excess=self.excess[which], cost=self.cost[which], behind=behind)
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class _Search:
         buckets, scope = self.buckets, self.buckets.scope[v]
         bound = buckets.whole[v].ravel() - buckets.least  # of a label without excess
         entry = np.flatnonzero(bound <= self.band)
-        cost = np.stack([summed(scope, buckets.sizes, one).ravel()[entry] for one in own], -1)
+        cost = np.stack([summed(scope, buckets.sizes, factors).ravel()[entry] for factors in own], -1)
         labels = _Labels(entry=entry, excess=np.zeros(len(entry)), cost=cost, behind=())
         for child in buckets.children[v]:
             labels = self.join(labels, child, _places(buckets, child, scope)[labels.entry], bound)
@@ -89,20 +90,20 @@ class _Search:
 
     def join(self, labels: _Labels, child: str, places: Ints, bound: Array) -> _Labels:
         """Each label with each of the child's for the same levels, if they are in the band together."""
-        theirs = self.done[child]
-        first = np.searchsorted(theirs.entry, places)
-        count = np.searchsorted(theirs.entry, places, "right") - first
+        child_labels = self.done[child]
+        first = np.searchsorted(child_labels.entry, places)
+        count = np.searchsorted(child_labels.entry, places, "right") - first
         total = int(count.sum())
         if total > self.most or time.monotonic() > self.deadline:
             raise GivenUpError("Too many labels, or no time left.")
-        mine = np.repeat(np.arange(len(count)), count)
-        other = np.arange(total) + np.repeat(first - np.cumsum(count) + count, count)
-        excess = labels.excess[mine] + theirs.excess[other]
-        inside = bound[labels.entry[mine]] + excess <= self.band
-        mine, other = mine[inside], other[inside]
-        both = labels[mine]
-        cost = both.cost + theirs.cost[other]
-        return self.front(replace(both, excess=excess[inside], cost=cost, behind=(*both.behind, other)))
+        label = np.repeat(np.arange(len(count)), count)
+        child_label = np.arange(total) + np.repeat(first - np.cumsum(count) + count, count)
+        excess = labels.excess[label] + child_labels.excess[child_label]
+        inside = bound[labels.entry[label]] + excess <= self.band
+        label, child_label = label[inside], child_label[inside]
+        both = labels[label]
+        cost = both.cost + child_labels.cost[child_label]
+        return self.front(replace(both, excess=excess[inside], cost=cost, behind=(*both.behind, child_label)))
 
     def front(self, labels: _Labels) -> _Labels:
         """Without labels that another of the same entry beats: costs no more and is worth no less."""
@@ -121,7 +122,7 @@ class _Search:
         labels = _Labels(entry=np.zeros(1, np.int64), excess=np.zeros(1), cost=np.zeros((1, len(limits))), behind=())
         for root in self.buckets.roots:
             labels = self.join(labels, root, np.zeros(len(labels), np.int64), np.zeros(1))
-        labels = labels[np.flatnonzero((labels.cost <= limits * (1 + 1e-12) + 1e-9).all(1))]
+        labels = labels[np.flatnonzero((labels.cost <= with_tolerance(limits)).all(1))]
         if not len(labels):
             return None
         best = int(np.argmax(labels.cost @ self.prices - labels.excess))
@@ -131,7 +132,10 @@ class _Search:
             v, label = left.pop()
             *behind, level = self.done[v].behind
             pick[v] = int(level[label])
-            left += [(child, int(one[label])) for child, one in zip(self.buckets.children[v], behind, strict=True)]
+            left += [
+                (child, int(labels_behind[label]))
+                for child, labels_behind in zip(self.buckets.children[v], behind, strict=True)
+            ]
         return pick
 
 

@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from padless.optimise.buckets import Array, Factor, Pick, sum_at
 
+_Limit = TypeVar("_Limit", float, Array)
 Status = Literal["optimal", "time limit", "gap left", "infeasible"]
+
+
+def with_tolerance(limit: _Limit) -> _Limit:
+    """What a sum of costs may come to and still be within its limit: sums in another order round differently."""
+    return limit * (1 + 1e-12) + 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,11 +33,15 @@ class Problem:
     def worth(self, pick: Pick) -> float:
         return float(sum(values[pick[v]] for v, values in self.value.items()))
 
+    def factors(self) -> list[Factor]:
+        """Every table of the costs, then the hard ones."""
+        return [factor for cost in (*self.costs, self.hard) for factor in cost]
+
     def spent(self, pick: Pick) -> Array:
-        return np.array([sum_at(one, pick) for one in self.costs])
+        return np.array([sum_at(cost, pick) for cost in self.costs])
 
     def within(self, spent: Array) -> bool:
-        return bool((spent <= np.array(self.limits) * (1 + 1e-12) + 1e-9).all())
+        return bool((spent <= with_tolerance(np.array(self.limits))).all())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

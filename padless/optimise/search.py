@@ -1,6 +1,6 @@
 """The best levels under budgets, with a proof of how good they are.
 
-Prices on the budgets make the problem a sum of small tables, which bucket elimination solves exactly (`factors`); the
+Prices on the budgets make the problem a sum of small tables, which bucket elimination solves exactly (`buckets`); the
 prices' dual value bounds every answer within the budgets (Lagrangian relaxation: Geoffrion, Mathematical Programming
 Study 2, 1974). What then remains between the best answer and the bound is closed by looking through all answers that the
 bound leaves in question (`fronts`). Where those are too many, or the graph of variables is too entangled, an integer
@@ -23,7 +23,7 @@ from padless.optimise.buckets import (
     minimise,
 )
 from padless.optimise.fronts import GivenUpError, best_in_band
-from padless.optimise.problem import Problem, Solution, Status
+from padless.optimise.problem import Problem, Solution, Status, with_tolerance
 from padless.optimise.program import integer_program
 
 WIDEST = 5_000_000  # entries of a bucket
@@ -42,9 +42,9 @@ def solve(problem: Problem, time_limit: float = 10.0) -> Solution:
     """
     unit = sum(float(np.ptp(values)) for values in problem.value.values()) / RANGE or 1.0
     value = {v: values / unit for v, values in problem.value.items()}
-    found = _solved(replace(problem, value=value), time_limit)
-    objective = problem.worth(found.pick) if found.pick else -np.inf
-    return replace(found, objective=objective, bound=max(objective, found.bound * unit))
+    solution = _solved(replace(problem, value=value), time_limit)
+    objective = problem.worth(solution.pick) if solution.pick else -np.inf
+    return replace(solution, objective=objective, bound=max(objective, solution.bound * unit))
 
 
 def _solved(problem: Problem, time_limit: float) -> Solution:
@@ -80,7 +80,7 @@ class _Search:
     def __init__(self, problem: Problem, deadline: float) -> None:
         self.problem, self.deadline = problem, deadline
         self.limits = np.minimum(np.array(problem.limits, dtype=float), NO_LIMIT)
-        scopes = [f.scope for one in (*problem.costs, problem.hard) for f in one]
+        scopes = [factor.scope for factor in problem.factors()]
         self.order = elimination_order(problem.sizes, scopes, WIDEST)
         self.best, self.pick, self.bound = -np.inf, Pick(), np.inf
         self.name = "Lagrangian prices, bucket elimination"
@@ -88,10 +88,10 @@ class _Search:
 
     def tables(self, worth: float, prices: Array) -> list[Factor]:
         """The sum to minimise."""
-        found = [Factor((v,), -worth * values) for v, values in self.problem.value.items()]
-        for price, one in zip(prices, self.problem.costs, strict=True):
-            found += [Factor(f.scope, price * f.table) for f in one]
-        return [*found, *self.problem.hard]
+        tables = [Factor((v,), -worth * values) for v, values in self.problem.value.items()]
+        for price, cost in zip(prices, self.problem.costs, strict=True):
+            tables += [Factor(f.scope, price * f.table) for f in cost]
+        return [*tables, *self.problem.hard]
 
     def cheapest(self, worth: float, prices: Array) -> tuple[float, Pick]:
         return minimise(self.problem.sizes, self.tables(worth, prices), self.order)
@@ -109,7 +109,7 @@ class _Search:
             least, pick = self.cheapest(0.0, np.eye(len(self.limits))[k])
             if not np.isfinite(least):
                 return None, None
-            if least > limit * (1 + 1e-12) + 1e-9:
+            if least > with_tolerance(float(limit)):
                 return k, least
             self.consider(pick)
         return None
@@ -134,13 +134,13 @@ class _Search:
                 return
             # least theta with theta >= worth_i + prices * (1 - spent_i)
             rows = [[-1.0, *slope] for _, slope in cuts]
-            found = linprog(
+            master = linprog(
                 [1.0, *np.zeros(len(prices))], A_ub=rows, b_ub=[-worth for worth, _ in cuts],
                 bounds=[(None, None), *[(0.0, top)] * len(prices)],
             )  # fmt: skip
-            if found.x is None or self.bound - found.x[0] <= CLOSED * max(1.0, abs(self.bound)):
+            if master.x is None or self.bound - master.x[0] <= CLOSED * max(1.0, abs(self.bound)):
                 return
-            prices = found.x[1:]
+            prices = master.x[1:]
 
     @property
     def closed(self) -> bool:
@@ -173,33 +173,29 @@ class _Search:
             v: np.flatnonzero((paid - least > self.best + slack) | (np.arange(len(least)) == self.pick.get(v)))
             for v, least in buckets.marginals().items()
         }
-        entries = sum(
-            int(np.prod([len(levels[v]) for v in f.scope]))
-            for one in (*self.problem.costs, self.problem.hard)
-            for f in one
-        )
+        entries = sum(int(np.prod([len(levels[v]) for v in f.scope])) for f in self.problem.factors())
         left = self.deadline - time.monotonic()
         if entries > LARGEST or left <= 0:
             return
-        found = integer_program(self.problem, levels, left)
+        result = integer_program(self.problem, levels, left)
         self.name += ", HiGHS"
-        if found.pick:
-            self.consider(found.pick)
-        self.bound = max(self.best, min(self.bound, found.bound))
+        if result.pick:
+            self.consider(result.pick)
+        self.bound = max(self.best, min(self.bound, result.bound))
 
 
 def _program_alone(problem: Problem, started: float, time_limit: float) -> Solution:
     """For graphs that are too entangled for elimination."""
     levels = {v: np.arange(n) for v, n in problem.sizes.items()}
-    found = integer_program(problem, levels, time_limit)
-    objective = problem.worth(found.pick) if found.pick else -np.inf
-    proven = bool(found.pick) and found.bound - objective <= 1e-6 * abs(objective)
+    result = integer_program(problem, levels, time_limit)
+    objective = problem.worth(result.pick) if result.pick else -np.inf
+    proven = bool(result.pick) and result.bound - objective <= 1e-6 * abs(objective)
     return Solution(
-        status="infeasible" if found.bound == -np.inf else "optimal" if proven else "time limit",
-        pick=found.pick,
+        status="infeasible" if result.bound == -np.inf else "optimal" if proven else "time limit",
+        pick=result.pick,
         objective=objective,
-        bound=max(objective, found.bound),
+        bound=max(objective, result.bound),
         seconds=time.monotonic() - started,
         name="HiGHS",
-        blame=None if found.pick else 0,
+        blame=None if result.pick else 0,
     )

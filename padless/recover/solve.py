@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from padless.calls import channel_rows
 from padless.errors import PadlessError
+from padless.hardware.rounding import ceil_div
 
 CHUNK = 32  # images whose inputs are unfolded at a time
 SAMPLES = 16  # positions a column, at most
@@ -147,7 +148,7 @@ def _columns(
         pair(given[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
     )
     places = y[0, 0].numel()
-    each = min(places, -(-most // len(x)))
+    each = min(places, ceil_div(most, len(x)))
     for i, (a, b) in enumerate(parts):
         at = torch.randperm(places, generator=generator)[:each].to(x.device)
         a = a if spatial == 2 else a[:, :, None]

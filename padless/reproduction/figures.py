@@ -9,6 +9,7 @@ from typing import Any
 
 from padless.errors import missing_extra
 from padless.files import write_atomically
+from padless.hardware.rounding import ceil_div
 from padless.reproduction.protocol import AWARE, EQUAL, GENERAL
 from padless.reproduction.staircase import Steps
 from padless.reproduction.tables import WASTE, Row, distinct, of, values
@@ -75,7 +76,7 @@ def _grid(figure: Any, rows: int, columns: int, height: float = 2.7) -> Any:
 
 def _beside(figure: Any, count: int, height: float) -> list[Any]:
     """Axes for `count` networks, two beside each other."""
-    axes = list(_grid(figure, -(-count // 2), min(2, count), height).flat)
+    axes = list(_grid(figure, ceil_div(count, 2), min(2, count), height).flat)
     for empty in axes[count:]:
         empty.remove()
     return axes[:count]

@@ -77,11 +77,7 @@ def lower_layer(layer: LayerShape) -> bytes:
             raise Unlowered(f"a transposed convolution from {layer.in_hw} to {layer.out_hw} has no TFLite form")
         upsample(builder, [x, weight, bias], out, layer.kernel, layer.stride, padding)
     else:
-        reach = [
-            max(0, (o - 1) * s + d * (k - 1) + 1 - n)
-            for o, s, d, k, n in zip(layer.out_hw, layer.stride, layer.dilation, layer.kernel, layer.in_hw, strict=True)
-        ]
-        rows, columns = ((r // 2, r - r // 2) for r in reach)  # as evenly as they go on both sides
+        rows, columns = layer.implied_padding
         source = padded(builder, x, rows, columns, layer.stride, "padded")
         convolve(builder, [source, weight, bias], out, layer.stride, layer.dilation, NO_ACTIVATION, depthwise)
     return builder.build([x], [out], "main")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from padless.graph.record import Op
+from padless.hardware.rounding import ceil_div
 from padless.tflite.forms import Pair, pad, pool
 from padless.tflite.layout import Layout
 from padless.tflite.lowering import MAP, Lowering, lowers, refuse
@@ -75,7 +76,7 @@ def windows(net: Lowering, op: Op) -> None:
     reach = [(o - 1) * s + k - n - p for o, s, k, n, p in zip(after, stride, kernel, before, padding, strict=True)]
     rows, columns = ((p, max(0, r)) for p, r in zip(padding, reach, strict=True))
     zeros_count = not maximum and any(padding) and (len(rest) < 4 or rest[3])
-    as_many = all(o == -(-n // s) for o, n, s in zip(after, before, stride, strict=True))
+    as_many = all(o == ceil_div(n, s) for o, n, s in zip(after, before, stride, strict=True))
     mode = "SAME" if as_many and not zeros_count and any((*rows, *columns)) else "VALID"
     if mode == "VALID":
         source = pad(net.builder, source, rows, columns, net.name(f"{op.module} pad"), lowest=maximum)

@@ -85,10 +85,7 @@ def _network(shape: LayerShape) -> bytes:
         raise OracleError(f"ONNX has no quantised form of {shape}.")
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 127, (shape.c_out, shape.c_in // shape.groups, *shape.kernel), dtype=np.int8)
-    reach = [
-        max(0, (o - 1) * s + d * (k - 1) + 1 - n)
-        for o, s, d, k, n in zip(shape.out_hw, shape.stride, shape.dilation, shape.kernel, shape.in_hw, strict=True)
-    ]
+    (above, below), (left, right) = shape.implied_padding
     constants: dict[str, object] = {
         "x_scale": np.float32(0.05), "x_zero": np.uint8(128), "w": weight,
         "w_scale": np.full(shape.c_out, 0.01, np.float32), "w_zero": np.zeros(shape.c_out, np.int8),
@@ -97,7 +94,7 @@ def _network(shape: LayerShape) -> bytes:
     convolution = helper.make_node(
         "QLinearConv", ["x", "x_scale", "x_zero", "w", "w_scale", "w_zero", "y_scale", "y_zero", "bias"], ["y"],
         kernel_shape=shape.kernel, strides=shape.stride, dilations=shape.dilation, group=shape.groups,
-        pads=[reach[0] // 2, reach[1] // 2, reach[0] - reach[0] // 2, reach[1] - reach[1] // 2],
+        pads=[above, left, below, right],
     )  # fmt: skip
     graph = helper.make_graph(
         [convolution], "layer",

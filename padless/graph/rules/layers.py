@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from padless.graph.channels import MODEL, Call, Channels, Ids
+from padless.graph.channels import MODEL, Call, ChannelIds, Channels
 from padless.graph.numbers import Root
 from padless.graph.record import Op, Ref
 from padless.graph.rules.registry import rule, unknown
@@ -59,8 +59,13 @@ def convolution(op: Op, channels: Channels) -> None:
 
 
 def _by_groups(
-    op: Op, channels: Channels, inputs: Ids | None, columns: Ids | None, rows: Ids | None, root: Root | int | None
-) -> Ids | None:
+    op: Op,
+    channels: Channels,
+    inputs: ChannelIds | None,
+    columns: ChannelIds | None,
+    rows: ChannelIds | None,
+    root: Root | int | None,
+) -> ChannelIds | None:
     """Whole groups go: all inputs and outputs of one are one channel. Returns the output's ids."""
     groups, fixed = op.args[-1], f"the input of {_layer_name(op.args[1], channels)} is fixed"
     outer, within = (columns, rows) if op.args[6] else (rows, columns)  # what the weight spells out a group, and once
@@ -76,8 +81,13 @@ def _by_groups(
 
 
 def _within_groups(
-    op: Op, channels: Channels, inputs: Ids | None, columns: Ids | None, rows: Ids | None, root: Root | int | None
-) -> Ids | None:
+    op: Op,
+    channels: Channels,
+    inputs: ChannelIds | None,
+    columns: ChannelIds | None,
+    rows: ChannelIds | None,
+    root: Root | int | None,
+) -> ChannelIds | None:
     """Every group keeps the same positions. Returns the output's ids."""
     groups, transposed = op.args[-1], op.args[6]
     fixed = f"the input of {_layer_name(op.args[1], channels)} is fixed"

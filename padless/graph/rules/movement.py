@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from padless.graph.channels import Axes, Channels, Ids
+from padless.graph.channels import Axes, ChannelIds, Channels
 from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.record import Op
 from padless.graph.rules.registry import argument, rule, unknown
@@ -34,11 +34,11 @@ def view(op: Op, channels: Channels) -> None:
             for a in carriers:
                 channels.pin(axes[a], f"{op.name} merges two channel axes")
         elif carriers:
-            found = _moved(
+            moved = _moved(
                 channels, op, axes[carriers[0]], source[old], carriers[0] - old.start, target[new], roots[new]
             )
-            if found is not None:
-                axis, ids = new.start + found[0], found[1]
+            if moved is not None:
+                axis, ids = new.start + moved[0], moved[1]
                 channels.follows(ids, roots[axis], f"the size given to {op.name}")
                 result[axis] = ids
                 cut.add(axis)
@@ -49,9 +49,9 @@ def view(op: Op, channels: Channels) -> None:
 
 
 def _moved(
-    channels: Channels, op: Op, ids: Ids, source: Sequence[int], axis: int, target: Sequence[int],
+    channels: Channels, op: Op, ids: ChannelIds, source: Sequence[int], axis: int, target: Sequence[int],
     roots: Sequence[Root | int | None],
-) -> tuple[int, Ids] | None:  # fmt: skip
+) -> tuple[int, ChannelIds] | None:  # fmt: skip
     """Where the ids along one axis of a run are behind the view: the axis that takes the cut, and its ids."""
     if len(source) == len(target) == 1:
         return 0, ids

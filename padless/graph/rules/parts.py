@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from padless.graph.channels import Axes, Channels, Ids
+from padless.graph.channels import Axes, ChannelIds, Channels
 from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.record import Op, Ref
 from padless.graph.rules.registry import argument, rule
@@ -37,8 +37,8 @@ def _meeting(op: Op, channels: Channels, parts: Sequence[Ref], apart: int | None
     for axis in {a for p in parts for a in channels.of(p)} - {apart}:
         ids = [channels.of(p).get(axis) for p in parts]
         known = next(i for i in ids if i is not None)
-        for other in ids:
-            channels.tie(known, other, f"{op.name} joins a part of fixed size")
+        for part_ids in ids:
+            channels.tie(known, part_ids, f"{op.name} joins a part of fixed size")
         if all(i is not None for i in ids):
             result[axis] = known
     return result
@@ -106,7 +106,7 @@ def slice_(op: Op, channels: Channels) -> None:
     channels.put(op, axes)
 
 
-def _bound(op: Op, channels: Channels, ids: Ids, place: int, bound: int, root: Root | int | None) -> None:
+def _bound(op: Op, channels: Channels, ids: ChannelIds, place: int, bound: int, root: Root | int | None) -> None:
     what = f"a bound of {op.name}"
     before, behind = ids[:place], ids[place:]
     if isinstance(root, Attribute):
@@ -197,7 +197,7 @@ def index(op: Op, channels: Channels) -> None:
     channels.put(op, {a + (shift if a > axis else 0): i for a, i in axes.items()})
 
 
-def _chosen(op: Op, channels: Channels, ids: Ids, axis: int, where: Ref) -> Axes:
+def _chosen(op: Op, channels: Channels, ids: ChannelIds, axis: int, where: Ref) -> Axes:
     """The ids at positions along a channel axis."""
     value = channels.recording.values[where.value]
     content = channels.recording.contents.get(value.id)
@@ -220,5 +220,5 @@ def _positions(op: Op) -> tuple[int, Ref] | None:
     """The axis and the tensor of the positions, where there is one of each."""
     if op.name in ("aten.index_select", "aten.gather"):
         return op.args[1], op.args[2]
-    found = [(axis, where) for axis, where in enumerate(op.args[1]) if where is not None]
-    return found[0] if len(found) == 1 else None
+    given = [(axis, where) for axis, where in enumerate(op.args[1]) if where is not None]
+    return given[0] if len(given) == 1 else None

@@ -20,12 +20,14 @@ Function = Callable[[Op, Channels], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RegisteredRule:
+    """What an operation does to channels, and whether it sees to the sizes that it is given."""
+
     function: Function
     reads_numbers: bool  # it says itself what the sizes that the operation is given mean
 
 
-RULES: dict[str, Rule] = {}
+RULES: dict[str, RegisteredRule] = {}
 
 
 def rule(*names: str, reads_numbers: bool = False) -> Callable[[Function], Function]:
@@ -36,7 +38,7 @@ def rule(*names: str, reads_numbers: bool = False) -> Callable[[Function], Funct
     """
 
     def register(function: Function) -> Function:
-        RULES.update({n if "." in n else f"aten.{n}": Rule(function, reads_numbers) for n in names})
+        RULES.update({n if "." in n else f"aten.{n}": RegisteredRule(function, reads_numbers) for n in names})
         return function
 
     return register
@@ -50,15 +52,15 @@ UNTAGGED = frozenset(
 
 def apply_rule(op: Op, channels: Channels) -> None:
     """Run the rule of one operation."""
-    found = _rule_of(op.name, op.function)
+    registered = _rule_of(op.name, op.function)
     for number in op.given:
         if isinstance(number, Number | Real):
             if isinstance(number.root, Mixed):
                 for root in number.root.roots:
                     channels.freeze(root, f"{op.name} is given a number worked out from theirs")
-            elif not found.reads_numbers:
+            elif not registered.reads_numbers:
                 channels.freeze(number.root, f"{op.name} is given their number")
-    found.function(op, channels)
+    registered.function(op, channels)
     _follow_weights(op, channels)
 
 
@@ -67,11 +69,11 @@ def _tagged(function: Any) -> bool:
     return torch.Tag.pointwise in function.tags
 
 
-def _rule_of(name: str, function: Any) -> Rule:
-    found = RULES.get(name)
-    if found is None:
-        found = RULES["pointwise"] if name in UNTAGGED or _tagged(function) else RULES["unknown"]
-    return found
+def _rule_of(name: str, function: Any) -> RegisteredRule:
+    registered = RULES.get(name)
+    if registered is None:
+        registered = RULES["pointwise"] if name in UNTAGGED or _tagged(function) else RULES["unknown"]
+    return registered
 
 
 def _follow_weights(op: Op, channels: Channels) -> None:
@@ -124,12 +126,12 @@ def pointwise(op: Op, channels: Channels) -> None:
     channels.put(op, result)
 
 
-RULES["unknown"] = Rule(unknown, False)
-RULES["pointwise"] = Rule(pointwise, False)
+RULES["unknown"] = RegisteredRule(unknown, False)
+RULES["pointwise"] = RegisteredRule(pointwise, False)
 
 
 @cache
-def _names(function: Any) -> tuple[dict[str, int], dict[str, Any]]:
+def _names(function: Any) -> tuple[dict[str, int], dict[str, object]]:
     arguments = function._schema.arguments
     return {a.name: i for i, a in enumerate(arguments)}, {a.name: a.default_value for a in arguments}
 

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from layers import layer
+from models.layers import layer
 
 from padless import load_target, targets
 from padless.cost.ask import Asked

@@ -1,21 +1,19 @@
-"""Write `targets.md`, `target.schema.json` and `measurements.md`: `python docs/hardware_pages.py`.
+"""Write `targets.md`, `target.schema.json` and `measurements.md`: `python -m tools.pages.hardware`.
 
 Targets come from the catalogue, measurements from `benchmarks/results/`, so that no figure is typed.
 """
 
 import json
-from pathlib import Path
 
 from padless.hardware import Target, targets
 from padless.report.markdown import markdown_table
+from tools.pages import DOCS, RESULTS
 
-DOCS = Path(__file__).parent
-RESULTS = DOCS.parent / "benchmarks" / "results"
 RANKED = {"documented": 0, "derived": 1, "reverse-engineered": 2}
 
 TARGETS = """# Targets
 
-Written by `python docs/hardware_pages.py` from `padless/hardware/catalogue/`; a test fails when it is stale.
+Written by `python -m tools.pages.hardware` from `padless/hardware/catalogue/`; a test fails when it is stale.
 
 `padless targets ID` prints each number with its source and how sure it is: *documented* (the vendor's manual,
 specification or RTL says it), *derived* (it follows from the vendor's compiler, driver or cost model) or
@@ -53,7 +51,7 @@ They are not in the catalogue. Probe them with their compiler, or with a board:
 
 MEASUREMENTS = """# What the oracles say
 
-Written by `python docs/hardware_pages.py` from `benchmarks/results/`; a test fails when it is stale. Each table names
+Written by `python -m tools.pages.hardware` from `benchmarks/results/`; a test fails when it is stale. Each table names
 the command that made it. Every cycle count is a compiler's or simulator's estimate, not silicon.
 
 ## Does the closed form rank networks as compilers and simulators do?
@@ -210,6 +208,11 @@ def schema() -> str:
 
 PAGES = {"targets.md": targets_page, "target.schema.json": schema, "measurements.md": measurements_page}
 
-if __name__ == "__main__":
+
+def write() -> None:
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

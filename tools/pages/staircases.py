@@ -1,12 +1,9 @@
-"""Draw the staircases of `probing.md`: `python docs/pictures.py`. Needs the extras vela, scalesim and plots; minutes."""
-
-from pathlib import Path
+"""Draw the staircases of `probing.md`: `python -m tools.pages.staircases`. Takes minutes and vela, scalesim, matplotlib."""
 
 from padless import load_target, open_oracle
 from padless.cost.probe import Setting, probe
 from padless.report import draw
-
-IMAGES = Path(__file__).parent / "images"
+from tools.pages import IMAGES
 
 
 def main() -> None:

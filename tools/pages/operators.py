@@ -1,18 +1,18 @@
-"""Write `supported-operators.md` from the docstrings of the rules: `python docs/supported_operators.py`."""
+"""Write `supported-operators.md` from the docstrings of the rules: `python -m tools.pages.operators`."""
 
 import importlib
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 
 from padless.graph.rules import RULES
 from padless.graph.rules.registry import UNTAGGED
+from tools.pages import DOCS
 
-PAGE = Path(__file__).with_name("supported-operators.md")
+PAGE = DOCS / "supported-operators.md"
 ROOMS = ("layers", "norms", "reductions", "movement", "parts")
 INTRODUCTION = """# Supported operators
 
-Written by `python docs/supported_operators.py` from the docstrings of `padless/graph/rules/`; a test fails when it is stale.
+Written by `python -m tools.pages.operators` from the docstrings of `padless/graph/rules/`; a test fails when it is stale.
 
 padless records one run of a model as ATen operations and follows every channel through them. This page says what each
 operation does to channels. What has no rule pins every channel it reads; `padless inspect` lists these, with the reason.
@@ -52,5 +52,9 @@ def _table(title: str, rows: list[tuple[list[str], Callable[..., None]]]) -> str
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
+def write() -> None:
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

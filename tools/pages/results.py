@@ -1,7 +1,6 @@
-"""Write `results.md` and its pictures, and README's tables: `python docs/result_pages.py`. No measured figure is typed."""
+"""Write `results.md` and its pictures, and README's tables: `python -m tools.pages.results`. No measured figure is typed."""
 
-from hardware_pages import DOCS, RESULTS, markdown_table
-
+from padless.report.markdown import markdown_table
 from padless.reproduction import tables
 from padless.reproduction.figures import draw_all
 from padless.reproduction.protocol import AWARE, EQUAL, PADLESS
@@ -9,9 +8,9 @@ from padless.reproduction.staircase import Steps
 from padless.reproduction.store import read_results
 from padless.reproduction.tables import WASTE
 from padless.reproduction.written import conditions, machines, text
+from tools.pages import DOCS, IMAGES, README, RESULTS
 
-PAGE, README = DOCS / "results.md", DOCS.parent / "README.md"
-IMAGES = DOCS / "images"
+PAGE = DOCS / "results.md"
 RUNS = {  # file of results: heading
     "reproduction": "Five epochs",
     "reproduction-computing": "Where computing binds: a 16x16 systolic array",
@@ -23,7 +22,7 @@ SEED = {"vgg16_bn": "VGG-16", "resnet18": "ResNet-18"}  # the paper's networks
 
 TEXT = """# The paper, and what goes past it
 
-Written by `python docs/result_pages.py` from `benchmarks/results/`; a test fails when it is stale.
+Written by `python -m tools.pages.results` from `benchmarks/results/`; a test fails when it is stale.
 
 "An Efficient NPU-Aware Filter Pruning in Convolutional Neural Network" (Lee, Kim, Kwak, Lee, Lee; ICEIC 2023) prunes
 filters in multiples of the NPU's channel unit and reports, for VGG-16 and ResNet-18 on CIFAR-10, 1.86 to 6.78 % less
@@ -102,7 +101,7 @@ padless reproduce --networks resnet18 --ratios "" --budgets 35 --methods padless
 """
 
 
-MARK = "<!-- {}, by docs/result_pages.py -->\n"
+MARK = "<!-- {}, by tools/pages/results.py -->\n"
 END = "<!-- end -->\n"
 
 
@@ -162,7 +161,11 @@ def draw() -> None:
             file.rename(file.with_name(f"{name}-{file.name}"))
 
 
-if __name__ == "__main__":
+def write() -> None:
     draw()
     PAGE.write_text(page(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,15 +1,16 @@
-"""Write `choices.md` from `benchmarks/results/`: `python docs/choice_pages.py`. No figure is typed."""
+"""Write `choices.md` from `benchmarks/results/`: `python -m tools.pages.choices`. No figure is typed."""
 
 import json
 from statistics import mean
 
-from hardware_pages import DOCS, RESULTS, markdown_table
+from padless.report.markdown import markdown_table
+from tools.pages import DOCS, RESULTS
 
 PAGE = DOCS / "choices.md"
 
 TEXT = """# How good the widths are
 
-Written by `python docs/choice_pages.py` from `benchmarks/results/`; a test fails when it is stale. Cycles are those of
+Written by `python -m tools.pages.choices` from `benchmarks/results/`; a test fails when it is stale. Cycles are those of
 Arm Vela 5.2.0 with each target's own system configuration and memory mode (`padless targets ID` names them): a
 compiler's estimate, not silicon.
 
@@ -176,5 +177,9 @@ def _mean(values: list[float | None]) -> str:
     return f"{mean(sound):.2f}" if sound and len(sound) == len(values) else "-"
 
 
-if __name__ == "__main__":
+def write() -> None:
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,20 +1,20 @@
-"""Write `recovered.md` from `benchmarks/results/`: `python docs/recovery_pages.py`. No figure is typed."""
+"""Write `recovered.md` from `benchmarks/results/`: `python -m tools.pages.recovered`. No figure is typed."""
 
 import json
 from statistics import mean, stdev
 
-from hardware_pages import DOCS, RESULTS, markdown_table
-
+from padless.report.markdown import markdown_table
 from padless.reproduction import tables
 from padless.reproduction.protocol import PADLESS
 from padless.reproduction.store import read_results
 from padless.reproduction.written import commands, conditions
+from tools.pages import DOCS, RESULTS
 
 PAGE = DOCS / "recovered.md"
 
 TEXT = """# How much accuracy comes back
 
-Written by `python docs/recovery_pages.py` from `benchmarks/results/`; a test fails when it is stale. CIFAR-10 in a JPEG
+Written by `python -m tools.pages.recovered` from `benchmarks/results/`; a test fails when it is stale. CIFAR-10 in a JPEG
 form: compare within a table. Networks are cut by our plan to a share of their cycles (Arm Vela 5.2.0, ethos-u55-256).
 
 ## Without labels or training
@@ -79,5 +79,9 @@ def _recovery(rows: list[dict]) -> str:
     return markdown_table(["network", "cycles", "seeds", "dense", *methods], table)
 
 
-if __name__ == "__main__":
+def write() -> None:
     PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

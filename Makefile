@@ -1,8 +1,9 @@
 # Two commands do everything: `make demo` and `make test`. Each sets up what it needs in .venv.
+# `make docs` rewrites the pages under docs/ and the tables of README.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test
+.PHONY: setup demo docs test
 setup: .venv/.ready
 
 # torch comes first and pinned, so that no later package pulls another build of it. torchvision is
@@ -17,6 +18,9 @@ setup: .venv/.ready
 
 demo: setup
 	$(BIN)/padless demo --out padless-demo
+
+docs: setup
+	$(BIN)/python -m tools.pages
 
 test: setup
 	$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from padless import load_target, trace
 from padless.progress import bar
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from blocks import BLOCKS, networks
-from test_cut import check
+from checks.cutting import check
+from models.blocks import BLOCKS, networks
 
 
 def main() -> None:

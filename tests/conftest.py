@@ -1,9 +1,15 @@
+"""What every test has: a seed, a cache of its own, and the fixtures that several rooms share."""
+
+import dataclasses
 import sys
 
 import pytest
 import torch
+from models.networks import small
 
-from padless import cli
+from padless import cli, load_images, plan, prune
+
+pytest.register_assert_rewrite("checks")
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +39,23 @@ def run(monkeypatch, capsys, tmp_path):
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture
+def pruned():
+    """A pruned network and its plan; a test may change it."""
+    model = small()
+    made = plan(model, torch.zeros(1, 3, 16, 16), target="unit:8", budget="macs=50%")
+    return prune(model, made), made
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's digits, 16 pixels wide: no test changes them."""
+    return load_images("digits", shape=(1, 16, 16))
+
+
+@pytest.fixture(scope="session")
+def few(digits):
+    """Two hundred of them to train on."""
+    return dataclasses.replace(digits, train=digits.train[:200], train_labels=digits.train_labels[:200])

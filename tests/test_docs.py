@@ -3,47 +3,39 @@
 import importlib.util
 import json
 import re
-import runpy
 import tomllib
 import warnings
-from pathlib import Path
 
 import pytest
-from layers import layer
+from models.layers import layer
 
 from padless import load_target, targets
 from padless.cost.ask import Asked
 from padless.hardware.target import CATALOGUE
 from padless.inputs.zoo import import_torchvision
-
-DOCS = Path(__file__).parents[1] / "docs"
+from tools.pages import DOCS, choices, hardware, operators, recovered, results
 
 
 def test_the_page_of_operators_is_not_stale():
-    script = runpy.run_path(str(DOCS / "supported_operators.py"))
-    assert script["PAGE"].read_text() == script["page"](), "run: python docs/supported_operators.py"
+    assert operators.PAGE.read_text() == operators.page(), "run: python -m tools.pages.operators"
 
 
 @pytest.mark.parametrize("name", ["targets.md", "target.schema.json", "measurements.md"])
 def test_the_pages_of_hardware_are_not_stale(name):
-    script = runpy.run_path(str(DOCS / "hardware_pages.py"))
-    assert (DOCS / name).read_text() == script["PAGES"][name](), "run: python docs/hardware_pages.py"
+    assert (DOCS / name).read_text() == hardware.PAGES[name](), "run: python -m tools.pages.hardware"
 
 
 def test_the_page_of_choices_is_not_stale():
-    script = runpy.run_path(str(DOCS / "choice_pages.py"))
-    assert script["PAGE"].read_text() == script["page"](), "run: python docs/choice_pages.py"
+    assert choices.PAGE.read_text() == choices.page(), "run: python -m tools.pages.choices"
 
 
 def test_the_readmes_results_are_not_stale():
-    script = runpy.run_path(str(DOCS / "result_pages.py"))
-    assert script["README"].read_text() == script["readme"](), "run: python docs/result_pages.py"
+    assert results.README.read_text() == results.readme(), "run: python -m tools.pages.results"
 
 
-@pytest.mark.parametrize("script", ["recovery_pages.py", "result_pages.py"])
-def test_the_pages_of_trainings_are_not_stale(script):
-    found = runpy.run_path(str(DOCS / script))
-    assert found["PAGE"].read_text() == found["page"](), f"run: python docs/{script}"
+@pytest.mark.parametrize("generator", [recovered, results], ids=["recovered", "results"])
+def test_the_pages_of_trainings_are_not_stale(generator):
+    assert generator.PAGE.read_text() == generator.page(), f"run: python -m {generator.__name__}"
 
 
 def test_the_readme_counts_the_targets():

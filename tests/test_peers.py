@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 import torch
-from blocks import BLOCKS, build
-from networks import shaken
+from models.blocks import BLOCKS, build
+from models.networks import shaken
 from torch import nn
 
 from padless import load_target, plan, prune, save, trace

@@ -1,0 +1,138 @@
+"""Feasible widths: which fill whole units, alone and in a concatenation."""
+
+import dataclasses
+
+import pytest
+import torch
+from models.networks import small
+from torch import nn
+
+from padless import Plan, load_target, plan, prune, trace
+from padless.align import aligned_levels
+from padless.errors import UsageError
+
+X = torch.zeros(1, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("target", "levels"),
+    [
+        ("unit:8", {"stem": [8, 16], "block.body.0": [8, 16, 24], "down": [8, 16, 24, 32]}),
+        ("unit:16", {"stem": [16], "block.body.0": [16], "down": [16, 32]}),  # 24 is misaligned, 16 repairs it
+        ("unit:16x8", {"stem": [16], "block.body.0": [16], "down": [16, 32]}),
+        ("unit:32x8", {"stem": [8, 16], "block.body.0": [8, 16, 24], "down": [32]}),  # too narrow for 32: outputs align
+        ("ethos-u55-256", {"stem": [8, 16], "block.body.0": [8, 16, 24], "down": [32]}),
+    ],
+)
+def test_feasible_widths(target, levels):
+    graph = trace(small(), X)
+    found = {g: w.tolist() for g, w in aligned_levels(graph, load_target(target)).widths.items()}
+    assert found == {**levels, "head": [4]}
+
+
+def test_sides_that_no_cut_can_align():
+    graph = trace(small(), X)
+    assert aligned_levels(graph, load_target("unit:8")).fixed == {"stem": {"in"}, "head": {"out"}}
+    fixed = aligned_levels(graph, load_target("unit:32x8")).fixed
+    assert fixed["down"] == {"in"} and fixed["block.body.0"] == {"in"}
+
+
+def test_flattened_features_align_over_all_positions():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 12, 1), nn.Flatten(), nn.Linear(12 * 4, 2)), torch.zeros(1, 3, 2, 2))
+    assert aligned_levels(graph, load_target("unit:8x1")).widths["0"].tolist() == [2, 4, 6, 8, 10, 12]
+
+
+class Joined(nn.Module):
+    """Branches of the given widths side by side, then a convolution over all of them."""
+
+    def __init__(self, *widths: int) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(3, w, 1) for w in widths)
+        self.join, self.end = nn.Conv2d(sum(widths), 32, 1), nn.Conv2d(32, 2, 1)
+
+    def forward(self, x):
+        return self.end(self.join(torch.cat([b(x) for b in self.branches], 1)))
+
+
+def levels_of(model: nn.Module, target: str, **more) -> tuple:
+    graph = trace(model, torch.zeros(1, 3, 4, 4))
+    return graph, aligned_levels(graph, load_target(target), **more)
+
+
+def test_a_concatenation_is_aligned_by_its_sum():
+    """Inputs come in 32s, outputs in 16s: 48 + 16 fill two units together, neither does alone."""
+    graph, levels = levels_of(Joined(48, 16, 32), "unit:32x16")
+    assert {g: w.tolist() for g, w in levels.widths.items()} == {
+        "branches.0": [16, 32, 48], "branches.1": [16], "branches.2": [16, 32], "join": [32], "end": [2],
+    }  # fmt: skip
+    assert "join" not in levels.fixed
+    for ratio in (0.0, 0.2, 0.4, 0.6, 0.9):
+        widths = levels.settle({g.id: (1 - ratio) * g.width for g in graph.groups})
+        assert sum(widths[f"branches.{i}"] for i in range(3)) % 32 == 0
+    assert levels.settle({g.id: g.width for g in graph.groups})["branches.0"] == 48
+
+
+def test_where_each_can_be_aligned_alone_nothing_is_left_to_weigh():
+    _, levels = levels_of(Joined(64, 32), "unit:32x16")
+    assert not levels.joint and levels.widths["branches.0"].tolist() == [32, 64]
+
+
+def test_a_sum_that_nothing_aligns_is_out_of_reach():
+    _, levels = levels_of(Joined(4, 4), "unit:32x4")
+    assert levels.fixed["join"] == {"in"} and not levels.joint
+
+
+def test_groups_of_filters_keep_whole_units_each():
+    model = nn.Sequential(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 96, 3, padding=1, groups=2), nn.Conv2d(96, 2, 1))
+    _, levels = levels_of(model, "unit:8")
+    assert levels.widths["0"].tolist() == [8, 16, 24, 32]  # of one group of two
+    assert levels.widths["1"].tolist() == [8, 16, 24, 32, 40, 48]
+    several = nn.Sequential(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1, groups=8), nn.Conv2d(64, 2, 1))
+    graph, levels = levels_of(several, "unit:16")
+    assert levels.widths["0"].tolist() == [2, 4, 6, 8]  # whole groups of eight filters
+    assert levels.fixed["1"] == {"in", "out"} and graph.layers[1].drops_groups
+
+
+def test_repair_goes_down_or_up():
+    down, up = (levels_of(small(), "unit:16", repair=r)[1] for r in ("down", "up"))
+    assert down.widths["block.body.0"].tolist() == [16]
+    assert up.widths["block.body.0"].tolist() == [16, 32]
+    assert up.widths["stem"].tolist() == [16]
+    assert up.settle({**up.dense, "block.body.0": 23})["block.body.0"] == 32  # 24 of its own are nearer than 16
+    assert up.settle({**up.dense, "block.body.0": 17})["block.body.0"] == 16
+
+
+def test_repair_up_keeps_the_function_exactly():
+    torch.manual_seed(0)
+    model = small()
+    made = plan(model, X, target="unit:16", budget="padded_macs=100%", repair="up")
+    assert made.zeros == {"block.body.0": 8} and Plan.from_json(made.to_json()) == made
+    assert made.after["padded_macs"] == made.before["padded_macs"]
+    assert made.after["avoidable_macs_percent"] == 0 < made.before["avoidable_macs_percent"]
+    wide = prune(model, made)
+    x = torch.randn(2, 3, 16, 16)
+    assert wide.block.body[0].out_channels == 32
+    assert torch.allclose(wide(x), model(x), atol=1e-6)
+
+
+def test_zeros_join_only_what_may_have_them():
+    class Counts(nn.Module):
+        def __init__(self, counted):
+            super().__init__()
+            self.a, self.b, self.counted = nn.Conv2d(3, 24, 1), nn.Conv2d(24, 2, 1), counted
+
+        def forward(self, x):
+            return self.b(self.counted(self.a(x)))
+
+    for counted in (lambda y: y - y.mean(1, keepdim=True), lambda y: y.flip(1)):
+        assert levels_of(Counts(counted), "unit:16", repair="up")[1].widths["a"].tolist() == [16]
+    made = plan(small(), X, target="unit:16", budget="padded_macs=100%", repair="up")
+    graph = trace(small(), X)
+    for zeros, message in (
+        ({"head": 8}, "gives group head 8 channels of zeros"),
+        ({"stem": -1}, "gives group stem -1"),
+    ):
+        with pytest.raises(UsageError, match=f"{message}.*only a group that may be cut and keeps all"):
+            dataclasses.replace(made, zeros=zeros).mask(graph)
+    with pytest.raises(UsageError, match="repair cannot be 'sideways'"):
+        plan(small(), X, target="unit:16", budget="macs=50%", repair="sideways")

@@ -1,0 +1,10 @@
+"""An oracle of another package, found by its entry point."""
+
+from padless.cost import Answer, Source
+
+
+def outside(target, argument, *, system_config, memory_mode):
+    return lambda shapes: [
+        Answer(source=Source(oracle="outside", device=f"{target.id} {argument} {system_config}"), total=7, npu=7)
+        for _ in shapes
+    ]

@@ -1,0 +1,43 @@
+"""What single groups may be."""
+
+import pytest
+import torch
+from models.networks import small
+
+from padless import plan, trace
+from padless.choose.planning import ALLOCATIONS
+from padless.errors import UsageError
+from padless.importance import importance
+
+X = torch.zeros(1, 3, 16, 16)
+
+
+def test_what_single_groups_may_be():
+    model = small()
+    free = plan(model, X, target="unit:4", budget="macs=50%")
+    frozen = plan(model, X, target="unit:4", budget="macs=90%", freeze=["block.body.*"])
+    assert len(free.keep["block.body.0"]) < len(frozen.keep["block.body.0"]) == 24
+    assert len(frozen.keep["stem"]) == 16  # block.body.3 writes it too
+    bound = plan(model, X, target="unit:4", budget="macs=50%", widths={"down": (8, 12), "stem": (12, 16)})
+    assert len(bound.keep["down"]) in (8, 12) and len(bound.keep["stem"]) in (12, 16)
+    for allocate in ALLOCATIONS:
+        made = plan(model, X, target="unit:4", budget="macs=85%", floor=0.75, allocate=allocate)
+        curves = importance(trace(model, X), model).curves
+        assert all(c.kept[len(made.keep[id])] >= 0.75 for id, c in curves.items())
+
+
+def test_impossible_wishes():
+    for wish, message in (
+        ({"freeze": ["stam"]}, "No layer is called 'stam'. Did you mean stem"),
+        (
+            {"widths": {"down": (1, 7)}},
+            r"down cannot have from 1 to 7 channels: the target's units allow 8, 16, 24, 32\.",
+        ),
+        (
+            {"widths": {"head": (1, 3)}},
+            r"head cannot have from 1 to 3 channels: it must stay \(output of the network\)",
+        ),
+        ({"floor": 1.5}, "importance floor is a share from 0 to 1; got 1.5"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            plan(small(), X, target="unit:8", budget="macs=50%", **wish)

@@ -1,0 +1,144 @@
+"""`padless inspect`, `prune` and `export`: the shapes of the output."""
+
+import json
+import re
+
+import torch
+from models.networks import small
+from safetensors.torch import save_file
+
+import padless
+from padless import load
+
+TOTALS = {
+    "macs", "padded_macs", "wasted_macs_percent", "weight_bytes", "padded_weight_bytes", "wasted_weight_percent",
+    "activation_bytes", "padded_activation_bytes", "cycles", "npu_cycles", "oracle",
+}  # fmt: skip
+
+
+def test_inspect_with_another_oracle_and_a_roofline(run, tmp_path):
+    code, out, _ = run(
+        "inspect",
+        "models.networks:Small",
+        "--target",
+        "gemmini-16",
+        "--oracle",
+        "scalesim 16x16",
+        "--roofline",
+        "r.html",
+    )
+    assert code == 0 and "SCALE-Sim 3.0.0, weight-stationary 16x16 array" in out and "a sum over layers" in out
+    assert "<svg" in (tmp_path / "r.html").read_text()
+    code, out, _ = run("inspect", "models.networks:Small", "--target", "unit:16", "--oracle", "onnxruntime")
+    assert code == 0 and "Nanoseconds, in place of cycles: ONNX Runtime" in out
+
+
+def test_inspect(run, tmp_path):
+    code, out, _ = run("inspect", "models.networks:Small", "--target", "ethos-u55-256", "--json", "cost.json")
+    assert code == 0 and "block.body.0" in out and "Arm Vela 5.2.0, ethos-u55-256" in out
+    data = json.loads((tmp_path / "cost.json").read_text())
+    assert set(data["totals"]) >= TOTALS
+    assert [row["name"] for row in data["layers"]] == ["stem", "block.body.0", "block.body.3", "down", "head"]
+    assert sum(row["macs"] for row in data["layers"]) == data["totals"]["macs"]
+    assert data["layers"][0]["padded_c_in"] == 8 and data["layers"][0]["cycles"] > 0
+    assert data["layers"][-1]["output_channels_stay"] == "output of the network"
+    assert data["reach"]["pinned"] == [
+        {"group": "head", "width": 4, "reason": "output of the network", "layers": ["head"]}
+    ]
+    assert data["reach"]["channels_percent"] == round(100 * 72 / 76, 2) and 90 < data["reach"]["macs_percent"] < 100
+    code, out, _ = run("inspect", "models.networks:stays", "--target", "unit:16", "--input-shape", "1,3,8,8")
+    assert "Can be cut: 0.0 % of the channels" in out and "No cycles: no source" in out
+    assert "aten._softmax works along the channels" in out and "output of the network" in out
+    code, out, _ = run(
+        "inspect", "models.networks:Small", "--target", "unit:16", "--input-shape", "1,3,32,32", "--json", "cost.json"
+    )
+    assert json.loads((tmp_path / "cost.json").read_text())["totals"]["cycles"] is None
+
+
+def test_prune_and_export(run, tmp_path):
+    torch.manual_seed(3)
+    save_file(small().state_dict(), tmp_path / "w.safetensors")
+    code, out, err = run(
+        "prune",
+        "models.networks:Small",
+        "--target",
+        "ethos-u55-256",
+        "--budget",
+        "cycles=80%",
+        "--weights",
+        "w.safetensors",
+        "--out",
+        "run",
+    )
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert set(summary["before"]) >= TOTALS and set(summary["after"]) >= TOTALS
+    assert summary["after"]["cycles"] <= 0.8 * summary["before"]["cycles"]
+    assert summary["equivalence_max_error"] < 1e-10
+    assert summary["widths"]["head"] == {"c_in": [32, 32], "c_out": [4, 4]}
+    assert summary["command"].startswith("padless prune models.networks:Small --target ethos-u55-256")
+    assert {"python", "padless", "torch", "ethos-u-vela"} <= set(summary["versions"])
+    assert "accuracy" not in summary["after"]
+    assert re.search(r"Asked cycles=80% \(at most [0-9,]+\), achieved [0-9,]+", out)
+    assert re.search(r"Solver: optimal, gap 0 % in [0-9.]+ s", out)
+    assert summary["solver"]["bound"] >= summary["solver"]["objective"] and summary["solver"]["gap"] < 1e-6
+    (told,) = summary["budgets"]
+    assert told["compiler_total"] == summary["after"]["cycles"] <= told["asked"] and told["table_total"] and told["met"]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<svg") == 2 and f"{summary['after']['cycles']:,}" in page and "block.body.0: 16→24, now" in page
+    assert "http" not in page.replace("http://www.w3.org", "") and "<script" not in page
+    widths = {n: m.out_channels for n, m in load("run", small()).named_modules() if isinstance(m, torch.nn.Conv2d)}
+    assert widths == {n: w["c_out"][1] for n, w in summary["widths"].items() if n != "head"}
+    for kind in ("onnx", "pt2"):
+        code, out, err = run("export", "run", "--format", kind)
+        assert code == 0 and (tmp_path / "run" / f"model.{kind}").exists(), err
+        assert re.search(r"largest difference from the network \d\.\de[-+]\d\d of its largest output", out)
+
+
+def test_prune_with_data_reports_accuracies(run, tmp_path):
+    args = (
+        "prune",
+        "models.networks:Small",
+        "--target",
+        "unit:8",
+        "--budget",
+        "macs=50%",
+        "--data",
+        "digits",
+        "--seed",
+        "5",
+    )
+    code, _, err = run(*args)
+    assert code == 2 and "labels up to 9, the network 4 outputs" in err and list(tmp_path.iterdir()) == []
+    args = ("prune", "padless.demo:DigitsResNet", *args[2:])
+    code, _, err = run(*args, "--epochs", "1", "--allocate", "uniform", "--importance", "l2", "--align", "none",
+                       "--recover", "mix", "--calibration", "64", "--steps", "2")  # fmt: skip
+    assert code == 0, err
+    folder = next((tmp_path / "runs").iterdir())
+    assert folder.name == "padless.demo-DigitsResNet-unit-8-macs=50percent-uniform-none-l2-seed5"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert 0 <= summary["before"]["accuracy"] <= 100
+    assert {"accuracy", "accuracy_before_recovery", "accuracy_after_recovery"} <= set(summary["after"])
+    recovery = summary["recovery"]
+    assert recovery["method"] in ("mix", "mix+bn") and (recovery["images"], summary["steps"]) == (64, 2)
+    assert recovery["accuracy_after"] == summary["after"]["accuracy_after_recovery"]
+    assert summary["after"]["avoidable_macs_percent"] > 0
+    plan = padless.Plan.read(folder / "plan.json")
+    assert (plan.allocate, plan.importance, plan.align, plan.seed) == ("uniform", "l2", "none", 5)
+
+
+def test_several_budgets_are_met_together(run, tmp_path):
+    code, out, err = run(
+        "prune", "models.networks:Small", "--target", "unit:4", "--budget", "macs=70%", "--budget", "weight_bytes=50%",
+        "--freeze", "stem", "--floor", "0.3", "--out", "run",
+    )  # fmt: skip
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    told = summary["budgets"]
+    assert summary["widths"]["stem"]["c_out"] == [16, 16] and (summary["freeze"], summary["floor"]) == (["stem"], 0.3)
+    assert [one["budget"] for one in told] == ["macs=70%", "weight_bytes=50%"] and all(one["met"] for one in told)
+    assert out.count("Asked ") == 2
+    code, _, err = run(
+        "prune", "models.networks:Small", "--target", "unit:4", "--budget", "macs=70%", "--importance", "fisher"
+    )
+    assert code == 2 and "The importance fisher watches calibration images. Give --data." in err

@@ -1,0 +1,48 @@
+"""Choosing an oracle."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+from models.layers import layer
+
+from padless.cost import oracles
+from padless.cost.ask import Asked
+from padless.cost.oracles import default_oracle, open_oracle
+from padless.errors import UsageError
+from padless.hardware import load_target
+
+GEMMINI = load_target("gemmini-16")
+U55 = load_target("ethos-u55-256")
+
+
+def test_the_best_oracle_of_a_target():
+    assert default_oracle(U55) == "vela"
+    assert default_oracle(load_target("ethos-u55-256@int16w8")) is None
+    assert default_oracle(GEMMINI) == "ceil"
+    assert default_oracle(load_target("hexagon-htp")) is None
+
+
+def test_an_unknown_oracle():
+    with pytest.raises(UsageError, match="No oracle is called 'vella'. Did you mean vela"):
+        open_oracle("vella", U55)
+
+
+def test_an_oracle_of_another_package(monkeypatch):
+    entry = EntryPoint(name="outside", value="checks.oracles:outside", group="padless.oracles")
+    monkeypatch.setattr(oracles, "entry_points", lambda group: [entry] if group == "padless.oracles" else [])
+    oracle = open_oracle("outside with words", GEMMINI, system_config="fast")
+    assert Asked(oracle)([layer(8, 8)])[0].source.device == "gemmini-16 with words fast"
+    with pytest.raises(UsageError, match="Did you mean outside"):
+        open_oracle("outsid", GEMMINI)
+
+
+def test_settings_that_an_oracle_does_not_have():
+    for spec, message in (
+        ("scalesim", "knows no system configurations"),
+        ("ceil", "takes no argument, system"),
+        ("onnxruntime", "takes no argument, system"),
+        ("./m {cin} {cout}", "write them into it"),
+        ("csv x.csv", "without system or memory mode"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            open_oracle(spec, GEMMINI, memory_mode="Sram_Only")

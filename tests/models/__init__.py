@@ -1,0 +1,1 @@
+"""Networks, blocks and layers that several tests use."""

@@ -1,0 +1,96 @@
+"""Pruning in stages: one plan that does it all at once."""
+
+import numpy as np
+import pytest
+import torch
+from models.networks import small
+
+from padless import load_target, prune, trace
+from padless.choose.budget import read_budgets
+from padless.cost.pricing import Pricing
+from padless.errors import UsageError
+from padless.importance import importance
+from padless.recover import recover
+from padless.runs.stages import prune_in_stages
+
+X = torch.zeros(1, 3, 16, 16)
+CHOICES = {"criterion": "l1", "allocate": "optimal", "align": "unit", "repair": "down", "time_limit": 5.0, "seed": 0}
+
+
+def staged(model, budget, recovered=lambda small, plan: None, target="unit:4", **more):
+    with Pricing(model, (X,), load_target(target)) as pricing:
+        return prune_in_stages(pricing, read_budgets(budget), pricing.dense(), recovered, **CHOICES | more)
+
+
+def shapes(model):
+    return {name: tuple(t.shape) for name, t in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_plan_does_at_once_what_the_stages_do(steps):
+    model, seen = small(), []
+
+    def recovered(cut, plan):
+        seen.append((shapes(cut), shapes(prune(model, plan))))
+
+    made = staged(model, ["macs=40%", "weight_bytes=60%"], recovered, steps=steps)
+    assert len(seen) == steps and all(stage == whole for stage, whole in seen)
+    at_once = prune(model, made.plan)
+    for name, tensor in made.model.state_dict().items():  # nothing was recovered: the weights are the same, too
+        assert torch.equal(tensor, at_once.state_dict()[name]), name
+    assert [one.budget for one in made.plan.outcomes] == ["macs=40%", "weight_bytes=60%"]
+    assert all(one.compiler_total <= one.asked for one in made.plan.outcomes)
+    assert made.plan.after["macs"] <= 0.4 * made.plan.before["macs"] and 0 < made.plan.importance_kept < 1
+    assert made.error < 1e-10
+
+
+def test_channels_are_scored_on_the_recovered_network():
+    """What recovery made important in the first stage is kept in the second."""
+    model = small()
+
+    def recovered(cut, plan):
+        with torch.no_grad():
+            cut.down.weight[-4:] *= 100
+
+    made = staged(model, ["macs=30%"], recovered, steps=2)
+    kept_first = staged(model, ["macs=30%"], steps=2).plan.keep["down"]
+    assert made.plan.keep["down"] != kept_first
+
+
+def test_stages_are_recovered_towards_the_model_itself():
+    model = small()
+    images = [torch.randn(64, 3, 16, 16)]
+    found = []
+
+    def recovered(cut, plan):
+        found.append(recover(cut, model, plan, images, method="mix"))
+        return found[-1]
+
+    made = staged(model, ["macs=40%"], recovered, steps=2)
+    assert made.recoveries == tuple(found) and len(found) == 2
+    with torch.no_grad():
+        far = (prune(model, made.plan)(images[0]) - model(images[0])).square().mean()
+        assert (made.model(images[0]) - model(images[0])).square().mean() < far
+
+
+def test_a_stage_with_nothing_to_do_is_left_out():
+    """Units so wide that the first stage's cut meets the second's budget already."""
+    made = staged(small(), ["macs=55%"], steps=6, target="unit:8")
+    assert 0 < made.plan.after["macs"] <= 0.55 * made.plan.before["macs"]
+    assert made.plan.outcomes[0].asked == pytest.approx(0.55 * made.plan.before["macs"])
+
+
+def test_a_floor_holds_over_all_stages():
+    model = small()
+    curves = importance(trace(model, X), model).curves
+    loose, held = (staged(model, ["macs=55%"], steps=2, floor=floor).plan for floor in (0.0, 0.4))
+    kept = [min(c.kept[len(made.keep[id])] for id, c in curves.items()) for made in (loose, held)]
+    assert kept[0] < 0.4 <= kept[1] + 0.02  # scored anew, a share is of another whole
+
+
+def test_wrong_numbers_of_steps():
+    with pytest.raises(UsageError, match="Pruning takes 1 step or more; got 0"):
+        staged(small(), ["macs=50%"], steps=0)
+    with pytest.raises(UsageError, match=r"Channels of zeros \(--repair up\) come in one step"):
+        staged(small(), ["macs=50%"], steps=2, repair="up")
+    assert np.isfinite(staged(small(), ["macs=50%"], repair="up").error)

@@ -1,0 +1,14 @@
+"""The demo."""
+
+import json
+
+
+def test_demo(run, tmp_path):
+    code, out, err = run("demo", "--out", "here")
+    assert code == 0, err
+    summary = json.loads((tmp_path / "here" / "summary.json").read_text())
+    assert summary["after"]["cycles"] <= 0.5 * summary["before"]["cycles"]
+    assert summary["after"]["avoidable_macs_percent"] == 0
+    assert summary["before"]["accuracy"] > 95 and summary["after"]["accuracy"] > 95
+    for line in ("MACs", "cycles", "accuracy %", "wasted MACs %"):
+        assert line in out

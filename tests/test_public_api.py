@@ -1,0 +1,33 @@
+"""What the package offers, and what its README shows."""
+
+import re
+from pathlib import Path
+
+import padless
+from padless.inputs import load_images
+
+
+def test_version():
+    assert padless.__version__ == "0.1.0"
+
+
+def test_public_names():
+    assert padless.__all__ == [
+        "Answer", "Budget", "ChannelGroup", "Checkpoints", "Cost", "Cycles", "Graph", "History", "Images", "Int8", "Layer",
+        "LayerShape", "NetworkCost", "PadlessError", "Plan", "Recipe", "Recovery", "Source", "Target", "as_images", "evaluate",
+        "export", "finetune", "inspect", "load", "load_images", "load_model", "load_target", "load_weights", "make_fabric",
+        "open_oracle", "plan", "prune", "recover", "reestimate_batchnorm", "rule", "save", "targets", "trace",
+    ]  # fmt: skip
+    assert all(getattr(padless, name).__doc__ for name in padless.__all__)
+
+
+def test_readmes_python_block_runs(tmp_path, monkeypatch):
+    """The README's example, on digits instead of the reader's own images."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    block = re.search(r"```python\n(.*?)```", readme, re.S)
+    assert block and len(block[1].strip().splitlines()) <= 15
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(block[1], "README.md", "exec"), names)
+    assert (tmp_path / "runs" / "small" / "plan.json").exists()
+    assert 0 <= padless.evaluate(names["small"], load_images("digits", shape=(1, 32, 32))) <= 100

@@ -1,0 +1,218 @@
+"""Write `targets.md`, `target.schema.json` and `measurements.md`: `python -m tools.pages.hardware`.
+
+Targets come from the catalogue, measurements from `benchmarks/results/`, so that no figure is typed.
+"""
+
+import json
+
+from padless.hardware import Target, targets
+from padless.report.markdown import markdown_table
+from tools.pages import DOCS, RESULTS
+
+RANKED = {"documented": 0, "derived": 1, "reverse-engineered": 2}
+
+TARGETS = """# Targets
+
+Written by `python -m tools.pages.hardware` from `padless/hardware/catalogue/`; a test fails when it is stale.
+
+`padless targets ID` prints each number with its source and how sure it is: *documented* (the vendor's manual,
+specification or RTL says it), *derived* (it follows from the vendor's compiler, driver or cost model) or
+*reverse-engineered* (a third party found it). The last column is the least sure of a target's facts. Units are channels
+in INT8; `?` is what no public source states: it counts as 1 (a depthwise unit as the output unit), and nothing is
+guessed. The memory block is what stored activations are padded to. A target's other precisions are asked for as
+`ID@fp16`; `int8w4` has 8-bit activations and 4-bit weights.
+
+{table}
+
+## Your own
+
+`padless targets new npu.toml` writes a commented template, `padless targets check npu.toml` names every mistake with
+its line, and `--target npu.toml` (or a folder in the environment variable `PADLESS_TARGETS`) uses it. Editors complete
+such files from [target.schema.json](target.schema.json) (`padless targets schema` prints it): with Taplo, the first
+line is `#:schema ./target.schema.json`. Units that you do not know, [a probe](probing.md) finds with your compiler or
+your board.
+
+## Targets whose unit no public source states
+
+They are not in the catalogue. Probe them with their compiler, or with a board:
+
+| NPU | what is known |
+|---|---|
+| Google Edge TPU (Coral) | 4 TOPS; weights beyond about 8 MB are streamed. 64x64 MACs is a third party's estimate |
+| Apple Neural Engine | tensor strides are multiples of 64 bytes; channels: nothing |
+| Hailo-8 | host frames are aligned to 8 |
+| ST Neural-ART 14 (STM32N6) | four convolution accelerators, 8-bit weights and activations |
+| NXP eIQ Neutron (N3) | some operators want channels divided by `num_macs`, whose value is in a closed converter |
+| NVIDIA Xavier and Orin DLA | formats CHW32 and CHW16; what is computed at once is not stated |
+| TI C7x MMA (TDA4VM) | 8 TOPS at 1 GHz, that is 4,096 MACs a cycle; their arrangement is not stated |
+| Kendryte K210 | 4, 2 or 1 channels a 64-byte line of memory, by the width of the map; compute: nothing |
+| Horizon BPU, Samsung NPU, MediaTek APU, Renesas DRP-AI, Syntiant, Kneron, Kendryte K230 | nothing about channels |
+"""
+
+MEASUREMENTS = """# What the oracles say
+
+Written by `python -m tools.pages.hardware` from `benchmarks/results/`; a test fails when it is stale. Each table names
+the command that made it. Every cycle count is a compiler's or simulator's estimate, not silicon.
+
+## Does the closed form rank networks as compilers and simulators do?
+
+100 random assignments of widths a network (every channel group at 30, 50, 75 or 100 % of its channels): Spearman's rank
+correlation of `ceil` cycles with the oracle's, the share of pairs that `ceil` puts in the wrong order, and the range of
+the oracle's cycles over `ceil`'s. `ceil` is that of the same target: ethos-u55-256 for Vela, gemmini-16 for the
+simulators. ResNet-18 is the CIFAR form at 32x32, the others are torchvision's at 96x96. `{rank_command}`
+
+{rank}
+
+Where `ceil` misleads:
+
+- **Memory.** It charges MACs alone. On Vela's default system for Ethos-U55 weights come from flash at one byte a cycle,
+  and the total follows weight bytes as much as MACs. Without waiting, the ranks are those of the other rows.
+- **Loop order.** Ethos-U reads 17 to 24 inputs of a 3x3 layer at the cost of more than 32, and 33 to 48 at the cost of
+  more than 64 (see [probing](probing.md)). `ceil` calls 24 and 32, 48 and 64 equal.
+- **Depthwise layers.** `ceil` assumes that as many channels run at once as the array has columns. A systolic array
+  computes them one after the other, on one column: the simulators' factors of 3 to 11. Vela charges nearly twice what
+  `ceil` does (64 channels, 3x3, 16x16 map, Sram_Only: 8,640 cycles against 4,608).
+- **What else binds.** 1x1 layers on Ethos-U are bound by the output stage, so their inputs cost little. A whole network
+  also has operators between the layers (squeeze-and-excite gates, additions), which `ceil` does not see at all.
+- **Packing and filling.** SCALE-Sim unrolls a convolution to a matrix product: kernel elements and inputs fill the
+  array's rows together, so 9 x 17 is rounded once, to 160, where `ceil` rounds 17 to 32 nine times over. And each fold
+  of the weights fills and drains the array, which small maps never hide.
+
+So: use `ceil` for targets without a compiler and for alignment, and let a compiler price the widths where there is one.
+
+## Whole networks on Arm's compiler
+
+{networks}
+
+## Peak memory
+
+Live ranges of the activations against Vela's own peak SRAM (ratio ours / Vela's) where all feature maps lie in SRAM
+(`Shared_Sram`; under `Dedicated_Sram` they lie in DRAM, and Vela's figure is that of a cache). Vela's has buffers of
+weights that ours does not count, and is lower where it passes stripes of maps from layer to layer. The extremes are
+DeepLabV3, whose dilated convolutions and resizing Vela spreads over maps of its own, and skresnet18.
+`{networks_command}`
+
+{peaks}
+
+## Queries
+
+{queries}
+"""
+
+
+def targets_page() -> str:
+    """`targets.md`."""
+    head = ["id", "name", "in", "out", "depthwise", "block", "MACs/cycle", "also", "cycles from", "facts"]
+    rows = []
+    for target in targets():
+        compute = target.active
+        known = target.memory.channel_block or target.memory.channel_block_bytes
+        units = (compute.input_unit, compute.output_unit, compute.depthwise_unit, target.block if known else None)
+        rows.append([
+            f"`{target.id}`", target.name, *map(_or, (*units, compute.macs_per_cycle)),
+            ", ".join(p for p in target.compute if p != target.precision),
+            "Arm Vela" if target.vela else "MACs" if compute.macs_per_cycle else "?",
+            max((fact.confidence for fact in target.facts), key=RANKED.__getitem__),
+        ])  # fmt: skip
+    return TARGETS.format(table=markdown_table(head, rows))
+
+
+def measurements_page() -> str:
+    """`measurements.md`."""
+    rank, networks, queries = (json.loads((RESULTS / f"{name}.json").read_text()) for name in (
+        "rank", "vela_networks", "queries"
+    ))  # fmt: skip
+    ranks = [
+        [row["network"].split("/")[1], row["oracle"], f"{row['spearman']:.3f}", f"{row['misordered_percent']:.1f} %",
+         f"{row['ratio_low']:.2f} to {row['ratio_high']:.2f}"]
+        for row in rank["rows"]["rows"]
+    ]  # fmt: skip
+    return MEASUREMENTS.format(
+        rank_command=rank["command"],
+        rank=markdown_table(["network", "oracle", "rank correlation", "misordered", "oracle / ceil"], ranks),
+        networks=_networks(networks),
+        networks_command=networks["command"],
+        peaks=_peaks(networks),
+        queries=_queries(queries),
+    )
+
+
+def _networks(data: dict) -> str:
+    rows, names = data["rows"], {row["network"] for row in data["rows"]}
+    lines = [
+        f"{len(names)} networks: torchvision's CNNs (classification and segmentation) of at most 150 million weights, and "
+        "one of each variant of timm's MobileNet-class and some further families, at their usual input size. "
+        f"`{data['command']}`",
+        "",
+    ]
+    table = []
+    for id, said in data["summary"].items():
+        source = next(row["source"] for row in rows if row.get("target") == id)
+        table.append([source, str(said["networks"]), str(said["whole"]), str(said["all_on_npu"])])
+    lines.append(
+        markdown_table(
+            ["compiler and system", "networks", "compiled as a whole", "with nothing left to the CPU"], table
+        )
+    )
+    lines += [
+        "",
+        "Not as a whole: where we have no TFLite form for an operator, the sum over layers is printed with this reason; "
+        "where the compiler itself fails, its message ends the run.",
+        "",
+    ]
+    lines += [f"- {row['network']}: {row['reason'].strip()}" for row in rows if row.get("reason")]
+    lines += ["", "With operators left to the CPU, which the note under `padless inspect` names:", ""]
+    fallback = [row for row in rows if row.get("cpu_operators")]
+    lines += [f"- {row['network']} on {row['target']}: {row['note'].partition(': ')[2]}" for row in fallback]
+    checked = [row for row in rows if row.get("command_line")]
+    lines += ["", "The totals against those of Vela's own command line on the same file:", ""]
+    lines.append(markdown_table(
+        ["network", "target", "cycles", "NPU cycles", "command line"],
+        [[r["network"], r["target"], f"{r['cycles']:,}", f"{r['npu_cycles']:,}", r["command_line"]] for r in checked],
+    ))  # fmt: skip
+    return "\n".join(lines)
+
+
+def _peaks(data: dict) -> str:
+    rows = [
+        [
+            id,
+            str(said["whole"]),
+            f"{said['peak_ratio_median']:.3f}",
+            f"{said['peak_ratio_low']:.3f}",
+            f"{said['peak_ratio_high']:.3f}",
+        ]
+        for id, said in data["summary"].items()
+        if all(row["source"].endswith("Shared_Sram") for row in data["rows"] if row.get("target") == id)
+    ]
+    return markdown_table(["target", "networks", "median ratio", "least", "most"], rows)
+
+
+def _queries(data: dict) -> str:
+    row = data["rows"][0]
+    return (
+        f"{row['queries']:,} different convolutions on Arm's compiler with {row['workers']} workers: "
+        f"{row['fresh_seconds']:.1f} s fresh, {row['cached_seconds']:.3f} s from the cache, {row['killed_seconds']:.1f} s "
+        f"with all workers killed every 1.5 s (equal answers). Medians of {data['rounds']}. `{data['command']}`"
+    )
+
+
+def _or(value: int | None) -> str:
+    return "?" if value is None else str(value)
+
+
+def schema() -> str:
+    """`target.schema.json`."""
+    return json.dumps(Target.model_json_schema(by_alias=True), indent=1) + "\n"
+
+
+PAGES = {"targets.md": targets_page, "target.schema.json": schema, "measurements.md": measurements_page}
+
+
+def write() -> None:
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -22,8 +22,9 @@ from accuracy_at_cost import Network
 from common import need_shared, rows_of, write
 from torch import Tensor, nn
 
-from padless import Plan, evaluate, recover, reestimate_batchnorm
+from padless import Plan, evaluate, recover
 from padless.graph import kept_positions
+from padless.recover import reestimate_batchnorm
 from padless.reproduction.protocol import PADLESS
 from padless.reproduction.subject import CALIBRATION
 

@@ -10,7 +10,7 @@ import pytest
 from models.layers import layer
 
 from padless import load_target, targets
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.hardware.target import CATALOGUE
 from padless.inputs.zoo import import_torchvision
 from tools.pages import DOCS, choices, hardware, operators, recovered, results
@@ -54,11 +54,13 @@ def test_the_schema_describes_the_catalogue():
 
 
 def test_the_example_of_an_oracle_runs():
-    code = re.search(r"```python\n(.*?)```", (DOCS / "oracles.md").read_text(), re.DOTALL)
+    function, package = re.findall(r"```python\n(.*?)```", (DOCS / "oracles.md").read_text(), re.DOTALL)
     names: dict = {}
-    exec(compile(code[1], "oracles.md", "exec"), names)
-    oracle = names["board"](load_target("unit:16"), "400MHz", system_config=None, memory_mode=None)
-    (answer,) = Asked(oracle)([layer(10, 20, kernel=1, hw=10)])
+    exec(compile(function, "oracles.md", "exec"), names)
+    assert names["plan"].after["oracle"] == "board, a sum over layers"
+    exec(compile(package, "oracles.md", "exec"), names)
+    oracle = names["board"](load_target("unit:16"), "400MHz")
+    (answer,) = CachedOracle(oracle)([layer(10, 20, kernel=1, hw=10)])
     assert (answer.total, str(answer.source)) == (100 * 10 * 20 // 2, "board 1, 400MHz")
 
 

@@ -6,7 +6,7 @@ import torch
 from padless import load_target, trace
 from padless.align import aligned_levels
 from padless.choose import tabulate
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.oracles import open_oracle
 
 X = torch.zeros(1, 3, 16, 16)
@@ -14,7 +14,7 @@ X = torch.zeros(1, 3, 16, 16)
 
 def tables_of(model, target="unit:8", quantities=("macs", "padded_macs", "weight_bytes", "padded_weight_bytes"), x=X):
     graph, hardware = trace(model, x), load_target(target)
-    asked = Asked(open_oracle("ceil", hardware)) if "cycles" in quantities else None
+    asked = CachedOracle(open_oracle("ceil", hardware)) if "cycles" in quantities else None
     levels = aligned_levels(graph, hardware)
     return graph, levels, tabulate(graph, levels, hardware, asked, quantities)
 

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from padless import Recipe, finetune, load_images, make_fabric
+from padless import Recipe, finetune, load_images
+from padless.train import make_fabric
 
 
 class Double(nn.Module):

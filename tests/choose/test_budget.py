@@ -2,7 +2,7 @@
 
 import pytest
 
-from padless.choose import parse_budget
+from padless.choose import Budget
 from padless.errors import UsageError
 
 
@@ -12,7 +12,7 @@ from padless.errors import UsageError
      (" padded_macs = 2M ", None, 2_000_000), ("cycles=100%", 1.0, None), ("npu_cycles=1500", None, 1500)],
 )  # fmt: skip
 def test_budgets(text, share, absolute):
-    budget = parse_budget(text)
+    budget = Budget.parse(text)
     assert (budget.share, budget.absolute) == (share, absolute)
     assert str(budget) == text.replace(" ", "").replace("0.5", "50%").replace("300k", "300000").replace("2M", "2000000")
 
@@ -25,4 +25,4 @@ def test_budgets(text, share, absolute):
 )  # fmt: skip
 def test_bad_budgets(text, message):
     with pytest.raises(UsageError, match=message):
-        parse_budget(text)
+        Budget.parse(text)

@@ -11,9 +11,9 @@ from models.networks import small
 from torch import nn
 
 from padless import load_target, plan
-from padless.choose import parse_budget
-from padless.choose.fit import optimal
-from padless.choose.planning import ALLOCATIONS
+from padless.choose import Budget
+from padless.choose.choices import ALLOCATIONS
+from padless.choose.fit import best_widths
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError
 from padless.graph import narrowed
@@ -80,7 +80,7 @@ def corrected(share, factor):
         return Fake(int(macs * factor(macs / sum(layer.macs for layer in graph.layers))))
 
     fixed = {g.id: g.width for g in graph.groups if g.id not in tables.widths}
-    chosen = optimal(tables, found, fixed, [parse_budget(f"macs={share:g}%")], dense, price, time_limit=2.0)
+    chosen = best_widths(tables, found, fixed, [Budget.parse(f"macs={share:g}%")], dense, price, time_limit=2.0)
     return chosen.cost.total / (share / 100 * dense.total), asked
 
 
@@ -116,8 +116,8 @@ def contradictory():
     found = importance(graph, model)
     with Pricing(model, (torch.zeros(1, 3, 4, 4),), load_target("unit:8")) as pricing:
         dense = pricing.dense()
-    budgets = [parse_budget("macs=60%"), parse_budget("weight_bytes=1")]
-    optimal(tables, found, {"1": 2}, budgets, dense, lambda widths: dense, time_limit=2.0)
+    budgets = [Budget.parse("macs=60%"), Budget.parse("weight_bytes=1")]
+    best_widths(tables, found, {"1": 2}, budgets, dense, lambda widths: dense, time_limit=2.0)
 
 
 @pytest.mark.parametrize("model", [Dense, small])

@@ -7,7 +7,8 @@ import pytest
 import torch
 from models.networks import small
 
-from padless import Cost, inspect, trace
+from padless import inspect, trace
+from padless.cost import Cost
 from padless.errors import UsageError
 from padless.graph import narrowed
 from padless.report.tables import _notes

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from models import layers
 
-from padless import Layer, load_target
+from padless import load_target
 from padless.cost import padding
+from padless.graph import Layer
 
 
 def layer(c_in: int, c_out: int, kind: str = "conv", groups: int = 1, kernel: int = 3, hw: int = 10) -> Layer:

@@ -8,7 +8,7 @@ from models.networks import small
 from padless import load_target, trace
 from padless.align import aligned_levels
 from padless.choose import tabulate
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.cycles import Answer, Source
 from padless.cost.padding import padding
 from padless.errors import OracleError
@@ -31,7 +31,7 @@ def test_layers_that_cannot_be_priced_alone_are_priced_by_their_neighbours():
                 refused.append(shape) if refuses(shape) else None
                 yield OracleError("it is too large") if refuses(shape) else answer
 
-        return tabulate(graph, levels, target, Asked(oracle), ["cycles"]).costs["cycles"]
+        return tabulate(graph, levels, target, CachedOracle(oracle), ["cycles"]).costs["cycles"]
 
     widest = max(layer.c_out for layer in graph.layers)
     for plain, partly in zip(table(lambda _: False), table(lambda s: s.c_out == widest > s.c_in), strict=True):

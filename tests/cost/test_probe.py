@@ -49,7 +49,7 @@ def test_dips_and_rises_are_listed():
 
 def test_ethos_u55_256_without_reading_the_catalogue():
     pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
-    with open_oracle("vela", load_target("ethos-u55-256"), memory_mode="Sram_Only") as vela:
+    with open_oracle("vela", load_target("ethos-u55-256", memory_mode="Sram_Only")) as vela:
         stairs = probe(vela, Setting())
     assert units(stairs) == {"output": 8, "input": 32, "depthwise": 8}
     assert Dip(first=17, last=24, wider=25) in stairs[1].dips
@@ -57,7 +57,7 @@ def test_ethos_u55_256_without_reading_the_catalogue():
 
 def test_ethos_u85_512_without_reading_the_catalogue():
     pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
-    with open_oracle("vela", load_target("ethos-u85-512"), memory_mode="Sram_Only") as vela:
+    with open_oracle("vela", load_target("ethos-u85-512", memory_mode="Sram_Only")) as vela:
         assert units(probe(vela, Setting())) == {"output": 16, "input": 16, "depthwise": 16}
 
 

@@ -6,7 +6,7 @@ from models.networks import small
 from torch import nn
 from torch.nn import functional as F
 
-from padless import Int8
+from padless.deploy import Int8
 from padless.errors import PadlessError, UsageError
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from rich.console import Console
 from models.networks import Residual, Small, SqueezeExcite
+from rich.console import Console
 from torch import nn
 
 from padless import trace

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from padless import reestimate_batchnorm
 from padless.errors import UsageError
+from padless.recover import reestimate_batchnorm
 from padless.recover.batchnorm import rebase_batchnorm
 
 

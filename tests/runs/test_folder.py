@@ -5,30 +5,32 @@ from pathlib import Path
 
 import pytest
 import torch
+from checks.summaries import summary
 from models.networks import Small
 from torch import nn
 
 from padless import load, save
 from padless.errors import UsageError
-from padless.runs.folder import check_folder, read_summary
+from padless.report.summary import Summary
+from padless.runs.folder import check_folder
 
 
 def test_a_saved_network_is_rebuilt_on_a_fresh_one(pruned, tmp_path):
     model, made = pruned
-    save(tmp_path / "run", model, made, {"model": "mine"})
+    save(tmp_path / "run", model, made, summary())
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model.safetensors", "plan.json", "summary.json"]
     assert len({p.stat().st_mode for p in (tmp_path / "run").iterdir()}) == 1
     again = load(tmp_path / "run", Small())
     x = torch.randn(2, 3, 16, 16)
     assert torch.equal(again(x), model.eval()(x))
-    assert read_summary(tmp_path / "run") == {"model": "mine"}
+    assert Summary.read(tmp_path / "run") == summary()
 
 
 def test_saving_replaces_a_run_and_nothing_else(pruned, tmp_path):
     model, made = pruned
     save(tmp_path / "run", model, made)
-    save(tmp_path / "run", model, made, {"second": True})
-    assert read_summary(tmp_path / "run") == {"second": True}
+    save(tmp_path / "run", model, made, summary(seed=2))
+    assert Summary.read(tmp_path / "run").seed == 2
     assert [p.name for p in tmp_path.iterdir()] == ["run"]  # no scratch left
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter").write_text("dear")
@@ -44,16 +46,16 @@ def test_saving_replaces_a_run_and_nothing_else(pruned, tmp_path):
 
 def test_a_failed_save_leaves_the_old_run(pruned, tmp_path):
     model, made = pruned
-    save(tmp_path / "run", model, made, {"first": 1})
-    with pytest.raises(TypeError):
-        save(tmp_path / "run", model, made, {"not json": object()})
-    assert read_summary(tmp_path / "run") == {"first": 1}
+    save(tmp_path / "run", model, made, summary(seed=1))
+    with pytest.raises(AttributeError):
+        save(tmp_path / "run", model, made, {"not": "a summary"})
+    assert Summary.read(tmp_path / "run").seed == 1
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_move_that_fails_brings_the_old_run_back(pruned, tmp_path, monkeypatch):
     model, made = pruned
-    save(tmp_path / "run", model, made, {"first": 1})
+    save(tmp_path / "run", model, made, summary(seed=1))
     rename = Path.rename
 
     def fail(self, target):
@@ -63,8 +65,8 @@ def test_a_move_that_fails_brings_the_old_run_back(pruned, tmp_path, monkeypatch
 
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(PermissionError):
-        save(tmp_path / "run", model, made, {"second": 2})
-    assert read_summary(tmp_path / "run") == {"first": 1}
+        save(tmp_path / "run", model, made, summary(seed=2))
+    assert Summary.read(tmp_path / "run").seed == 1
 
 
 def test_the_current_folder_is_not_replaced(tmp_path, monkeypatch):
@@ -78,8 +80,10 @@ def test_loading_what_is_not_there_or_does_not_fit(pruned, tmp_path):
     with pytest.raises(UsageError, match="No plan at"):
         load(tmp_path, Small())
     with pytest.raises(UsageError, match="has no readable summary.json"):
-        read_summary(tmp_path)
+        Summary.read(tmp_path)
     save(tmp_path / "run", model, made)
+    with pytest.raises(UsageError, match="was saved from Python and does not say which model it is of"):
+        Summary.read(tmp_path / "run")
     with pytest.raises(UsageError, match="made on a network with structure"):
         load(tmp_path / "run", nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1)))
 

@@ -1,11 +1,13 @@
 """Pruning in stages: one plan that does it all at once."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from models.networks import small
 
-from padless import load_target, prune, trace
+from padless import Choices, load_target, prune, trace
 from padless.choose.budget import read_budgets
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
@@ -14,12 +16,15 @@ from padless.recover import recover
 from padless.runs.stages import prune_in_stages
 
 X = torch.zeros(1, 3, 16, 16)
-CHOICES = {"criterion": "l1", "allocate": "optimal", "align": "unit", "repair": "down", "time_limit": 5.0, "seed": 0}
+CHOICES = Choices(importance="l1", time_limit=5.0)
 
 
-def staged(model, budget, recovered=lambda small, plan: None, target="unit:4", **more):
+def staged(model, budget, recovered=lambda small, plan: None, target="unit:4", steps=1, images=(), **changes):
+    choices = dataclasses.replace(CHOICES, **changes)
     with Pricing(model, (X,), load_target(target)) as pricing:
-        return prune_in_stages(pricing, read_budgets(budget), pricing.dense(), recovered, **CHOICES | more)
+        return prune_in_stages(
+            pricing, read_budgets(budget), pricing.dense(), recovered, choices, images=images, steps=steps
+        )
 
 
 def shapes(model):

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from padless import load_target, trace
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.oracles.vela import Vela
 from padless.errors import UsageError
 from padless.tflite import Unlowered, lower, lower_layer
@@ -89,7 +89,7 @@ def test_padding_of_a_convolution_costs_nothing():
     assert read.codes == ["PAD", "CONV_2D"]
     with Vela(load_target("ethos-u55-256")) as vela:
         same = vela.compile(builder.build([x], [y], "main"), "a convolution with SAME")
-        padded = Asked(vela)([layer])[0]
+        padded = CachedOracle(vela)([layer])[0]
     assert padded.total == same.total
 
 
@@ -170,13 +170,13 @@ def test_a_layer_alone_has_the_maps_of_the_layer(conv, hw):
     assert read.shape(read.graph.Inputs(0)) == [1, hw, hw, 8]
     assert read.shape(read.graph.Outputs(0)) == [1, *layer.out_hw, 16]
     with Vela(load_target("ethos-u55-256")) as vela:
-        assert Asked(vela)([layer])[0].cpu_operators == 0
+        assert CachedOracle(vela)([layer])[0].cpu_operators == 0
 
 
 def test_settings_that_do_not_go_together():
     layer = trace(nn.Conv2d(8, 8, 1), torch.zeros(1, 8, 8, 8)).layers[0]
     with (
-        Vela(load_target("ethos-u55-256"), memory_mode="Dedicated_Sram") as vela,
+        Vela(load_target("ethos-u55-256", memory_mode="Dedicated_Sram")) as vela,
         pytest.raises(UsageError, match="Dedicated_Sram do not go together: .*arena_mem_area"),
     ):
-        Asked(vela)([layer])
+        CachedOracle(vela)([layer])

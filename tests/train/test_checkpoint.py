@@ -4,8 +4,9 @@ import pytest
 from checks.states import same
 from models.digits import seeded
 
-from padless import Checkpoints, Recipe, finetune
+from padless import Recipe, finetune
 from padless.errors import UsageError
+from padless.train import Checkpoints
 from padless.train.batches import Batches
 
 

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from padless import make_fabric
 from padless.errors import UsageError
 from padless.train import fabric as fabric_module
+from padless.train import make_fabric
 from padless.train.fabric import GlobalBatchNorm
 
 

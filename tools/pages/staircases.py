@@ -8,7 +8,7 @@ from tools.pages import IMAGES
 
 def main() -> None:
     for id in ("ethos-u55-256", "ethos-u85-512"):
-        oracle = open_oracle("vela", load_target(id), memory_mode="Sram_Only")
+        oracle = open_oracle("vela", load_target(id, memory_mode="Sram_Only"))
         setting = Setting()
         draw(probe(oracle, setting), setting, IMAGES / f"probe-{id}.png", id)
         oracle.close()

@@ -5,8 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 from models.layers import layer
 
-from padless.cost import oracles
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle, oracles
 from padless.cost.oracles import default_oracle, open_oracle
 from padless.errors import UsageError
 from padless.hardware import load_target
@@ -30,19 +29,23 @@ def test_an_unknown_oracle():
 def test_an_oracle_of_another_package(monkeypatch):
     entry = EntryPoint(name="outside", value="checks.oracles:outside", group="padless.oracles")
     monkeypatch.setattr(oracles, "entry_points", lambda group: [entry] if group == "padless.oracles" else [])
-    oracle = open_oracle("outside with words", GEMMINI, system_config="fast")
-    assert Asked(oracle)([layer(8, 8)])[0].source.device == "gemmini-16 with words fast"
+    oracle = open_oracle("outside with words", GEMMINI)
+    assert CachedOracle(oracle)([layer(8, 8)])[0].source.device == "gemmini-16 with words"
     with pytest.raises(UsageError, match="Did you mean outside"):
         open_oracle("outsid", GEMMINI)
 
 
 def test_settings_that_an_oracle_does_not_have():
+    only_sram = load_target("ethos-u55-256", memory_mode="Sram_Only")
+    for spec in ("scalesim 16x16", "ceil", "onnxruntime", "./m {cin} {cout}"):
+        with pytest.raises(
+            UsageError, match=r"knows no systems and memory modes; Sram_Only was asked for. Leave it out"
+        ):
+            open_oracle(spec, only_sram)
     for spec, message in (
-        ("scalesim", "knows no system configurations"),
-        ("ceil", "takes no argument, system"),
-        ("onnxruntime", "takes no argument, system"),
-        ("./m {cin} {cout}", "write them into it"),
-        ("csv x.csv", "without system or memory mode"),
+        ("ceil fast", "The oracle ceil takes no argument; got 'fast'"),
+        ("onnxruntime fast", "The oracle onnxruntime takes no argument; got 'fast'"),
+        ("csv", "Write --oracle 'csv FILE' or 'csv FILE interpolate'"),
     ):
         with pytest.raises(UsageError, match=message):
-            open_oracle(spec, GEMMINI, memory_mode="Sram_Only")
+            open_oracle(spec, GEMMINI)

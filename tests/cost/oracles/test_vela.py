@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import padless
 from padless import inspect, load_target, trace
-from padless.cost.ask import Asked
+from padless.cost import CachedOracle
 from padless.cost.oracles.vela import Vela
 from padless.errors import OracleError, UsageError
 from padless.hardware import Target
@@ -94,12 +94,12 @@ def test_resnet18_agrees_with_the_other_way_to_the_compiler():
 
 def test_the_staircase():
     """Nine outputs cost more than eight; 32 inputs less than 24, since the compiler changes its loop order."""
-    with Vela(load_target("ethos-u55-256"), memory_mode="Sram_Only") as vela:
+    with Vela(load_target("ethos-u55-256", memory_mode="Sram_Only")) as vela:
         assert str(vela.source).endswith("ethos-u55-256, Ethos_U55_High_End_Embedded, Sram_Only")
 
         def cost(c_in, c_out):
             net = nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1))
-            return Asked(vela)(trace(net, torch.zeros(1, c_in, 16, 16)).layers)[0].npu
+            return CachedOracle(vela)(trace(net, torch.zeros(1, c_in, 16, 16)).layers)[0].npu
 
         assert cost(64, 9) > 1.3 * cost(64, 8)
         assert cost(32, 64) < 0.9 * cost(24, 64)
@@ -109,13 +109,13 @@ def test_equal_layers_are_asked_once_and_then_never_again():
     graph = trace(nn.Sequential(nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)), torch.zeros(1, 8, 8, 8))
     with Vela(load_target("ethos-u55-256"), workers=1) as vela:
         asked = []
-        first, second = Asked(lambda shapes: (asked.append(shape) or next(iter(vela([shape]))) for shape in shapes))(
-            graph.layers
-        )
+        first, second = CachedOracle(
+            lambda shapes: (asked.append(shape) or next(iter(vela([shape]))) for shape in shapes)
+        )(graph.layers)
         assert first == second and asked == [graph.layers[0].shape]
-        Asked(vela)(graph.layers)
+        CachedOracle(vela)(graph.layers)
     with Vela(load_target("ethos-u55-256"), workers=0) as nobody:  # would wait for ever
-        assert Asked(nobody)(graph.layers) == [first, second]
+        assert CachedOracle(nobody)(graph.layers) == [first, second]
 
 
 def test_a_network_is_compiled_once():
@@ -124,14 +124,14 @@ def test_a_network_is_compiled_once():
         first = compiled(vela, model)
     with Vela(load_target("ethos-u55-256"), workers=0) as nobody:
         assert compiled(nobody, model) == first
-        assert nobody.key != Vela(load_target("ethos-u55-256"), memory_mode="Sram_Only").key
+        assert nobody.key != Vela(load_target("ethos-u55-256", memory_mode="Sram_Only")).key
 
 
 def test_an_operator_without_a_form_is_named_and_the_layers_are_summed():
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1), Erf()).eval()
     cost = inspect(model, X, target="ethos-u55-256")
     with Vela(load_target("ethos-u55-256")) as vela:
-        alone = Asked(vela)(trace(model, X).layers)
+        alone = CachedOracle(vela)(trace(model, X).layers)
     assert not cost.cycles.whole
     assert "aten.erf has no TFLite form (module 2)" in cost.cycles.note
     assert cost.cycles.oracle.endswith("Shared_Sram, a sum over layers")
@@ -171,7 +171,7 @@ def test_a_question_that_takes_too_long_is_stopped():
             OracleError, match=r"Layer stem: Vela took more than 0.001 s for conv 3x3 3→16 on a 16x16 map; it was"
         ),
     ):
-        Asked(vela)(trace(small(), X).layers[:1])
+        CachedOracle(vela)(trace(small(), X).layers[:1])
 
 
 def test_only_int8_and_no_argument():
@@ -184,11 +184,11 @@ def test_only_int8_and_no_argument():
 @pytest.mark.parametrize(
     ("given", "message"),
     [({"memory_mode": "Shared_SRAM"}, "Vela knows no memory mode 'Shared_SRAM'. Did you mean Shared_Sram"),
-     ({"system_config": "Ethos_U55"}, "Vela knows no system configuration 'Ethos_U55'")],
+     ({"system": "Ethos_U55"}, "Vela knows no system configuration 'Ethos_U55'")],
 )  # fmt: skip
 def test_unknown_settings(given, message):
     with pytest.raises(UsageError, match=message):
-        Vela(load_target("ethos-u55-256"), **given)
+        Vela(load_target("ethos-u55-256", **given))
 
 
 def test_only_ethos_u():

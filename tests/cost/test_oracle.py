@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 from models.layers import layer
 
-from padless.cost import Answer, Source
-from padless.cost.ask import Asked
+from padless.cost import Answer, CachedOracle, Source
 from padless.errors import OracleError
 from padless.graph import LayerShape
 
@@ -36,21 +35,21 @@ class Counting:
 def test_equal_shapes_are_asked_once_and_kept_on_disk():
     layers = [layer(8, 8), layer(8, 16), layer(8, 8)]
     oracle = Counting()
-    first = Asked(oracle)(layers)
+    first = CachedOracle(oracle)(layers)
     assert oracle.asked == [layers[0].shape, layers[1].shape]
     assert [a.total for a in first] == [ly.macs for ly in layers]
     again = Counting()
-    assert Asked(again)(layers) == first
+    assert CachedOracle(again)(layers) == first
     assert again.asked == []
     other = Counting(key="another setting")
-    Asked(other)(layers)
+    CachedOracle(other)(layers)
     assert len(other.asked) == 2
 
 
 def test_an_oracle_without_a_key_is_not_kept():
-    Asked(Counting(key=None))([layer(8, 8)])
+    CachedOracle(Counting(key=None))([layer(8, 8)])
     again = Counting(key=None)
-    asked = Asked(again)
+    asked = CachedOracle(again)
     asked([layer(8, 8)])
     asked([layer(8, 8)])
     assert len(again.asked) == 1
@@ -61,7 +60,7 @@ def test_an_oracle_without_a_key_is_not_kept():
 def test_a_failure_names_the_layer_and_keeps_what_came_before():
     broken = dataclasses.replace(layer(8, 13), name="features.3")
     with pytest.raises(OracleError, match="Layer features.3: it broke"):
-        Asked(Counting())([layer(8, 8), broken, layer(8, 16)])
+        CachedOracle(Counting())([layer(8, 8), broken, layer(8, 16)])
     again = Counting()
-    Asked(again)([layer(8, 8)])
+    CachedOracle(again)([layer(8, 8)])
     assert again.asked == []

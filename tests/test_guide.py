@@ -60,3 +60,20 @@ def test_the_glossarys_measurements_are_those_of_the_page():
     assert "takes 13,552,858 cycles on Ethos-U55-256 by Arm's compiler, and only 2,606,970 NPU" in text
     for priced, ratios in (("Vela, whole network", "4.55 to 5.94"), ("Vela, sum over layers", "2.03 to 2.65")):
         assert re.search(rf"\| efficientnet_b0 \| {priced} \|[^|]*\|[^|]*\| {ratios} \|", page) and ratios in text
+
+
+def test_links_at_the_root_lead_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+            assert link.startswith("https://") or (ROOT / link).exists(), (page, link)
+
+
+def test_the_readme_is_a_page():
+    assert len((ROOT / "README.md").read_text().split()) <= 900
+
+
+def test_contributing_names_every_room():
+    block = re.search(r"## The rooms.*?```\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    named = {name for line in block[1].splitlines() for name in re.split(r"\s{2,}", line)[0].split()}
+    rooms = {path.parent.name for path in (ROOT / "padless").glob("*/__init__.py")}
+    assert rooms <= named

@@ -2,17 +2,32 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from padless import __version__
 from padless.choose import Choices
 from padless.importance import CRITERIA
 
+# A day's work, in the order in which `padless --help` lists it; a command that is not named here comes last.
+WORKDAY = ("targets", "probe", "inspect", "plan", "prune", "finetune", "export", "reproduce", "demo")
+
+
+class Workday(TyperGroup):
+    """Lists commands in the order of a day's work, whichever module registers them first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands, ordered. `ctx` is click's Context, of which some versions of typer have their own."""
+        place = {name: number for number, name in enumerate(WORKDAY)}
+        return sorted(super().list_commands(ctx), key=lambda name: place.get(name, len(place)))
+
+
 app = typer.Typer(
     name="padless",
+    cls=Workday,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

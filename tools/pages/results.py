@@ -1,4 +1,4 @@
-"""Write `results.md` and its pictures, and README's tables: `python -m tools.pages.results`. No measured figure is typed."""
+"""Write `results.md` and its pictures, and README's table: `python -m tools.pages.results`. No measured figure is typed."""
 
 from padless.report.markdown import markdown_table
 from padless.reproduction import tables
@@ -43,6 +43,11 @@ MobileNetV2 and DenseNet-BC have no weights but one epoch of training, so their 
 networks could do, and one seed tells no two of them apart that are a point from one another; on DenseNet-BC ours is the
 last of four, within that. MCT, and Torch-Pruning's global threshold, were not run on those two nor on the systolic
 array.
+
+**In short**, for the paper's two networks: percentage points of padding that NPU-aware pruning saves against general
+pruning at the same ratio, least to most. The avoidable waste that it leaves is 0.00 in every case.
+
+{waste}
 
 ## Protocol
 
@@ -106,10 +111,10 @@ END = "<!-- end -->\n"
 
 
 def readme() -> str:
-    """README.md with its two tables."""
+    """README.md with its table."""
     run = read_results(RESULTS / "reproduction.json")
     said = README.read_text(encoding="utf-8")
-    for name, table in {"waste": _saved(run), "accuracy": _accuracies(run)}.items():
+    for name, table in {"accuracy": _accuracies(run)}.items():
         before, _, rest = said.partition(MARK.format(name))
         _, _, after = rest.partition(END)
         said = f"{before}{MARK.format(name)}\n{table}\n\n{END}{after}"
@@ -150,7 +155,8 @@ def page() -> str:
             f"## {heading}\n\n{networks}: {conditions(run)}. {machines(run)}, {run['seconds']:,.0f} s in all; "
             f"{versions}.\n\n{text(run, '###', pictures)}"
         )
-    return TEXT.format(runs="\n".join(parts).strip(), target=found["reproduction"]["target"])
+    run = found["reproduction"]
+    return TEXT.format(runs="\n".join(parts).strip(), target=run["target"], waste=_saved(run))
 
 
 def draw() -> None:

@@ -1,4 +1,8 @@
-"""Write every page. The staircases of `probing.md`, which take minutes, are drawn by `python -m tools.pages.staircases`."""
+"""Write every page.
+
+The pictures that ask the compiler for minutes are drawn apart: `python -m tools.pages.staircases` (for `probing.md`) and
+`python -m tools.pages.readme`.
+"""
 
 from tools.pages import choices, hardware, operators, recovered, results
 

@@ -4,6 +4,7 @@ Targets come from the catalogue, measurements from `benchmarks/results/`, so tha
 """
 
 import json
+from typing import Any
 
 from padless.hardware import Target, targets
 from padless.report.markdown import markdown_table

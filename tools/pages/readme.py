@@ -1,4 +1,4 @@
-"""Draw the README's staircase: `python tools/readme_picture.py`. Needs the extras vela and plots.
+"""Draw the README's staircase: `python -m tools.pages.readme`. Needs the extras vela and plots.
 
 The costs are those that `padless probe` reads off Arm's compiler; no number is typed.
 """
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from padless.cli.app import app
 from padless.report.staircase import COST, EDGE, STRANGE
 
-PICTURE = Path(__file__).parents[1] / "docs" / "images" / "staircase.png"
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "readme-staircase.png"
 UNIT, PRUNED, FULL = 8, 41, 48  # a width that fills no unit, and the next that does
 FIRST, LAST = 24, 72  # the widths that are shown
 

@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from layers import layer
+from models.layers import layer
 
 from padless import load_target
 from padless.cost import padding

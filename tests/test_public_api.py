@@ -13,10 +13,10 @@ def test_version():
 
 def test_public_names():
     assert padless.__all__ == [
-        "Answer", "Budget", "ChannelGroup", "Checkpoints", "Cost", "Cycles", "Graph", "History", "Images", "Int8", "Layer",
-        "LayerShape", "NetworkCost", "PadlessError", "Plan", "Recipe", "Recovery", "Source", "Target", "as_images", "evaluate",
-        "export", "finetune", "inspect", "load", "load_images", "load_model", "load_target", "load_weights", "make_fabric",
-        "open_oracle", "plan", "prune", "recover", "reestimate_batchnorm", "rule", "save", "targets", "trace",
+        "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Recipe",
+        "Recovery", "Summary", "Target", "UsageError", "as_images", "evaluate", "export", "finetune", "inspect", "load",
+        "load_images", "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover", "rule",
+        "save", "targets", "trace",
     ]  # fmt: skip
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
 

@@ -38,3 +38,14 @@ def track(items: Iterable[T], title: str, *, total: int) -> Iterator[T]:
         for item in items:
             yield item
             shown.advance()
+
+
+@contextmanager
+def quiet(when: bool) -> Iterator[None]:
+    """Nothing is printed and no bar is shown inside where `when` holds: in a process that only helps another."""
+    before = console.quiet
+    console.quiet = before or when
+    try:
+        yield
+    finally:
+        console.quiet = before

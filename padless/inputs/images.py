@@ -4,7 +4,6 @@ Images are decoded once into bytes. That suits small images and calibration sets
 user's own loop, which takes the pruned model as any other.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from padless.errors import UsageError, missing_extra
+from padless.files import digest
 from padless.inputs.decode import Pairs, stacked
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"}
@@ -42,9 +42,7 @@ class Images:
 
     def digest(self) -> str:
         """A hash of the training images and labels."""
-        found = hashlib.sha256(self.train.numpy().data)
-        found.update(self.train_labels.numpy().data)
-        return found.hexdigest()[:16]
+        return digest(self.train.numpy().data, self.train_labels.numpy().data)
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 images as the network takes them, float32."""

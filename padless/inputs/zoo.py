@@ -1,6 +1,5 @@
 """Models by name: `cifar10/NAME`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`."""
 
-import hashlib
 import importlib
 import sys
 import types
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
+from padless.files import digest
 
 Triple = tuple[float, float, float]
 CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -182,11 +182,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def weights_digest(model: nn.Module) -> str:
     """A hash of a model's tensors: equal for equal weights."""
-    found = hashlib.sha256()
+    parts: list[bytes | memoryview] = []
     for name, tensor in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()[:16]
+        parts += [name.encode(), tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data]
+    return digest(*parts)
 
 
 def _shape(tensors: dict[str, torch.Tensor], name: str) -> str:

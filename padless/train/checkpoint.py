@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from padless.errors import UsageError
-from padless.files import write_atomically
+from padless.files import write_atomically, write_json
 
 STATE = "checkpoint.json"
 OURS = re.compile(r"\.?checkpoint-\d{8}\.safetensors(-\d+)?")  # also what a kill left unfinished
@@ -39,7 +39,7 @@ class Checkpoints:
         write_atomically(
             self.folder / name, save({k: t.detach().cpu().clone().contiguous() for k, t in tensors.items()})
         )
-        write_atomically(self.folder / STATE, json.dumps({"step": step, "tensors": name, **facts}, indent=1) + "\n")
+        write_json(self.folder / STATE, {"step": step, "tensors": name, **facts})
         for file in self.folder.iterdir():
             if OURS.fullmatch(file.name) and file.name != name:
                 file.unlink()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.hardware import load_target
-from padless.inputs import Source, load_images
+from padless.inputs import LoadedModel, load_images
 from padless.progress import console
 from padless.runs.folder import check_folder
 from padless.runs.prune import Job, prune_and_save
@@ -53,8 +53,8 @@ def demo(folder: Path, seed: int, command: str) -> dict[str, Any]:
         model="padless.demo:DigitsResNet", target=load_target("ethos-u55-256"), budgets=("cycles=50%",), data="digits",
         epochs=5, seed=seed, out=folder, command=command,
     )  # fmt: skip
-    source = Source(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, normalise=None)
+    loaded = LoadedModel(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, normalise=None)
     images = load_images("digits", shape=(1, 32, 32))
     console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
-    finetune(source.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))
-    return prune_and_save(job, source, images)
+    finetune(loaded.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))
+    return prune_and_save(job, loaded, images)

@@ -63,9 +63,9 @@ def plan_command(
         raise UsageError(f"Unknown quantity {quantity!r}. {suggest(quantity, QUANTITIES)}")
     hardware = load_target(target)
     torch.manual_seed(seed)
-    source, images = opened(model, weights, data, parse_shape(input_shape))
+    loaded, images = opened(model, weights, data, parse_shape(input_shape))
     made = pareto(
-        source.model, torch.zeros(source.input_shape), target=hardware, quantity=quantity, points=points,
+        loaded.model, torch.zeros(loaded.input_shape), target=hardware, quantity=quantity, points=points,
         importance_by=importance, images=list(images.calibration(CALIBRATION, seed)) if images else (),
         time_limit=time_limit, seed=seed, oracle=oracle, system_config=system, memory_mode=memory_mode,
     )  # fmt: skip

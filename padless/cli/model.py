@@ -54,12 +54,12 @@ def inspect_command(
     """
     hardware = load_target(target)
     torch.manual_seed(0)
-    source = load_model(model, input_shape=parse_shape(input_shape))
+    loaded = load_model(model, input_shape=parse_shape(input_shape))
     if weights:
-        load_weights(source.model, weights)
+        load_weights(loaded.model, weights)
     cost = inspect(
-        source.model,
-        torch.zeros(source.input_shape),
+        loaded.model,
+        torch.zeros(loaded.input_shape),
         target=hardware,
         oracle=oracle,
         system_config=system,
@@ -194,9 +194,9 @@ def export_command(
             f"{folder} was saved from Python and does not say which model it is of. There, write "
             'padless.export(model, example, "model.onnx").'
         )
-    source = load_model(summary["model"], input_shape=tuple(summary["input_shape"]))
+    loaded = load_model(summary["model"], input_shape=tuple(summary["input_shape"]))
     file = folder / f"model.{format}"
-    error = export(load(folder, source.model), torch.zeros(source.input_shape), file)
+    error = export(load(folder, loaded.model), torch.zeros(loaded.input_shape), file)
     out.print(f"{file}: largest difference from the network {error:.1e} of its largest output")
 
 

@@ -1,6 +1,6 @@
 """What the command line starts from: models by name, images by place."""
 
 from padless.inputs.images import Images, as_images, load_images
-from padless.inputs.zoo import Source, load_model, load_weights, weights_digest
+from padless.inputs.zoo import LoadedModel, load_model, load_weights, weights_digest
 
-__all__ = ["Images", "Source", "as_images", "load_images", "load_model", "load_weights", "weights_digest"]
+__all__ = ["Images", "LoadedModel", "as_images", "load_images", "load_model", "load_weights", "weights_digest"]

@@ -14,7 +14,7 @@ from padless.cost.oracles import default_oracle
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, Source, load_images, load_model, load_weights, weights_digest
+from padless.inputs import Images, LoadedModel, load_images, load_model, load_weights, weights_digest
 from padless.progress import console
 from padless.reproduction.figures import empty_figure
 from padless.reproduction.measure import measured
@@ -58,9 +58,9 @@ def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path,
     try:
         for n, cell in enumerate(cells, 1):
             if cell.network not in subjects:
-                source = dense_network(cell.network, whole, protocol, weights, results)
-                results.know_weights(cell.network, weights_digest(source.model))
-                subjects[cell.network] = Subject(source, images, protocol.target)
+                loaded = dense_network(cell.network, whole, protocol, weights, results)
+                results.know_weights(cell.network, weights_digest(loaded.model))
+                subjects[cell.network] = Subject(loaded, images, protocol.target)
             try:
                 row = measured(subjects[cell.network], cell, protocol, out / SCRATCH)
             except PeerError as error:
@@ -122,24 +122,24 @@ def some(images: Images, train: int, test: int) -> Images:
     )  # fmt: skip
 
 
-def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> Source:
+def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> LoadedModel:
     """A network with the weights that are given, those of an earlier start, or those that it is trained to here.
 
     Raises UsageError for a file that does not fit, and where earlier rows are of weights that are not at hand.
     """
     torch.manual_seed(0)
-    source, out = load_model(f"cifar10/{name}"), results.file.parent
+    loaded, out = load_model(f"cifar10/{name}"), results.file.parent
     made = out / "weights" / f"{name}.safetensors"
     file = next((f for f in (weights / made.name if weights else None, made) if f and f.exists()), None)
     if file:
-        load_weights(source.model, file)
-        return source
+        load_weights(loaded.model, file)
+        return loaded
     if name in results.facts["weights"]:
         raise UsageError(f"{results.file} holds {name} with weights that are not at hand. Give --weights.")
     console.print(f"No weights for {name}: training it for {protocol.dense_epochs} epoch(s).")
     recipe = Recipe(epochs=protocol.dense_epochs, peak_lr=DENSE_LR, channels_last=True)
-    finetune(source.model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / name), fabric=make_fabric())
-    tensors = {key: value.cpu().clone().contiguous() for key, value in source.model.cpu().state_dict().items()}
+    finetune(loaded.model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / name), fabric=make_fabric())
+    tensors = {key: value.cpu().clone().contiguous() for key, value in loaded.model.cpu().state_dict().items()}
     write_atomically(made, save(tensors))
     results.facts["trained"][name] = protocol.dense_epochs
-    return source
+    return loaded

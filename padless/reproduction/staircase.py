@@ -49,8 +49,8 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
             mine = of(mine, size=size, seed=mine[0]["seed"]) if mine else []
             if not of(mine, method=PADLESS) or len(mine) == 1:
                 continue
-            source = load_model(f"cifar10/{network}")
-            graph = trace(source.model, torch.zeros(source.input_shape, device="cpu"))
+            loaded = load_model(f"cifar10/{network}")
+            graph = trace(loaded.model, torch.zeros(loaded.input_shape, device="cpu"))
             layer = max(graph.layers, key=lambda one: _interest(one, mine))
             both = {row["method"]: row["widths"][layer.name] for row in mine if layer.name in row["widths"]}
             c_in, widths = both[PADLESS][0], list(range(1, layer.c_out + 1))

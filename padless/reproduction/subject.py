@@ -20,7 +20,7 @@ from padless.errors import InfeasibleError, PadlessError
 from padless.graph import narrowed, trace
 from padless.hardware import load_target
 from padless.importance import Importance, importance
-from padless.inputs import Images, Source
+from padless.inputs import Images, LoadedModel
 from padless.reproduction.peers import Knob, Made, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING, Cell
 
@@ -54,8 +54,8 @@ class Small:
 class Subject:
     """One network. Close it (or use it in a `with`), since its price may come from other processes."""
 
-    def __init__(self, source: Source, images: Images, target: str) -> None:
-        self.model, self.images, self.x = source.model.eval(), images, torch.zeros(source.input_shape)
+    def __init__(self, loaded: LoadedModel, images: Images, target: str) -> None:
+        self.model, self.images, self.x = loaded.model.eval(), images, torch.zeros(loaded.input_shape)
         self.pricing = Pricing(self.model, (self.x,), load_target(target))
         self.graph = self.pricing.graph
         self._found: dict[tuple[str, int], Importance] = {}

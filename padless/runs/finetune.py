@@ -70,23 +70,23 @@ def run_finetuning(job: Finetuning) -> dict[str, Any] | None:
     console.quiet = not fabric.is_global_zero
     torch.manual_seed(summary["seed"])
     shape = tuple(summary["input_shape"])
-    source, images = opened(summary["model"], weights, data, shape)
+    loaded, images = opened(summary["model"], weights, data, shape)
     assert images is not None
-    if teach and weights_digest(source.model) != summary["weights_digest"]:
+    if teach and weights_digest(loaded.model) != summary["weights_digest"]:
         raise UsageError(
             f"The dense network that is to teach does not have the weights that {job.folder} was cut from. "
             "Give --weights, or --distill 0."
         )
-    small, plan = load(job.folder, source.model), Plan.read(job.folder / PLAN)
+    small, plan = load(job.folder, loaded.model), Plan.read(job.folder / PLAN)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
     history = finetune(
-        small, images, job.recipe, teacher=source.model if teach else None, plan=plan,
+        small, images, job.recipe, teacher=loaded.model if teach else None, plan=plan,
         checkpoints=Checkpoints(scratch, job.checkpoint_seconds), fabric=fabric,
     )  # fmt: skip
     if not fabric.is_global_zero:
         return None
-    small, dense = small.cpu(), source.model.cpu()
+    small, dense = small.cpu(), loaded.model.cpu()
     example = torch.zeros(shape)
     with (
         bar("Counting cycles", None),

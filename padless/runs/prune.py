@@ -18,7 +18,7 @@ from padless.errors import UsageError, suggest
 from padless.graph import trace
 from padless.hardware import Target
 from padless.importance import WATCHING
-from padless.inputs import Images, Source, load_images, load_model, load_weights, weights_digest
+from padless.inputs import Images, LoadedModel, load_images, load_model, load_weights, weights_digest
 from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
 from padless.report import page
@@ -83,33 +83,33 @@ def run(job: Job) -> dict[str, Any]:
 
 def opened(
     model: str, weights: Path | None, data: str | None, input_shape: tuple[int, ...] | None
-) -> tuple[Source, Images | None]:
+) -> tuple[LoadedModel, Images | None]:
     """A model with its weights, and its images where there are any. Raises UsageError for what is not there."""
-    source = load_model(model, input_shape=input_shape)
+    loaded = load_model(model, input_shape=input_shape)
     if weights:
-        load_weights(source.model, weights)
+        load_weights(loaded.model, weights)
     elif ":" not in model:  # a factory may well bring its own
         console.print(f"No --weights: {model} has random weights, so only its costs mean anything.", style="yellow")
     if not data:
-        return source, None
-    if len(source.input_shape) != 4:
-        raise UsageError(f"Images need an input shape of N,C,H,W; {model} takes {source.input_shape}.")
-    check_prunable(trace(source.model, torch.zeros(source.input_shape)))  # before minutes are spent on data
-    shape = (source.input_shape[1], source.input_shape[2], source.input_shape[3])
-    return source, load_images(data, shape=shape, normalise=source.normalise)
+        return loaded, None
+    if len(loaded.input_shape) != 4:
+        raise UsageError(f"Images need an input shape of N,C,H,W; {model} takes {loaded.input_shape}.")
+    check_prunable(trace(loaded.model, torch.zeros(loaded.input_shape)))  # before minutes are spent on data
+    shape = (loaded.input_shape[1], loaded.input_shape[2], loaded.input_shape[3])
+    return loaded, load_images(data, shape=shape, normalise=loaded.normalise)
 
 
-def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str, Any]:
+def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> dict[str, Any]:
     """The part of `run` after loading."""
     say = console.print
     if images and (job.epochs or job.regularize):
-        check_trainable(source.model, images)
-    example, budgets = torch.zeros(source.input_shape), read_budgets(job.budgets)
+        check_trainable(loaded.model, images)
+    example, budgets = torch.zeros(loaded.input_shape), read_budgets(job.budgets)
     if images and job.regularize:
         recipe = Recipe(epochs=job.regularize, sparsity=SPARSITY, clip=0.0, seed=job.seed)  # clipped, the pull is lost
-        finetune(source.model, images, recipe, graph=trace(source.model, example))
+        finetune(loaded.model, images, recipe, graph=trace(loaded.model, example))
     with Pricing(
-        source.model,
+        loaded.model,
         (example,),
         job.target,
         oracle=job.oracle,
@@ -121,7 +121,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         after: dict[str, Any] = {}
         calibration = list(images.calibration(job.calibration, job.seed)) if images else []
         if images:
-            before["accuracy"] = evaluate(source.model, images)
+            before["accuracy"] = evaluate(loaded.model, images)
             say(f"Dense accuracy {before['accuracy']:.2f} %")
 
         def recovered(small: nn.Module, plan: Plan) -> Recovery | None:
@@ -129,7 +129,7 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
                 return None
             after["accuracy_before_recovery"] = after["accuracy"] = evaluate(small, images)
             say(f"Cut to {' and '.join(map(_outcome, plan.outcomes))}: {after['accuracy']:.2f} %")
-            found = recover(small, source.model, plan, calibration, method=job.recover)
+            found = recover(small, loaded.model, plan, calibration, method=job.recover)
             after["accuracy_after_recovery"] = after["accuracy"] = evaluate(small, images)
             say(f"Recovered ({found.method}, {found.images} images, {found.seconds:.1f} s): {after['accuracy']:.2f} %")
             return found
@@ -141,12 +141,12 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
         )  # fmt: skip
         small, plan = staged.model, staged.plan
         if images and job.epochs:
-            history = finetune(small, images, Recipe(epochs=job.epochs, seed=job.seed), teacher=source.model)
+            history = finetune(small, images, Recipe(epochs=job.epochs, seed=job.seed), teacher=loaded.model)
             after["accuracy"] = evaluate(small, images)
             say(f"Fine-tuned {job.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after['accuracy']:.2f} %")
         small.eval()
         if images and job.int8:
-            for side, network in ((before, source.model), (after, small)):
+            for side, network in ((before, loaded.model), (after, small)):
                 side["accuracy_int8"] = evaluate(Int8(network, calibration), images)
             say(f"In INT8: {before['accuracy_int8']:.2f} % dense, {after['accuracy_int8']:.2f} % pruned")
         final_graph = trace(small, example)
@@ -156,9 +156,9 @@ def prune_and_save(job: Job, source: Source, images: Images | None) -> dict[str,
     summary = {
         "model": job.model,
         "target": job.target.id,
-        "input_shape": list(source.input_shape),
+        "input_shape": list(loaded.input_shape),
         "weights": str(job.weights.absolute()) if job.weights else None,
-        "weights_digest": weights_digest(source.model),
+        "weights_digest": weights_digest(loaded.model),
         "oracle": job.oracle,
         "system_config": job.system_config,
         "memory_mode": job.memory_mode,

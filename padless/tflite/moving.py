@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from padless.graph.record import Op, Ref
-from padless.tflite.file import Tensor
+from padless.tflite.file import OptionValue, Tensor
 from padless.tflite.layout import Layout, usual_order
 from padless.tflite.lowering import BOTTOM, MAP, NO_ACTIVATION, Lowering, Stored, lowers, refuse
 
@@ -210,7 +210,7 @@ def resize(lowering: Lowering, op: Op) -> None:
     size = lowering.integers("size", lowering.shape(op.outputs[0])[2:])
     if "bilinear" in op.name:
         corners = bool(op.args[2])
-        options: dict[str, Any] = {"AlignCorners": corners, "HalfPixelCenters": not corners}
+        options: dict[str, OptionValue] = {"AlignCorners": corners, "HalfPixelCenters": not corners}
         lowering.builder.operator("RESIZE_BILINEAR", [source, size], [out], **options)
     else:
         exact = "exact" in op.name

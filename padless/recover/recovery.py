@@ -183,8 +183,8 @@ def _cut_tensors(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -
     if wanted != shapes:
         name = next(n for n in (*wanted, *shapes) if wanted.get(n) != shapes.get(n))
         raise UsageError(
-            f"The network to recover is not the model cut by this plan: {name} is {_shape(shapes.get(name))}, the plan makes "
-            f"it {_shape(wanted.get(name))}. Give padless.prune(model, plan), and the model that it was made from."
+            f"The network to recover is not the model cut by this plan: {name} is {_shape(shapes.get(name))}, the plan "
+            f"makes it {_shape(wanted.get(name))}. Give padless.prune(model, plan), and the model that it was made from."
         )
     return tensors
 

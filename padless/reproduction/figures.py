@@ -1,26 +1,27 @@
 """The pictures: waste, accuracy at equal ratio, accuracy at equal cycles, and the staircase with every tool's widths."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from padless.errors import missing_extra
 from padless.files import write_atomically
+from padless.report.picture import COLOURS, canvas, png
 from padless.reproduction.protocol import AWARE, EQUAL, GENERAL, Row
 from padless.reproduction.staircase import Steps
 from padless.reproduction.tables import WASTE, distinct, of, values
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; marks differ, too.
+# Marks differ, too, for those who cannot tell the colours apart.
 LOOK = {
-    EQUAL[0]: ("#0072B2", "o"), EQUAL[1]: ("#009E73", "s"), EQUAL[2]: ("#D55E00", "^"), EQUAL[3]: ("#CC79A7", "D"),
-    EQUAL[4]: ("#56B4E9", "P"), EQUAL[5]: ("#E69F00", "v"),
+    EQUAL[0]: (COLOURS["blue"], "o"), EQUAL[1]: (COLOURS["green"], "s"), EQUAL[2]: (COLOURS["vermilion"], "^"),
+    EQUAL[3]: (COLOURS["purple"], "D"), EQUAL[4]: (COLOURS["sky blue"], "P"), EQUAL[5]: (COLOURS["orange"], "v"),
 }  # fmt: skip
-UNITS = {1: LOOK[GENERAL], 8: ("#56B4E9", "s"), 16: ("#009E73", "D"), 32: ("#004D40", "v")}  # 1: general pruning
-OTHER_UNITS = ("#000000", "*"), ("#CC79A7", "X"), ("#E69F00", "P"), ("#0072B2", "o")
-GREY, BLACK = "#777777", "#000000"
+UNITS = {  # 1: general pruning
+    1: LOOK[GENERAL], 8: (COLOURS["sky blue"], "s"), 16: (COLOURS["green"], "D"), 32: ("#004D40", "v"),
+}  # fmt: skip
+OTHER_UNITS = (COLOURS["black"], "*"), (COLOURS["purple"], "X"), (COLOURS["orange"], "P"), (COLOURS["blue"], "o")
+GREY, BLACK = "#777777", COLOURS["black"]
 WIDTH = 9.0  # inches
 
 
@@ -49,23 +50,14 @@ def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditio
 
 def empty_figure() -> Any:
     """Raises UsageError without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise missing_extra("matplotlib", "plots", "Drawing the reproduction") from error
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return canvas("Drawing the reproduction")
 
 
 def _drawn(draw: Callable[[Any], None], conditions: str) -> bytes:
     figure = empty_figure()
     draw(figure)
     figure.supxlabel(conditions, fontsize=8, color=GREY)
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=110, format="png")
-    return drawn.getvalue()
+    return png(figure)
 
 
 def _grid(figure: Any, rows: int, columns: int, height: float = 2.7) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from padless.files import write_atomically
-from padless.report.page import STYLE
+from padless.report.html import document
 from padless.reproduction import tables
 from padless.reproduction.figures import draw_all
 from padless.reproduction.protocol import AWARE, MCT
@@ -118,11 +118,8 @@ def page(results: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     parts.append(
         f"<p>{commands_run}<br>{escape(versions)}; {escape(machines(results))}; {results['seconds']:,.0f} s</p>"
     )
-    style = STYLE.replace("60rem", "72rem") + "img{max-width:100%}table{display:block;overflow-x:auto}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {escape(title)}</title>'
-        f"<style>{style}</style>\n" + "\n".join(parts) + "</html>\n"
-    )
+    style = "body{max-width:72rem}img{max-width:100%}table{display:block;overflow-x:auto}"
+    return document(title, "\n".join(parts), style)
 
 
 def _table(markdown: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from padless.files import write_atomically
+from padless.files import write_json
 from padless.runs.prune import versions
 
 RESULTS = Path(__file__).parent / "results"
@@ -50,5 +50,5 @@ def write(name: str, rows: object, **facts: object) -> None:
         **facts,
         "rows": rows,
     }
-    write_atomically(RESULTS / f"{name}.json", json.dumps(record, indent=1) + "\n")
+    write_json(RESULTS / f"{name}.json", record)
     print(f"\nWritten: benchmarks/results/{name}.json")

@@ -1,6 +1,7 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and what tells contents apart."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -19,9 +20,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def write_json(path: Path, data: object, indent: int | None = 1) -> None:
+    """Write `data` as JSON with a newline at its end, whole or not at all. Raises TypeError for what JSON cannot hold."""
+    write_atomically(path, json.dumps(data, indent=indent) + "\n")
+
+
 def digest(*parts: bytes | memoryview) -> str:
-    """16 hex digits that tell contents apart."""
-    found = hashlib.sha256()
+    """16 hex digits (the first of SHA-256) of the parts joined: where one ends and the next begins makes no difference."""
+    state = hashlib.sha256()
     for part in parts:
-        found.update(part)
-    return found.hexdigest()[:16]
+        state.update(part)
+    return state.hexdigest()[:16]

@@ -26,8 +26,8 @@ class Bar:
 @contextmanager
 def bar(title: str, total: int | None) -> Iterator[Bar]:
     """A bar on standard error that goes away when done; silent where that is no terminal. No total: it only pulses."""
-    said = TextColumn("{task.fields[note]}")
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), said]
+    note = TextColumn("{task.fields[note]}")
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note]
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bar(progress, progress.add_task(title, total=total, note=""))
 
@@ -42,9 +42,9 @@ def track(items: Iterable[T], title: str, *, total: int) -> Iterator[T]:
 
 @contextmanager
 def quiet(when: bool) -> Iterator[None]:
-    """Nothing is printed inside, where `when`."""
+    """Nothing is printed and no bar is shown inside where `when` holds: in a process that only helps another."""
     before = console.quiet
-    console.quiet = console.quiet or when
+    console.quiet = before or when
     try:
         yield
     finally:

@@ -1,6 +1,5 @@
 """The command that plans without cutting."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +28,7 @@ from padless.cli.app import (
 )
 from padless.cli.model import parse_shape
 from padless.errors import UsageError, suggest
-from padless.files import write_atomically
+from padless.files import write_json
 from padless.hardware import load_target
 from padless.runs.prune import CALIBRATION, opened
 
@@ -74,7 +73,7 @@ def plan_command(
     if png:
         report.draw_frontier(frontier, quantity, png, title)
     if json_file:
-        write_atomically(json_file, json.dumps([asdict(point) for point in frontier], indent=1) + "\n")
+        write_json(json_file, [asdict(point) for point in frontier])
     out.print(report.frontier(frontier, quantity))
     for path in filter(None, (png, json_file)):
         out.print(f"Written: {path}")

@@ -13,7 +13,7 @@ from padless.cli.app import TARGET_HELP, Memory, Oracle, System, app, out
 from padless.cost.oracles import default_oracle, open_oracle
 from padless.cost.probe import Setting, Staircase, Swept, probe
 from padless.errors import UsageError
-from padless.files import write_atomically
+from padless.files import write_atomically, write_json
 from padless.hardware import Target, load_target, read_target, targets
 from padless.hardware.template import template
 
@@ -108,7 +108,7 @@ def probe_command(
     if png:
         report.draw(stairs, setting, png, target or spec)
     if json_file:
-        write_atomically(json_file, json.dumps(_data(stairs, setting), indent=1) + "\n")
+        write_json(json_file, _data(stairs, setting))
     out.print(report.staircases(stairs, setting))
     for path in filter(None, (png, json_file)):
         out.print(f"Written: {path}")

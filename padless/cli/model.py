@@ -1,6 +1,5 @@
 """The commands that work on a model."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -28,7 +27,7 @@ from padless.cli.app import (
 )
 from padless.cost.pricing import inspect
 from padless.errors import UsageError
-from padless.files import write_atomically
+from padless.files import write_atomically, write_json
 from padless.hardware import load_target
 from padless.inputs import load_model, load_weights
 from padless.report.inspection import inspection
@@ -64,7 +63,7 @@ def inspect_command(
     if page:
         write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
-        write_atomically(json_file, json.dumps(inspection(cost), indent=1) + "\n")
+        write_json(json_file, inspection(cost))
     out.print(report.layers(cost, f"{model} on {hardware.name}"))
     for path in filter(None, (page, json_file)):
         out.print(f"Written: {path}")

@@ -37,9 +37,9 @@ def export(model: nn.Module, example: Tensor, file: str | Path, *, seed: int = 0
     scratch = file.with_name(f".{file.name}")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        found = _onnx(model, x, scratch) if kind == "onnx" else _pt2(model, x, scratch)
+        outputs = _onnx(model, x, scratch) if kind == "onnx" else _pt2(model, x, scratch)
         scale = max(float(t.abs().max()) for t in expected) or 1.0
-        error = max(float((a - b).abs().max()) for a, b in zip(expected, found, strict=True)) / scale
+        error = max(float((a - b).abs().max()) for a, b in zip(expected, outputs, strict=True)) / scale
         if not error <= TOLERANCE:
             raise PadlessError(
                 f"The exported file differs from the model by {error:.1e} of its largest output; not written."

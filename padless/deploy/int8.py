@@ -36,8 +36,8 @@ class Int8(nn.Module):
         self.ranges: list[tuple[float, float]] = []
         axes: dict[str, int] = {}
 
-        def at(name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
-            axes[name] = 1 if function in TRANSPOSED and given["groups"] == 1 else 0
+        def at(name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+            axes[name] = 1 if function in TRANSPOSED and arguments["groups"] == 1 else 0
             return call()
 
         device, first = device_of(model), True
@@ -68,26 +68,26 @@ class _Sites(LayerCalls):
         super().__init__(model, self._layer)
         self.ranges, self.observing, self.place = ranges, observing, 0
 
-    def _layer(self, name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
-        return call(self.one(given["input"]))
+    def _layer(self, name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+        return call(self.stored(arguments["input"]))
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
         if name not in JOINS:
             return super().__torch_function__(func, types, args, kwargs)
-        given = {k: self.all(v) for k, v in (kwargs or {}).items()}
-        if name in IN_PLACE and args and self._stored(args[0]):
-            args[0].copy_(self.one(args[0]))
-            return func(args[0], *map(self.all, args[1:]), **given)
-        return func(*map(self.all, args), **given)
+        arguments = {k: self.all(v) for k, v in (kwargs or {}).items()}
+        if name in IN_PLACE and args and self._is_stored(args[0]):
+            args[0].copy_(self.stored(args[0]))
+            return func(args[0], *map(self.all, args[1:]), **arguments)
+        return func(*map(self.all, args), **arguments)
 
     def all(self, value: Any) -> Any:
         """A tensor, or those in a sequence."""
-        if isinstance(value, list | tuple) and all(isinstance(one, Tensor) for one in value):
+        if isinstance(value, list | tuple) and all(isinstance(part, Tensor) for part in value):
             return type(value)(map(self.all, value)) if type(value) in (list, tuple) else value
-        return self.one(value) if self._stored(value) else value
+        return self.stored(value) if self._is_stored(value) else value
 
-    def _stored(self, value: Any) -> bool:
+    def _is_stored(self, value: Any) -> bool:
         return (
             isinstance(value, Tensor)
             and not isinstance(value, nn.Parameter)
@@ -95,7 +95,7 @@ class _Sites(LayerCalls):
             and value.ndim >= 2
         )
 
-    def one(self, x: Tensor) -> Tensor:
+    def stored(self, x: Tensor) -> Tensor:
         place, self.place = self.place, self.place + 1
         if self.observing:
             seen = x.detach()[x.detach().isfinite()]

@@ -30,7 +30,7 @@ def stacked(
         raise UsageError(f"The network takes {colours} channels; images have 1 (grey) or 3 (red, green, blue).")
     if not count:
         raise UsageError(f"There are no {name} images.")
-    images, labels, made = _room((count, colours, rows, columns)), np.empty(count, np.int64), 0
+    images, labels, decoded = _room((count, colours, rows, columns)), np.empty(count, np.int64), 0
     for i, (raw, label) in enumerate(track(pairs, f"Reading {name} images", total=count)):
         try:
             image = _opened(raw, Image).convert("L" if colours == 1 else "RGB")
@@ -42,9 +42,9 @@ def stacked(
         if not isinstance(label, int | np.integer | Tensor) or int(label) != label or label < 0:
             raise UsageError(f"Image {i} of {name} has the label {label!r}; expected a whole number from 0 up.")
         labels[i] = int(label)
-        made = i + 1
-    if made < count:
-        raise UsageError(f"{name} gave {made} images; its length is {count}.")
+        decoded = i + 1
+    if decoded < count:
+        raise UsageError(f"{name} gave {decoded} images; its length is {count}.")
     return torch.from_numpy(images), torch.from_numpy(labels)
 
 

@@ -4,7 +4,6 @@ Images are decoded once into bytes. That suits small images and calibration sets
 user's own loop, which takes the pruned model as any other.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from padless.errors import UsageError, missing_extra
+from padless.files import digest
 from padless.inputs.decode import Pairs, stacked
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"}
@@ -42,9 +42,7 @@ class Images:
 
     def digest(self) -> str:
         """A hash of the training images and labels."""
-        found = hashlib.sha256(self.train.numpy().data)
-        found.update(self.train_labels.numpy().data)
-        return found.hexdigest()[:16]
+        return digest(self.train.numpy().data, self.train_labels.numpy().data)
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 images as the network takes them, float32."""
@@ -104,8 +102,8 @@ def as_images(
 def _part(name: str, pairs: Pairs) -> Part:
     known: Any = pairs if isinstance(pairs, Sized) else list(pairs)
     indexed = hasattr(known, "__getitem__")  # a data set may have no other end than its length
-    ones = (known[i] for i in range(len(known))) if indexed else iter(known)
-    return name, ((one[0], one[1]) for one in ones), len(known)
+    samples = (known[i] for i in range(len(known))) if indexed else iter(known)
+    return name, ((sample[0], sample[1]) for sample in samples), len(known)
 
 
 def _images(
@@ -141,11 +139,11 @@ def _digits() -> tuple[Part, Part]:
 
 
 def _parquet(folder: Path) -> tuple[Part, Part] | None:
-    found = {split: sorted(folder.rglob(f"{split}*.parquet")) for split in ("train", "test", "valid")}
-    if not any(found.values()):
+    files_of = {split: sorted(folder.rglob(f"{split}*.parquet")) for split in ("train", "test", "valid")}
+    if not any(files_of.values()):
         return None
-    test = found["test"] or found["valid"]
-    if not found["train"] or not test:
+    test = files_of["test"] or files_of["valid"]
+    if not files_of["train"] or not test:
         raise UsageError(f"{folder} has parquet files but not both train*.parquet and test*.parquet.")
     try:
         from pyarrow import parquet
@@ -162,14 +160,14 @@ def _parquet(folder: Path) -> tuple[Part, Part] | None:
         rows = ((r[image]["bytes"], r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
         return name, rows, sum(t.num_rows for t in tables)
 
-    return part("train", found["train"]), part("test", test)
+    return part("train", files_of["train"]), part("test", test)
 
 
-def _column(wanted: tuple[str, ...], names: list[str], where: object) -> str:
-    for name in wanted:
+def _column(accepted: tuple[str, ...], names: list[str], where: object) -> str:
+    for name in accepted:
         if name in names:
             return name
-    raise UsageError(f"{where} has the columns {', '.join(names)}; expected one called {' or '.join(wanted)}.")
+    raise UsageError(f"{where} has the columns {', '.join(names)}; expected one called {' or '.join(accepted)}.")
 
 
 def _folder(folder: Path) -> tuple[Part, Part]:

@@ -1,6 +1,5 @@
 """Models by name: `cifar10/NAME`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`."""
 
-import hashlib
 import importlib
 import sys
 import types
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
+from padless.files import digest
 
 Triple = tuple[float, float, float]
 CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -40,21 +40,11 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> Load
 
     Raises UsageError when the name is unknown (the nearest known names are in the message) or its package is missing.
     """
-    family, _, rest = name.partition("/")
+    family, _, form = name.partition("/")
     if ":" in name and "/" not in name:
         return _factory(name, input_shape)
-    if family == "cifar10" and rest:
-        return LoadedModel(name=name, model=_cifar10(rest), input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
-    if family == "torchvision" and rest:
-        models = import_torchvision().models
-        segmenting = models.list_models(module=models.segmentation)  # which would fetch weights for their backbones
-        more = {"weights_backbone": None} if rest in segmenting else {}
-        known = models.list_models(module=models) + segmenting
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # about how weights are initialised
-            model = _build(rest, known, lambda: models.get_model(rest, weights=None, **more), "torchvision")
-        return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
-    if family == "timm" and rest:
-        return _timm(name, rest, input_shape)
+    if family in FAMILIES and form:
+        return FAMILIES[family](name, form, input_shape)
     raise UsageError(
         f"Unknown model {name!r}. Write cifar10/NAME, torchvision/NAME, timm/NAME or package.module:factory. "
         f"{suggest(name, [f'cifar10/{form}' for form in CIFAR_FORMS])}".rstrip()
@@ -84,10 +74,11 @@ def _build(name: str, known: list[str], build: Callable[[], nn.Module], family: 
     return build()
 
 
-def _cifar10(name: str) -> nn.Module:
+def _cifar10(name: str, form: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
     """The usual CIFAR forms: same modules and parameter names as torchvision's, sized for 32x32 images."""
     models = import_torchvision().models
-    return _build(name, list(CIFAR_FORMS), lambda: CIFAR_FORMS[name](models), "cifar10")
+    model = _build(form, list(CIFAR_FORMS), lambda: CIFAR_FORMS[form](models), "cifar10")
+    return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
 
 
 def _vgg16_bn(models: Any) -> nn.Module:
@@ -123,18 +114,34 @@ CIFAR_FORMS: dict[str, Callable[[Any], nn.Module]] = {
 }  # fmt: skip
 
 
-def _timm(name: str, rest: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
+def _torchvision(name: str, form: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
+    models = import_torchvision().models
+    segmenting = models.list_models(module=models.segmentation)  # which would fetch weights for their backbones
+    options = {"weights_backbone": None} if form in segmenting else {}
+    known = models.list_models(module=models) + segmenting
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # about how weights are initialised
+        model = _build(form, known, lambda: models.get_model(form, weights=None, **options), "torchvision")
+    return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
+
+
+def _timm(name: str, form: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
     try:
         import_torchvision()
         timm = importlib.import_module("timm")
     except ImportError as error:
         raise missing_extra("timm", "zoo", f"{name}") from error
     model: Any = _build(
-        rest.split(".")[0], timm.list_models(), lambda: timm.create_model(rest, pretrained=False), "timm"
+        form.split(".")[0], timm.list_models(), lambda: timm.create_model(form, pretrained=False), "timm"
     )
     config = model.pretrained_cfg
     shape = input_shape or (1, *config.get("input_size", (3, 224, 224)))
     return LoadedModel(name=name, model=model, input_shape=shape, normalise=(config["mean"], config["std"]))
+
+
+# Family -> what makes a model of it from its whole name, its name in the family, and an input shape.
+FAMILIES: dict[str, Callable[[str, str, tuple[int, ...] | None], LoadedModel]] = {
+    "cifar10": _cifar10, "torchvision": _torchvision, "timm": _timm,
+}  # fmt: skip
 
 
 def _factory(name: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
@@ -175,18 +182,17 @@ def load_weights(model: nn.Module, path: Path) -> None:
     wrong = [f"{n}: the file has {_shape(weights, n)}, the model {_shape(own, n)}" for n in {**own, **weights}
              if _shape(weights, n) != _shape(own, n)]  # fmt: skip
     if wrong:
-        more = f"\n  … and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UsageError(f"{path} does not fit the model:\n  " + "\n  ".join(wrong[:3]) + more)
+        hidden = f"\n  … and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UsageError(f"{path} does not fit the model:\n  " + "\n  ".join(wrong[:3]) + hidden)
     model.load_state_dict(weights)
 
 
 def weights_digest(model: nn.Module) -> str:
     """A hash of a model's tensors: equal for equal weights."""
-    found = hashlib.sha256()
+    parts: list[bytes | memoryview] = []
     for name, tensor in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()[:16]
+        parts += [name.encode(), tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data]
+    return digest(*parts)
 
 
 def _shape(tensors: dict[str, torch.Tensor], name: str) -> str:

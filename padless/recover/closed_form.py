@@ -51,21 +51,22 @@ def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x:
     shifts: dict[int, tuple[Tensor, int, Tensor]] = {}  # of outputs: themselves, their version, what is to be added
     with leading(dense, x, frozenset(places)) as leader, bar(f"Recovering ({mode})", len(places)) as shown:
 
-        def at(name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+        def at(name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
             nonlocal solved
             if name not in places:
                 return call()
-            in_bias = given["bias"] is not None and id(given["bias"]) in own  # not worked out from other parameters
+            bias = arguments["bias"]
+            in_bias = bias is not None and id(bias) in own  # not worked out from other parameters
             fit = _fitted(
-                places[name], leader, name, function, given, weights, mode, shifts=in_bias or places[name].normed
+                places[name], leader, name, function, arguments, weights, mode, shifts=in_bias or places[name].normed
             )
             shown.advance()
             if fit is None:
                 return call()
             solved += 1
-            given["weight"].copy_(fit.weight)
+            arguments["weight"].copy_(fit.weight)
             if fit.shift is not None and in_bias:
-                given["bias"].add_(fit.shift)
+                bias.add_(fit.shift)
             y = call()
             if fit.shift is not None and not in_bias:
                 shifts[id(y)] = (y, y._version, fit.shift)
@@ -85,44 +86,44 @@ def _fitted(
     leader: Leader,
     name: str,
     function: Any,
-    given: Mapping[str, Any],
+    arguments: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     mode: Mode,
     *,
     shifts: bool,
 ) -> Fit | None:
-    """New weights for the layer that is called with `given`; `weights` are the dense network's."""
-    found = leader.next()
-    if found is None or found[0] != name:
+    """New weights for the layer that is called with `arguments`; `weights` are the dense network's."""
+    step = leader.next()
+    if step is None or step[0] != name:
         raise PadlessError(
-            f"The dense network runs {found[0] if found else 'to its end'} where the cut one runs {name}. A forward whose "
+            f"The dense network runs {step[0] if step else 'to its end'} where the cut one runs {name}. A forward whose "
             "path depends on its values cannot be solved layer by layer: use --recover bn."
         )
-    _, wide, wanted = found
-    x, linear = given["input"], function is F.linear
+    _, wide, target = step
+    x, linear = arguments["input"], function is F.linear
     if x.shape == wide.shape and torch.equal(x, wide):
         return None
     axis = x.ndim - 1 if linear else 1
     rows, blank = place.outputs.clamp_min(0), (place.outputs < 0).nonzero()[:, 0]
-    y = wanted.index_select(axis, rows)
-    if given["bias"] is not None:
+    y = target.index_select(axis, rows)
+    if arguments["bias"] is not None:
         shape = [1] * y.ndim
         shape[axis] = -1
-        y = y - given["bias"].reshape(shape)  # a shift is added to the bias that is there
+        y = y - arguments["bias"].reshape(shape)  # a shift is added to the bias that is there
     y = y.index_fill(axis, blank, 0)
     near, transposed = None, function in TRANSPOSED
-    if given["groups"] == 1:
+    if arguments["groups"] == 1:
         full = weights[name].index_select(1 if transposed else 0, rows)
         full = full.index_fill(1 if transposed else 0, blank, 0)
-        strides = math.prod(pair(given["stride"], 1, full.ndim - 2)) if transposed else None
+        strides = math.prod(pair(arguments["stride"], 1, full.ndim - 2)) if transposed else None
         folded = folded_inputs(place.layer)
         near = mixed(
-            x, wide, given["weight"], full, place.inputs, folded, linear=linear, strides=strides, shifts=shifts
+            x, wide, arguments["weight"], full, place.inputs, folded, linear=linear, strides=strides, shifts=shifts
         )
-    columns = x.shape[axis] // given["groups"] * given["weight"][0, 0].numel()
-    if mode == "mix" or transposed or columns > WIDEST or isinstance(given["padding"], str):
+    columns = x.shape[axis] // arguments["groups"] * arguments["weight"][0, 0].numel()
+    if mode == "mix" or transposed or columns > WIDEST or isinstance(arguments["padding"], str):
         return near
-    return least_squares(x, y, given, near, linear=linear, shifts=shifts)
+    return least_squares(x, y, arguments, near, linear=linear, shifts=shifts)
 
 
 def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, _Place]:
@@ -132,7 +133,7 @@ def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, 
     outputs: dict[int, tuple[str, Tensor, int]] = {}
     normed: set[str] = set()
 
-    def at(name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+    def at(name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
         y = call()
         calls[name] = calls.get(name, 0) + 1
         outputs[id(y)] = (name, y, y._version)
@@ -146,8 +147,8 @@ def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, 
         small(x)
 
     def positions(channels: Any) -> Tensor:
-        found = kept_positions(channels, keep)
-        return torch.arange(len(channels)) if found is None else torch.from_numpy(found)
+        kept = kept_positions(channels, keep)
+        return torch.arange(len(channels)) if kept is None else torch.from_numpy(kept)
 
     return {
         name: _Place(

@@ -50,20 +50,20 @@ class Leader:
         if self.stopped:
             raise _StoppedError
 
-    def _at(self, name: str, function: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
+    def _at(self, name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
         y = call()
         if name in self.weights:
-            self.steps.put((name, given["input"], y))
+            self.steps.put((name, arguments["input"], y))
             self._wait()
         return y
 
     def next(self) -> Step | None:
         """The next layer's step; None when the network has run to its end."""
         self.going.release()
-        found = self.steps.get()
-        if isinstance(found, BaseException):
-            raise found
-        return found
+        step = self.steps.get()
+        if isinstance(step, BaseException):
+            raise step
+        return step
 
     def stop(self) -> None:
         self.stopped = True

@@ -73,15 +73,15 @@ def recover(
     graph = retrace(model, plan)
     keep = plan.mask(graph)
     fresh = _cut_tensors(small, model, graph, keep)
-    x, started = _taken(images, graph, device_of(small)), time.monotonic()
+    x, started = _fitting(images, graph, device_of(small)), time.monotonic()
     held = x[-max(1, len(x) // HELD_OUT) :]
     solved_on = x[: len(x) - len(held)] if len(x) > 1 else x
-    state = _tensors(small)
+    before = _tensors(small)
     with evaluating(small), evaluating(model):
         judge = _Judge(small, model, held)
         try:
             for candidate in _CANDIDATES.get(method, (method,)):
-                _restore(small, state)
+                _restore(small, before)
                 if candidate == "none":
                     judge.look("none")
                     continue
@@ -98,7 +98,7 @@ def recover(
                 if not judge.unchanged():  # such as where norms share their scale
                     _restore(small, judge.best)
         except BaseException:
-            _restore(small, state)
+            _restore(small, before)
             raise
     seconds = time.monotonic() - started
     return Recovery(method=judge.chosen, images=len(x), seconds=seconds, held_out=judge.errors)
@@ -114,30 +114,30 @@ class _Judge:
         self.small, self.held = small, held
         self.expected = _outputs(model, held)
         self.errors: dict[str, float] = {}
-        self.chosen, self.best, self.found = "", _tensors(small), self.expected
+        self.chosen, self.best, self.outputs = "", _tensors(small), self.expected
 
     def look(self, name: str) -> None:
-        found = _outputs(self.small, self.held)
-        self.errors[name] = disagreement(self.expected, found)
+        outputs = _outputs(self.small, self.held)
+        self.errors[name] = disagreement(self.expected, outputs)
         if not self.chosen or self.errors[name] < self.errors[self.chosen]:
-            self.chosen, self.best, self.found = name, _tensors(self.small), found
+            self.chosen, self.best, self.outputs = name, _tensors(self.small), outputs
 
     def unchanged(self) -> bool:
         """Whether the network still gives what the best one gave."""
-        pairs = zip(self.found, _outputs(self.small, self.held), strict=True)
+        pairs = zip(self.outputs, _outputs(self.small, self.held), strict=True)
         return all(
             torch.allclose(a, b, rtol=0, atol=SAME * float(a.abs().max())) for a, b in pairs if a.is_floating_point()
         )
 
 
-def disagreement(expected: list[Tensor], found: list[Tensor]) -> float:
+def disagreement(expected: list[Tensor], outputs: list[Tensor]) -> float:
     """The divergence of class probabilities in nats for class scores [N, K], else the squared error over the variance."""
     if len(expected) == 1 and expected[0].ndim == 2 and expected[0].shape[1] > 1:
-        true, mine = (t[0].double().log_softmax(1) for t in (expected, found))
-        return float(F.kl_div(mine, true, log_target=True, reduction="batchmean"))
+        dense, small = (t[0].double().log_softmax(1) for t in (expected, outputs))
+        return float(F.kl_div(small, dense, log_target=True, reduction="batchmean"))
     errors = [
         float((a.double() - b.double()).square().mean() / a.double().var(correction=0).clamp_min(1e-30))
-        for a, b in zip(expected, found, strict=True)
+        for a, b in zip(expected, outputs, strict=True)
         if a.is_floating_point() and a.numel()
     ]
     return sum(errors) / max(1, len(errors))
@@ -156,15 +156,15 @@ def _reestimated(small: nn.Module, x: Tensor) -> bool:
     return True
 
 
-def _taken(images: Iterable[Tensor], graph: Graph, device: torch.device) -> Tensor:
+def _fitting(images: Iterable[Tensor], graph: Graph, device: torch.device) -> Tensor:
     """The images [N, ...] that fit."""
     batches = batches_of(images)
     if not batches or not sum(map(len, batches)):
         raise UsageError("No images to recover on. Was the iterator used up before?")
     shape = graph.recording.shape
     floats = max(sum(math.prod(shape(value)) for value in moment.values) for moment in moments(graph))
-    each = 2 * 4 * floats / max(1, graph.example_shapes[0][0])
-    return torch.cat(batches)[: max(HELD_OUT, int(LIVE_BYTES / each))].to(device)
+    bytes_an_image = 2 * 4 * floats / max(1, graph.example_shapes[0][0])
+    return torch.cat(batches)[: max(HELD_OUT, int(LIVE_BYTES / bytes_an_image))].to(device)
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -180,15 +180,15 @@ def _cut_tensors(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -
     """The tensors of the cut before any recovery. Raises UsageError where `small` does not have their shapes."""
     tensors = tensor_names(cut(model, graph, keep))
     wanted = {name: t.shape for name, t in tensors.items()}
-    found = {name: t.shape for name, t in tensor_names(small).items()}
-    if wanted != found:
-        name = next(n for n in (*wanted, *found) if wanted.get(n) != found.get(n))
+    shapes = {name: t.shape for name, t in tensor_names(small).items()}
+    if wanted != shapes:
+        name = next(n for n in (*wanted, *shapes) if wanted.get(n) != shapes.get(n))
         raise UsageError(
-            f"The network to recover is not the model cut by this plan: {name} is {_said(found.get(name))}, the plan makes "
-            f"it {_said(wanted.get(name))}. Give padless.prune(model, plan), and the model that it was made from."
+            f"The network to recover is not the model cut by this plan: {name} is {_shape(shapes.get(name))}, the plan "
+            f"makes it {_shape(wanted.get(name))}. Give padless.prune(model, plan), and the model that it was made from."
         )
     return tensors
 
 
-def _said(shape: torch.Size | None) -> str:
+def _shape(shape: torch.Size | None) -> str:
     return "missing" if shape is None else str(list(shape))

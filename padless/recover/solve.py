@@ -69,7 +69,7 @@ class Sums:
 
 
 def least_squares(
-    x: Tensor, y: Tensor, given: Mapping[str, Any], near: Fit | None, *, linear: bool, shifts: bool
+    x: Tensor, y: Tensor, arguments: Mapping[str, Any], near: Fit | None, *, linear: bool, shifts: bool
 ) -> Fit | None:
     """The weights that bring a layer's outputs on x [N, ...] nearest to y [N, ...].
 
@@ -78,11 +78,11 @@ def least_squares(
     no better. With `shifts` the outputs may also be moved by a constant each. Positions are sampled, so that time and
     memory are bounded by the columns: 16 rows a column, at least 16,384.
     """
-    weight = given["weight"]
+    weight = arguments["weight"]
     towards = (near.weight if near else weight).double().flatten(1)
-    start = towards.unflatten(0, (given["groups"], -1)).transpose(1, 2)  # [G, D, O]
+    start = towards.unflatten(0, (arguments["groups"], -1)).transpose(1, 2)  # [G, D, O]
     fit, held = Sums(), Sums()
-    for part, columns, wanted in _columns(x, y, given, linear, start.shape[1]):
+    for part, columns, wanted in _columns(x, y, arguments, linear, start.shape[1]):
         (held if part % HELD_OUT == HELD_OUT - 1 else fit).add(columns, wanted)
     if not held.rows:
         held = fit
@@ -103,8 +103,8 @@ def least_squares(
 
 def _through(w: Tensor, sums: Sums) -> Tensor:
     """[G, O] the mean of X w."""
-    found: Tensor = (w * sums.x[:, :, None]).sum(1) / sums.rows
-    return found
+    mean: Tensor = (w * sums.x[:, :, None]).sum(1) / sums.rows
+    return mean
 
 
 def _ridged(sums: Sums, start: Tensor, ridge: float, shifts: bool) -> tuple[Tensor, Tensor]:
@@ -130,11 +130,11 @@ def _ridged(sums: Sums, start: Tensor, ridge: float, shifts: bool) -> tuple[Tens
 
 
 def _columns(
-    x: Tensor, y: Tensor, given: Mapping[str, Any], linear: bool, width: int
+    x: Tensor, y: Tensor, arguments: Mapping[str, Any], linear: bool, width: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Chunks of images: their number, X [G, rows, D] and Y [G, rows, O]."""
     generator = torch.Generator().manual_seed(0)
-    groups = given["groups"]
+    groups = arguments["groups"]
     most = max(LEAST_SAMPLES, SAMPLES * width)
     size = min(CHUNK, max(1, len(x) // HELD_OUT))
     parts = zip(x.split(size), y.split(size), strict=True)
@@ -142,17 +142,17 @@ def _columns(
         for i, (a, b) in enumerate(parts):
             yield i, a.reshape(1, -1, a.shape[-1]), b.reshape(1, -1, b.shape[-1])
         return
-    spatial = given["weight"].ndim - 2
-    kernel = pair(given["weight"].shape[2:], 1, spatial)
+    spatial = arguments["weight"].ndim - 2
+    kernel = pair(arguments["weight"].shape[2:], 1, spatial)
     stride, padding, dilation = (
-        pair(given[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
+        pair(arguments[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
     )
     places = y[0, 0].numel()
-    each = min(places, ceil_div(most, len(x)))
+    sampled = min(places, ceil_div(most, len(x)))
     for i, (a, b) in enumerate(parts):
-        at = torch.randperm(places, generator=generator)[:each].to(x.device)
+        at = torch.randperm(places, generator=generator)[:sampled].to(x.device)
         a = a if spatial == 2 else a[:, :, None]
-        unfolded = F.unfold(a, kernel, dilation, padding, stride)[:, :, at]  # [n, C * taps, each]
+        unfolded = F.unfold(a, kernel, dilation, padding, stride)[:, :, at]  # [n, C * taps, sampled]
         wanted = b.flatten(2)[:, :, at]
         yield i, _by_group(unfolded, groups), _by_group(wanted, groups)
 
@@ -165,8 +165,8 @@ def pair(value: Any, row: int, spatial: int) -> tuple[int, int]:
 
 def _by_group(x: Tensor, groups: int) -> Tensor:
     """[n, G * D, places] as [G, n * places, D]"""
-    found: Tensor = x.unflatten(1, (groups, -1)).permute(1, 0, 3, 2).flatten(1, 2)
-    return found
+    grouped: Tensor = x.unflatten(1, (groups, -1)).permute(1, 0, 3, 2).flatten(1, 2)
+    return grouped
 
 
 def mixed(

@@ -1,7 +1,6 @@
 """Importance against cost for a family of budgets: in the terminal and as a picture."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -9,11 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from padless.choose.frontier import FrontierPoint
-from padless.errors import missing_extra
 from padless.files import write_atomically
+from padless.report.picture import COLOURS, canvas, png
 
 BAR = 40  # characters
-LINE, POINT = "#0072B2", "#D55E00"
+LINE, POINT = COLOURS["blue"], COLOURS["vermilion"]
 
 
 def frontier(points: Sequence[FrontierPoint], quantity: str) -> Table:
@@ -32,13 +31,7 @@ def frontier(points: Sequence[FrontierPoint], quantity: str) -> Table:
 
 def draw_frontier(points: Sequence[FrontierPoint], quantity: str, file: Path, title: str) -> None:
     """The same as PNG (or what the file's name says). Raises UsageError without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise missing_extra("matplotlib", "plots", "Drawing a family of budgets") from error
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas("Drawing a family of budgets", figsize=(6.4, 4.2))
     axes = figure.subplots()
     shares, kept = [100 * p.share for p in points], [100 * p.importance_kept for p in points]
     axes.step(shares, kept, where="post", color=LINE, linewidth=1.4)
@@ -47,6 +40,4 @@ def draw_frontier(points: Sequence[FrontierPoint], quantity: str, file: Path, ti
     axes.set_ylabel("importance kept, %")
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_title(title, fontsize=10)
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=110, format=file.suffix.lstrip(".") or "png")
-    write_atomically(file, drawn.getvalue())
+    write_atomically(file, png(figure, file.suffix.lstrip(".") or "png"))

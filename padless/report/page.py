@@ -4,29 +4,23 @@ from collections.abc import Callable, Mapping
 from html import escape
 
 from padless.cost import LayerCost, NetworkCost
+from padless.report.html import document
+from padless.report.picture import COLOURS
 from padless.report.summary import Summary
 from padless.report.tables import ROWS
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-USEFUL, AVOIDABLE, FIXED, CYCLES = "#0072B2", "#D55E00", "#BBBBBB", "#009E73"
+USEFUL, AVOIDABLE, CYCLES = COLOURS["blue"], COLOURS["vermilion"], COLOURS["green"]
+FIXED = "#BBBBBB"
 ROW, LABEL, WIDTH = 30, 230, 960  # pixels
-
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse}
-td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #ddd}td:first-child{text-align:left}
-svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#222}
-.key span{display:inline-block;width:.9em;height:.9em;margin:0 .3em 0 1em;vertical-align:-.1em}code{overflow-wrap:anywhere}
-"""
 
 Parts = list[tuple[str, float]]  # colour and length of each part of a bar
 
 
 def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
     """The report of a run: headline, totals, MACs and cycles of every layer before and after."""
-    title = f"{escape(summary.model)} on {escape(summary.target)}"
+    title = f"{summary.model} on {summary.target}"
     sections = [
-        f"<h1>{title}</h1>",
+        f"<h1>{escape(title)}</h1>",
         *(
             f"<p>Asked <b>{escape(budget.budget)}</b> (at most {budget.asked:,.0f}), achieved "
             f"<b>{budget.achieved:,.0f}</b>.</p>"
@@ -45,11 +39,7 @@ def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
         sections += ["<h2>What each layer takes</h2>", _chart(dense, pruned, _cycles, "cycles")]
     sections.append(f"<p><code>{escape(summary.command)}</code><br>{escape(_versions(summary.versions))}, "
                     f"seed {summary.seed}</p>")  # fmt: skip
-    body = "\n".join(sections)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {title}</title>'
-        f"<style>{STYLE}</style>\n{body}</html>\n"
-    )
+    return document(title, "\n".join(sections))
 
 
 def _solver(summary: Summary) -> str:

@@ -7,9 +7,11 @@ from padless.cost import NetworkCost
 from padless.cost.roofline import RooflinePoint, bandwidths, roofline
 from padless.errors import UsageError
 from padless.hardware import Target
-from padless.report.page import CYCLES, STYLE, USEFUL
+from padless.report.html import document
+from padless.report.page import CYCLES, USEFUL
+from padless.report.picture import COLOURS
 
-MEMORY, UNKNOWN = "#D55E00", "#888888"
+MEMORY, UNKNOWN = COLOURS["vermilion"], "#888888"
 COLOURS = {"compute": USEFUL, "memory": MEMORY, "unknown": UNKNOWN}
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 520, 70, 110, 20, 50  # pixels
 
@@ -22,10 +24,8 @@ def roofline_page(cost: NetworkCost, target: Target, title: str) -> str:
         raise UsageError(f"No roofline for {target.id}: it needs cycles, and the target's MACs a cycle.")
     total = cost.totals()["macs"] / (cost.cycles.total * peak)
     waiting = sum(p.cycles for p in points if p.bound == "memory") / max(1, sum(p.cycles for p in points))
-    return "\n".join(
+    body = "\n".join(
         [
-            '<!doctype html><html lang="en"><meta charset="utf-8">',
-            f"<title>padless: roofline of {escape(title)}</title><style>{STYLE}</style>",
             f"<h1>Roofline of {escape(title)}</h1>",
             f"<p>The network uses <b>{total:.1%}</b> of the array's {peak} MACs a cycle; layers that wait for memory take "
             f"{waiting:.0%} of the layers' time. Cycles: {escape(cost.cycles.oracle)}. {escape(cost.cycles.note)}</p>",
@@ -35,9 +35,9 @@ def roofline_page(cost: NetworkCost, target: Target, title: str) -> str:
                       if any(p.bound == name for p in points))
             + ". Useful MACs, without padding; bytes are weights, input and output, read or written once.</p>",
             _table(points),
-            "</html>\n",
         ]
     )  # fmt: skip
+    return document(f"roofline of {title}", body)
 
 
 def _picture(points: list[RooflinePoint], peak: int, rates: dict[str, float]) -> str:

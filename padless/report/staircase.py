@@ -1,7 +1,6 @@
 """What a probe saw: staircases in the terminal and as a picture."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from padless.cost.probe import Setting, Staircase
-from padless.errors import missing_extra
 from padless.files import write_atomically
+from padless.report.picture import COLOURS, canvas, png
 
 FLAT = 0.02  # costs that differ by less, of the largest, stand in one row
 BAR = 40  # characters
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-COST, EDGE, STRANGE = "#0072B2", "#BBBBBB", "#D55E00"
+COST, EDGE, STRANGE = COLOURS["blue"], "#BBBBBB", COLOURS["vermilion"]
 
 
 def staircases(stairs: Sequence[Staircase], setting: Setting) -> Group:
@@ -76,13 +74,7 @@ def draw(stairs: Sequence[Staircase], setting: Setting, file: Path, title: str) 
 
     Raises UsageError without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise missing_extra("matplotlib", "plots", "Drawing staircases") from error
-    figure = Figure(figsize=(4.6 * len(stairs), 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas("Drawing staircases", figsize=(4.6 * len(stairs), 3.8))
     for axes, stair in zip(figure.subplots(1, len(stairs), squeeze=False)[0], stairs, strict=True):
         scale, unit = (1e3, "thousand NPU cycles") if stair.source.unit == "cycles" else (1e3, "microseconds")
         widths, costs = [0.5, *(w + 0.5 for w in stair.widths)], [c / scale for c in stair.costs]
@@ -107,6 +99,4 @@ def draw(stairs: Sequence[Staircase], setting: Setting, file: Path, title: str) 
         f"other side\n{stairs[0].source}",
         fontsize=9,
     )
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=110, format=file.suffix.lstrip(".") or "png")
-    write_atomically(file, drawn.getvalue())
+    write_atomically(file, png(figure, file.suffix.lstrip(".") or "png"))

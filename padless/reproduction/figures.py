@@ -1,27 +1,28 @@
 """The pictures: waste, accuracy at equal ratio, accuracy at equal cycles, and the staircase with every tool's widths."""
 
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from padless.errors import missing_extra
 from padless.files import write_atomically
 from padless.hardware.rounding import ceil_div
-from padless.reproduction.protocol import AWARE, EQUAL, GENERAL
+from padless.report.picture import COLOURS, canvas, png
+from padless.reproduction.protocol import AWARE, EQUAL, GENERAL, Row
 from padless.reproduction.staircase import Steps
-from padless.reproduction.tables import WASTE, Row, distinct, of, values
+from padless.reproduction.tables import WASTE, distinct, of, values
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; marks differ, too.
+# Marks differ, too, for those who cannot tell the colours apart.
 LOOK = {
-    EQUAL[0]: ("#0072B2", "o"), EQUAL[1]: ("#009E73", "s"), EQUAL[2]: ("#D55E00", "^"), EQUAL[3]: ("#CC79A7", "D"),
-    EQUAL[4]: ("#56B4E9", "P"), EQUAL[5]: ("#E69F00", "v"),
+    EQUAL[0]: (COLOURS["blue"], "o"), EQUAL[1]: (COLOURS["green"], "s"), EQUAL[2]: (COLOURS["vermilion"], "^"),
+    EQUAL[3]: (COLOURS["purple"], "D"), EQUAL[4]: (COLOURS["sky blue"], "P"), EQUAL[5]: (COLOURS["orange"], "v"),
 }  # fmt: skip
-UNITS = {1: LOOK[GENERAL], 8: ("#56B4E9", "s"), 16: ("#009E73", "D"), 32: ("#004D40", "v")}  # 1: general pruning
-OTHER_UNITS = ("#000000", "*"), ("#CC79A7", "X"), ("#E69F00", "P"), ("#0072B2", "o")
-GREY, BLACK = "#777777", "#000000"
+UNITS = {  # 1: general pruning
+    1: LOOK[GENERAL], 8: (COLOURS["sky blue"], "s"), 16: (COLOURS["green"], "D"), 32: ("#004D40", "v"),
+}  # fmt: skip
+OTHER_UNITS = (COLOURS["black"], "*"), (COLOURS["purple"], "X"), (COLOURS["orange"], "P"), (COLOURS["blue"], "o")
+GREY, BLACK = "#777777", COLOURS["black"]
 WIDTH = 9.0  # inches
 
 
@@ -40,33 +41,24 @@ def draw_all(folder: Path, rows: Sequence[Row], steps: Sequence[Steps], conditio
         pictures["staircase"] = lambda figure: _staircases(figure, steps)
     if len(distinct(rows, "seed")) > 1:
         conditions += "; lines: means; dots: single seeds"
-    made = []
+    files = []
     for name, draw in pictures.items():
         file = folder / f"{name}.png"
         write_atomically(file, _drawn(draw, "" if name == "waste" else conditions))
-        made.append(file)
-    return made
+        files.append(file)
+    return files
 
 
 def empty_figure() -> Any:
     """Raises UsageError without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise missing_extra("matplotlib", "plots", "Drawing the reproduction") from error
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return canvas("Drawing the reproduction")
 
 
 def _drawn(draw: Callable[[Any], None], conditions: str) -> bytes:
     figure = empty_figure()
     draw(figure)
     figure.supxlabel(conditions, fontsize=8, color=GREY)
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=110, format="png")
-    return drawn.getvalue()
+    return png(figure)
 
 
 def _grid(figure: Any, rows: int, columns: int, height: float = 2.7) -> Any:
@@ -120,19 +112,19 @@ def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
     networks, rare = distinct(by_ratio, "network"), [unit for unit in distinct(by_ratio, "unit") if unit not in UNITS]
     looks = UNITS | dict(zip(rare, cycle(OTHER_UNITS), strict=False))
     for axes, network in zip(_beside(figure, len(networks), 3.4), networks, strict=True):
-        mine = of(by_ratio, network=network)
-        ratios = distinct(mine, "size")
-        units = distinct(mine, "unit")
+        cells = of(by_ratio, network=network)
+        ratios = distinct(cells, "size")
+        units = distinct(cells, "unit")
         for n, unit in enumerate(units):
             colour, mark = looks[unit]
             x = [100 * ratio + 0.8 * (n - (len(units) - 1) / 2) for ratio in ratios]  # side by side
-            y = [_mean(of(mine, size=ratio, unit=unit)) for ratio in ratios]
+            y = [_mean(of(cells, size=ratio, unit=unit)) for ratio in ratios]
             name = GENERAL if unit == 1 else f"{AWARE}, unit {unit}"
             axes.plot(x, y, color=colour, marker=mark, linewidth=1.2, markersize=6, label=name)
             for at, ratio in zip(x, ratios, strict=True):
-                found = values(of(mine, size=ratio, unit=unit), "accuracy")
-                if len(found) > 1:
-                    axes.plot([at] * len(found), found, ".", color=colour, markersize=3)
+                accuracies = values(of(cells, size=ratio, unit=unit), "accuracy")
+                if len(accuracies) > 1:
+                    axes.plot([at] * len(accuracies), accuracies, ".", color=colour, markersize=3)
         _dense(axes, of(rows, part="dense", network=network))
         axes.set_xticks([100 * ratio for ratio in ratios])
         axes.set_xlim(100 * min(ratios) - 8, 100 * max(ratios) + 8)
@@ -149,23 +141,23 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
     stages = {"accuracy_recovered": "repaired without labels", "accuracy": "after fine-tuning"}
     grid = _grid(figure, len(networks), len(stages), 3.0)
     for line, network in zip(grid, networks, strict=True):
-        mine = of(rows, network=network, part="equal cycles")
+        cells = of(rows, network=network, part="equal cycles")
         for axes, (key, stage) in zip(line, stages.items(), strict=True):
-            for method in sorted(distinct(mine, "method"), key=EQUAL.index):
+            for method in sorted(distinct(cells, "method"), key=EQUAL.index):
                 points = []
-                for size in distinct(mine, "size"):
-                    cell = [row for row in of(mine, method=method, size=size) if row.get(key) is not None]
-                    if cell:
-                        points.append((mean(values(cell, "cycles_percent")), mean(values(cell, key))))
+                for size in distinct(cells, "size"):
+                    met = [row for row in of(cells, method=method, size=size) if row.get(key) is not None]
+                    if met:
+                        points.append((mean(values(met, "cycles_percent")), mean(values(met, key))))
                 if points:
                     colour, mark = LOOK[method]
-                    seeds = of(mine, method=method)
+                    seeds = of(cells, method=method)
                     axes.plot(values(seeds, "cycles_percent"), values(seeds, key), ".", color=colour, markersize=3)
                     axes.plot(
                         *zip(*sorted(points), strict=True), color=colour, marker=mark, linewidth=1.2, label=method
                     )
             _dense(axes, of(rows, part="dense", network=network), key == "accuracy")
-            sizes = distinct(mine, "size")
+            sizes = distinct(cells, "size")
             axes.set_xlim(100 * min(sizes) - 5, 100 * max(sizes) + 5)
             axes.set_xlabel("cycles, % of dense")
             axes.set_ylabel("top-1, %")
@@ -176,10 +168,10 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
 
 def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
     """What a layer costs at each width; the widths that each tool chose, at what the layer costs with them."""
-    for axes, one in zip(_beside(figure, len(steps), 4.0), steps, strict=True):
-        costs = [cost / 1e3 for cost in one.costs]
-        axes.stairs(costs, [0.5, *(w + 0.5 for w in one.widths)], color=GREY, linewidth=1.4, baseline=None)
-        for n, (method, (c_in, width, cost)) in enumerate(one.chosen.items()):
+    for axes, stair in zip(_beside(figure, len(steps), 4.0), steps, strict=True):
+        costs = [cost / 1e3 for cost in stair.costs]
+        axes.stairs(costs, [0.5, *(w + 0.5 for w in stair.widths)], color=GREY, linewidth=1.4, baseline=None)
+        for n, (method, (c_in, width, cost)) in enumerate(stair.chosen.items()):
             colour, mark = LOOK[method]
             axes.plot(
                 width, cost / 1e3, mark, color=colour, markersize=8, label=f"{method}: {c_in} → {width}", zorder=3 + n
@@ -187,15 +179,15 @@ def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
         axes.set_xlabel("output channels")
         axes.set_ylabel("thousand cycles")
         axes.set_ylim(bottom=0)
-        said = f"{one.network} {one.layer}, at {one.size:.0%} of all cycles.\n"
-        said += f"Stairs: {one.c_in} input channels; marks: each its own (in → out)"
-        axes.set_title(said, fontsize=9)
+        title = f"{stair.network} {stair.layer}, at {stair.size:.0%} of all cycles.\n"
+        title += f"Stairs: {stair.c_in} input channels; marks: each its own (in → out)"
+        axes.set_title(title, fontsize=9)
         axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, frameon=False)
 
 
 def _legend(figure: Any) -> None:
     """One for all axes, above them, where it covers nothing."""
-    handles: dict[str, Any] = {}
+    handles: dict[str, object] = {}
     for axes in figure.axes:
         handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles, loc="outside upper center", ncols=4, fontsize=8, frameon=False)
@@ -207,11 +199,11 @@ def _dense(axes: Any, rows: Sequence[Row], continued: bool = True) -> None:
     lines = {"unchanged": ("accuracy_before", BLACK, ":")}
     if continued:
         lines = {"continued": ("accuracy", GREY, "--")} | lines  # the dots above the dashes, which may be at one height
-    for said, (key, colour, style) in lines.items():
-        axes.axhline(mean(values(rows, key)), color=colour, linewidth=1.2, linestyle=style, label=f"dense, {said}")
+    for name, (key, colour, style) in lines.items():
+        axes.axhline(mean(values(rows, key)), color=colour, linewidth=1.2, linestyle=style, label=f"dense, {name}")
     axes.margins(y=0.08)
 
 
 def _mean(rows: Sequence[Row]) -> float:
-    found = values(rows, "accuracy")
-    return mean(found) if found else float("nan")
+    accuracies = values(rows, "accuracy")
+    return mean(accuracies) if accuracies else float("nan")

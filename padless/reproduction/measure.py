@@ -3,7 +3,6 @@
 import copy
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +11,7 @@ from padless.choose import Plan
 from padless.cost import LayerCost
 from padless.inputs import weights_digest
 from padless.recover import recover
-from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol
+from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol, Row
 from padless.reproduction.subject import Subject
 from padless.train import Checkpoints, Recipe, evaluate, finetune, make_fabric
 from padless.train.fabric import precision_of
@@ -21,21 +20,21 @@ MEASURES = ("wasted_macs_percent", "wasted_weight_percent", "wasted_activation_p
 LAYER = ("c_in", "c_out", "macs", "padded_macs", "bytes", "padded_bytes")  # in a row's `layers`, in this order
 
 
-def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) -> dict[str, Any]:
+def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) -> Row:
     """What a row says beside its cell. Accuracies in percent, `accuracy` that after the last epoch; none where the
     method reaches no such size. Raises PeerError where another tool fails."""
     started = time.monotonic()
     if cell.part == "dense":
         model = copy.deepcopy(subject.model)
-        row: dict[str, Any] = {"accuracy_before": evaluate(model, subject.images)}
+        row: Row = {"accuracy_before": evaluate(model, subject.images)}
     else:
-        made = subject.cut(cell)
-        if made is None:
+        small = subject.cut(cell)
+        if small is None:
             return {"accuracy": None}
-        model = made.model
-        row = _waste(subject, made.plan, cell) if cell.part == "equal ratio" else _cycles(subject, model)
+        model = small.model
+        row = _waste(subject, small.plan, cell) if cell.part == "equal ratio" else _cycles(subject, model)
         row["accuracy_cut"] = evaluate(model, subject.images)
-        recover(model, subject.model, made.plan, subject.calibration(cell.seed), method="mix")
+        recover(model, subject.model, small.plan, subject.calibration(cell.seed), method="mix")
         row["accuracy_recovered"] = evaluate(model, subject.images)
     recipe = Recipe(epochs=protocol.epochs, seed=cell.seed, channels_last=True)
     # Named by where it starts: a repair that rounds otherwise on another machine starts anew.
@@ -50,27 +49,29 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
     return row
 
 
-def _waste(subject: Subject, plan: Plan, cell: Cell) -> dict[str, Any]:
+def _waste(subject: Subject, plan: Plan, cell: Cell) -> Row:
     """The MACs left; for NPU-aware pruning the paper's two measures in its unit, beside those of general pruning."""
     unit = max(cell.unit, FULL.units[0])  # MACs are the same in every one
     own = subject.in_units(plan, unit)
-    row: dict[str, Any] = {"macs_percent": _share(own.cost.macs, subject.dense.cost.macs)}
+    row: Row = {"macs_percent": _share(own.cost.macs, subject.dense.cost.macs)}
     if cell.unit > 1:
         both = {GENERAL: subject.in_units(subject.by_ratio(cell.size, 1), unit), AWARE: own}
         row["waste"] = {method: {key: cost.totals()[key] for key in MEASURES} for method, cost in both.items()}  # type: ignore[literal-required]
-        row["layers"] = {method: {one.layer.name: _layer(one) for one in cost.layers} for method, cost in both.items()}
+        row["layers"] = {
+            method: {priced.layer.name: _layer(priced) for priced in cost.layers} for method, cost in both.items()
+        }
     return row
 
 
-def _layer(row: LayerCost) -> list[int]:
-    cost = row.cost
+def _layer(priced: LayerCost) -> list[int]:
+    cost = priced.cost
     return [
-        row.layer.c_in, row.layer.c_out, cost.macs, cost.padded_macs, cost.weight_bytes + cost.activation_bytes,
+        priced.layer.c_in, priced.layer.c_out, cost.macs, cost.padded_macs, cost.weight_bytes + cost.activation_bytes,
         cost.padded_weight_bytes + cost.padded_activation_bytes,
     ]  # fmt: skip
 
 
-def _cycles(subject: Subject, model: nn.Module) -> dict[str, Any]:
+def _cycles(subject: Subject, model: nn.Module) -> Row:
     cost = subject.cost(model)
     totals = cost.totals()
     cycles, dense = totals["cycles"] or 0, subject.dense.totals()["cycles"] or 0

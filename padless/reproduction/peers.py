@@ -17,7 +17,7 @@ from padless.progress import track
 
 Cost = Callable[[nn.Module], float]
 # The tool at one setting of its knob: the larger, the smaller the network; None where it says that it cannot go so far.
-Made = Callable[[float], nn.Module | None]
+Maker = Callable[[float], nn.Module | None]
 STEPS = 8  # of bisection
 TOO_FAR = -1.0  # below every cost
 SAME = 1e-6  # how far the cosine of two copies of a filter may be from 1
@@ -31,9 +31,9 @@ class PeerError(PadlessError):
 class Knob:
     """A tool's knob between 0 and `high`. What was tried is remembered, for the next cost."""
 
-    def __init__(self, make: Made, cost: Cost, high: float = 0.97) -> None:
+    def __init__(self, make: Maker, cost: Cost, high: float = 0.97) -> None:
         self.make, self.cost, self.high = make, cost, high
-        self.tried: dict[float, float] = {}
+        self.costs: dict[float, float] = {}
 
     def at_most(self, limit: float) -> nn.Module | None:
         """The network whose cost is nearest below a limit; none where the tool cannot go so low."""
@@ -42,17 +42,17 @@ class Knob:
             middle = (low + high) / 2
             low, high = (low, middle) if self._cost(middle) <= limit else (middle, high)
         self._cost(self.high)
-        met = {at: cost for at, cost in self.tried.items() if 0 <= cost <= limit}
+        met = {at: cost for at, cost in self.costs.items() if 0 <= cost <= limit}
         return self.make(max(met, key=lambda at: (met[at], -at))) if met else None
 
     def _cost(self, at: float) -> float:
-        if at not in self.tried:
-            made = self.make(at)
-            self.tried[at] = self.cost(made) if made else TOO_FAR
-        return self.tried[at]
+        if at not in self.costs:
+            small = self.make(at)
+            self.costs[at] = self.cost(small) if small else TOO_FAR
+        return self.costs[at]
 
 
-def torch_pruning(model: nn.Module, x: Tensor, *, everywhere: bool = False, round_to: int | None = None) -> Made:
+def torch_pruning(model: nn.Module, x: Tensor, *, everywhere: bool = False, round_to: int | None = None) -> Maker:
     """Torch-Pruning by L2 magnitude: one ratio for all layers, or one threshold `everywhere`; counts rounded or not.
 
     The class outputs, those of the last linear layer, stay. Raises UsageError where it is not installed.
@@ -64,12 +64,12 @@ def torch_pruning(model: nn.Module, x: Tensor, *, everywhere: bool = False, roun
     heads = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
 
     def make(ratio: float) -> nn.Module:
-        mine = copy.deepcopy(model)
+        small = copy.deepcopy(model)
         tp.pruner.BasePruner(
-            mine, x, importance=tp.importance.GroupMagnitudeImportance(p=2), pruning_ratio=ratio,
-            global_pruning=everywhere, round_to=round_to, ignored_layers=[mine.get_submodule(name) for name in heads[-1:]],
+            small, x, importance=tp.importance.GroupMagnitudeImportance(p=2), pruning_ratio=ratio,
+            global_pruning=everywhere, round_to=round_to, ignored_layers=[small.get_submodule(name) for name in heads[-1:]],
         ).step()  # fmt: skip
-        return mine.eval()
+        return small.eval()
 
     return make
 
@@ -83,10 +83,10 @@ def kept_by(graph: Graph, model: nn.Module, small: nn.Module) -> Keep:
     before, after = (dict(m.named_buffers()) for m in (model, small))
     for axis in graph.axes:
         if axis.parameter.endswith("running_mean"):
-            found = torch.isin(before[axis.parameter], after[axis.parameter]).numpy()
-            if found.sum() != len(after[axis.parameter]):
+            kept = torch.isin(before[axis.parameter], after[axis.parameter]).numpy()
+            if kept.sum() != len(after[axis.parameter]):
                 raise PeerError(f"{axis.parameter}: two channels have one mean, or none; nothing can be told apart.")
-            keep[axis.channels[found]] = 1
+            keep[axis.channels[kept]] = 1
     for group in graph.groups:
         if not keep[group.channels].any():  # no batch norm behind it: untouched
             keep[group.channels] = 1
@@ -118,8 +118,8 @@ def kept_by_name(graph: Graph, model: nn.Module, small: nn.Module) -> Keep:
     before, after = (dict(m.named_parameters()) for m in (model, small))
     for layer in graph.layers:  # in the order in which they run, so that inputs are known
         narrow = after[layer.weight.rpartition(".")[0].replace(".", "_") + ".weight"].detach().flatten(1)
-        taken = np.flatnonzero(keep[layer.inputs]) if layer.groups == 1 else np.arange(layer.c_in // layer.groups)
-        wide = before[layer.weight].detach()[:, torch.from_numpy(taken)].flatten(1)
+        inputs = np.flatnonzero(keep[layer.inputs]) if layer.groups == 1 else np.arange(layer.c_in // layer.groups)
+        wide = before[layer.weight].detach()[:, torch.from_numpy(inputs)].flatten(1)
         if wide.shape[1] != narrow.shape[1]:
             raise PeerError(f"{layer.name}: {narrow.shape[1]} numbers a filter, {wide.shape[1]} expected.")
         alike = functional.normalize(narrow.double()) @ functional.normalize(wide.double()).T
@@ -130,7 +130,7 @@ def kept_by_name(graph: Graph, model: nn.Module, small: nn.Module) -> Keep:
     return keep
 
 
-def sony_mct(model: nn.Module, images: Sequence[Tensor], seed: int = 0, approximations: int = APPROXIMATIONS) -> Made:
+def sony_mct(model: nn.Module, images: Sequence[Tensor], seed: int = 0, approximations: int = APPROXIMATIONS) -> Maker:
     """Sony's Model Compression Toolkit: a share of the weights' memory goes. Its scores are computed once, by `seed`.
 
     Raises UsageError where it is not installed.
@@ -169,13 +169,13 @@ def sony_mct(model: nn.Module, images: Sequence[Tensor], seed: int = 0, approxim
             raise
 
     def pruned(share: float) -> nn.Module:
-        made, _ = mct.pruning.pytorch_pruning_experimental(
+        network, _ = mct.pruning.pytorch_pruning_experimental(
             model=copy.deepcopy(model),
             target_resource_utilization=mct.core.ResourceUtilization(weights_memory=(1 - share) * memory),
             representative_data_gen=batches,
             pruning_config=mct.pruning.PruningConfig(num_score_approximations=approximations),
         )
-        small: nn.Module = made.eval()
+        small: nn.Module = network.eval()
         return small
 
     return make

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from padless.errors import UsageError, suggest
 from padless.inputs.zoo import CIFAR_FORMS
 
+Row = dict[str, Any]  # a cell's fields and what was measured of it, as in the file of results
 Part = Literal["dense", "equal ratio", "equal cycles"]
 
 DENSE = "continued"  # the dense network, trained on as the cut ones are

@@ -58,9 +58,9 @@ def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path,
     try:
         for n, cell in enumerate(cells, 1):
             if cell.network not in subjects:
-                source = dense_network(cell.network, whole, protocol, weights, results)
-                results.know_weights(cell.network, weights_digest(source.model))
-                subjects[cell.network] = Subject(source, images, protocol.target)
+                loaded = dense_network(cell.network, whole, protocol, weights, results)
+                results.know_weights(cell.network, weights_digest(loaded.model))
+                subjects[cell.network] = Subject(loaded, images, protocol.target)
             try:
                 row = measured(subjects[cell.network], cell, protocol, out / SCRATCH)
             except PeerError as error:
@@ -68,7 +68,7 @@ def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path,
                 continue
             results.facts["seconds"] = round(spent + time.monotonic() - started, 1)
             results.add(cell, row)
-            console.print(f"{n} of {len(cells)}: {cell}: {_said(row['accuracy'])}", highlight=False)
+            console.print(f"{n} of {len(cells)}: {cell}: {_accuracy_text(row['accuracy'])}", highlight=False)
             shutil.rmtree(out / SCRATCH, ignore_errors=True)
             if n < len(cells) and cells[n].seed != cell.seed:
                 _write(out, results, protocol)
@@ -99,23 +99,23 @@ def _checked(protocol: Protocol, weights: Path | None, out: Path) -> Protocol:
 def _write(out: Path, results: Results, protocol: Protocol) -> dict[str, Any]:
     results.facts["staircase"] = staircases(results.rows, protocol.target)
     results.write()
-    found = {**results.facts, "rows": results.rows}
-    write_everything(out, found)
-    return found
+    content = {**results.facts, "rows": results.rows}
+    write_everything(out, content)
+    return content
 
 
-def _said(accuracy: float | None) -> str:
+def _accuracy_text(accuracy: float | None) -> str:
     return "out of its reach" if accuracy is None else f"{accuracy:.2f} %"
 
 
 def some(images: Images, train: int, test: int) -> Images:
     """At most so many images of each set (0: all), the same ones every time."""
 
-    def drawn(count: int, of: int) -> torch.Tensor:
+    def chosen(count: int, of: int) -> torch.Tensor:
         order = torch.randperm(of, generator=torch.Generator().manual_seed(0))
         return order[: count or of].sort().values
 
-    kept, tested = drawn(train, len(images.train)), drawn(test, len(images.test))
+    kept, tested = chosen(train, len(images.train)), chosen(test, len(images.test))
     return replace(
         images, train=images.train[kept], train_labels=images.train_labels[kept], test=images.test[tested],
         test_labels=images.test_labels[tested],
@@ -128,18 +128,18 @@ def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | 
     Raises UsageError for a file that does not fit, and where earlier rows are of weights that are not at hand.
     """
     torch.manual_seed(0)
-    source, out = load_model(f"cifar10/{name}"), results.file.parent
-    made = out / "weights" / f"{name}.safetensors"
-    file = next((f for f in (weights / made.name if weights else None, made) if f and f.exists()), None)
+    loaded, out = load_model(f"cifar10/{name}"), results.file.parent
+    own = out / "weights" / f"{name}.safetensors"
+    file = next((f for f in (weights / own.name if weights else None, own) if f and f.exists()), None)
     if file:
-        load_weights(source.model, file)
-        return source
+        load_weights(loaded.model, file)
+        return loaded
     if name in results.facts["weights"]:
         raise UsageError(f"{results.file} holds {name} with weights that are not at hand. Give --weights.")
     console.print(f"No weights for {name}: training it for {protocol.dense_epochs} epoch(s).")
     recipe = Recipe(epochs=protocol.dense_epochs, peak_lr=DENSE_LR, channels_last=True)
-    finetune(source.model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / name), fabric=make_fabric())
-    tensors = {key: value.cpu().clone().contiguous() for key, value in source.model.cpu().state_dict().items()}
-    write_atomically(made, save(tensors))
+    finetune(loaded.model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / name), fabric=make_fabric())
+    tensors = {key: value.cpu().clone().contiguous() for key, value in loaded.model.cpu().state_dict().items()}
+    write_atomically(own, save(tensors))
     results.facts["trained"][name] = protocol.dense_epochs
-    return source
+    return loaded

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import torch
 
@@ -11,8 +10,8 @@ from padless.cost.oracles import default_oracle, open_oracle
 from padless.graph import Layer, trace
 from padless.hardware import load_target
 from padless.inputs import load_model
-from padless.reproduction.protocol import PADLESS
-from padless.reproduction.tables import Row, distinct, of
+from padless.reproduction.protocol import PADLESS, Row
+from padless.reproduction.tables import distinct, of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,7 @@ class Steps:
     chosen: Mapping[str, Sequence[int]]
 
 
-def staircases(rows: Sequence[Row], target: str) -> list[dict[str, Any]]:
+def staircases(rows: Sequence[Row], target: str) -> list[dict[str, object]]:
     """For each network with several methods the layer that they disagree on most, at the largest budget; as JSON."""
     return [asdict(steps) for steps in _staircases(rows, target)]
 
@@ -44,18 +43,18 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
     oracle = CachedOracle(open_oracle(spec, hardware))
     try:
         for network in distinct(of(rows, part="equal cycles"), "network"):
-            mine = [row for row in of(rows, part="equal cycles", network=network) if row.get("widths")]
-            size = max(distinct(mine, "size"), default=0.0)
-            mine = of(mine, size=size, seed=mine[0]["seed"]) if mine else []
-            if not of(mine, method=PADLESS) or len(mine) == 1:
+            cells = [row for row in of(rows, part="equal cycles", network=network) if row.get("widths")]
+            size = max(distinct(cells, "size"), default=0.0)
+            cells = of(cells, size=size, seed=cells[0]["seed"]) if cells else []
+            if not of(cells, method=PADLESS) or len(cells) == 1:
                 continue
-            source = load_model(f"cifar10/{network}")
-            graph = trace(source.model, torch.zeros(source.input_shape, device="cpu"))
-            layer = max(graph.layers, key=lambda one: _interest(one, mine))
-            both = {row["method"]: row["widths"][layer.name] for row in mine if layer.name in row["widths"]}
+            loaded = load_model(f"cifar10/{network}")
+            graph = trace(loaded.model, torch.zeros(loaded.input_shape, device="cpu"))
+            layer = max(graph.layers, key=lambda candidate: _interest(candidate, cells))
+            both = {row["method"]: row["widths"][layer.name] for row in cells if layer.name in row["widths"]}
             c_in, widths = both[PADLESS][0], list(range(1, layer.c_out + 1))
-            asked_for = [*both.values(), *([c_in, width] for width in widths)]
-            answers = oracle.shapes([replace(layer.shape, c_in=i, c_out=o) for i, o in asked_for])
+            widths_asked = [*both.values(), *([c_in, width] for width in widths)]
+            answers = oracle.shapes([replace(layer.shape, c_in=i, c_out=o) for i, o in widths_asked])
             costs = [answer.total for answer in answers]
             chosen = {method: (*both[method], cost) for method, cost in zip(both, costs, strict=False)}
             yield Steps(

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,20 @@ from padless.graph import narrowed, trace
 from padless.hardware import load_target
 from padless.importance import Importance, importance
 from padless.inputs import Images, LoadedModel
-from padless.reproduction.peers import Knob, Made, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
+from padless.reproduction.peers import Knob, Maker, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING, Cell
 
 CALIBRATION = 512  # training images, without labels, for importance and recovery
 SCORED = 64  # of them that MCT scores channels with: its scores take minutes
+
+
+class TorchPruning(TypedDict, total=False):
+    """How `torch_pruning` is called."""
+
+    everywhere: bool
+    round_to: int
+
+
 OURS = {  # method: allocation, importance, alignment
     PADLESS: ("optimal", "reconstruction", "unit"),
     AWARE: ("global", "l1", "unit"),
@@ -35,7 +44,7 @@ OURS = {  # method: allocation, importance, alignment
     "frozen-input knapsack": ("frozen", "reconstruction", "unit"),
     "uniform, L1": ("uniform", "l1", "unit"),
 }
-THEIRS: Mapping[str, dict[str, Any]] = {  # Torch-Pruning by L2 norms of groups: one ratio or one threshold
+THEIRS: Mapping[str, TorchPruning] = {  # Torch-Pruning by L2 norms of groups: one ratio or one threshold
     TORCH_PRUNING[0]: {},
     TORCH_PRUNING[1]: {"everywhere": True, "round_to": 32},
     "Torch-Pruning global": {"everywhere": True},
@@ -54,11 +63,11 @@ class Small:
 class Subject:
     """One network. Close it (or use it in a `with`), since its price may come from other processes."""
 
-    def __init__(self, source: LoadedModel, images: Images, target: str) -> None:
-        self.model, self.images, self.x = source.model.eval(), images, torch.zeros(source.input_shape)
+    def __init__(self, loaded: LoadedModel, images: Images, target: str) -> None:
+        self.model, self.images, self.x = loaded.model.eval(), images, torch.zeros(loaded.input_shape)
         self.pricing = Pricing(self.model, (self.x,), load_target(target))
         self.graph = self.pricing.graph
-        self._found: dict[tuple[str, int], Importance] = {}
+        self._importances: dict[tuple[str, int], Importance] = {}
         self._by_ratio: dict[tuple[float, int], Plan] = {}
         self._knobs: dict[tuple[str, int], Knob] = {}
 
@@ -81,10 +90,10 @@ class Subject:
     def importance(self, criterion: str, seed: int) -> Importance:
         watched = criterion == "reconstruction"
         key = criterion, seed if watched else 0
-        if key not in self._found:
+        if key not in self._importances:
             images = self.calibration(seed) if watched else ()
-            self._found[key] = importance(self.graph, self.model, criterion, images)
-        return self._found[key]
+            self._importances[key] = importance(self.graph, self.model, criterion, images)
+        return self._importances[key]
 
     def cut(self, cell: Cell) -> Small | None:
         """A cell's network, not repaired yet; None where its method reaches no such size. Raises PeerError."""
@@ -100,8 +109,8 @@ class Subject:
         key = ratio, unit
         if key not in self._by_ratio:
             levels = free_levels(self.graph) if unit == 1 else aligned_levels(self.graph, load_target(f"unit:{unit}"))
-            found = self.importance("l1", 0)
-            kept = found.strongest(self.graph, RATIOS["global"](self.graph, found, levels, ratio))
+            l1 = self.importance("l1", 0)
+            kept = l1.strongest(self.graph, RATIOS["global"](self.graph, l1, levels, ratio))
             self._by_ratio[key] = plan_of(self.graph, kept)
         return self._by_ratio[key]
 
@@ -148,7 +157,7 @@ class Subject:
             self._knobs[key] = Knob(make, self._cycles)
         return self._knobs[key]
 
-    def _mct(self, seed: int) -> Made:
+    def _mct(self, seed: int) -> Maker:
         """The channels that MCT keeps, cut from the network itself: its own leaves batch norms out and renames layers."""
         choose = sony_mct(self.model, list(self.images.calibration(SCORED, seed, 32)), seed)
 

@@ -6,9 +6,8 @@ from typing import Any
 
 from padless.report.markdown import csv_table, markdown_table
 from padless.reproduction.measure import LAYER
-from padless.reproduction.protocol import AWARE, EQUAL, GENERAL, PADLESS
+from padless.reproduction.protocol import AWARE, EQUAL, GENERAL, PADLESS, Row
 
-Row = dict[str, Any]
 WASTE = {
     "computation": "wasted_macs_percent",
     "weight space": "wasted_weight_percent",
@@ -17,15 +16,15 @@ WASTE = {
 NONE = "-"
 
 
-def of(rows: Iterable[Row], **wanted: Any) -> list[Row]:
+def of(rows: Iterable[Row], **fields: Any) -> list[Row]:
     """The rows that have these values."""
-    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+    return [row for row in rows if all(row[key] == value for key, value in fields.items())]
 
 
 def distinct(rows: Iterable[Row], key: str) -> list[Any]:
     """Numbers ascending, names as they come."""
-    found = list(dict.fromkeys(row[key] for row in rows))
-    return found if any(isinstance(one, str) for one in found) else sorted(found)
+    members = list(dict.fromkeys(row[key] for row in rows))
+    return members if any(isinstance(member, str) for member in members) else sorted(members)
 
 
 def values(rows: Iterable[Row], key: str) -> list[float]:
@@ -34,10 +33,10 @@ def values(rows: Iterable[Row], key: str) -> list[float]:
 
 def spread(rows: Iterable[Row], key: str) -> str:
     """Mean ± deviation over seeds, a mean where there is one, `-` where there is none."""
-    found = values(rows, key)
-    if not found:
+    numbers = values(rows, key)
+    if not numbers:
         return NONE
-    return f"{mean(found):.2f}" + (f" ± {stdev(found):.2f}" if len(found) > 1 else "")
+    return f"{mean(numbers):.2f}" + (f" ± {stdev(numbers):.2f}" if len(numbers) > 1 else "")
 
 
 def average(rows: Iterable[Row], key: str) -> str:
@@ -53,8 +52,8 @@ def waste(rows: Sequence[Row]) -> str:
         for ratio in distinct(of(by_ratio, network=network), "size"):
             cell = of(by_ratio, network=network, size=ratio, method=AWARE)
             for unit in distinct(cell, "unit"):
-                found = of(cell, unit=unit)[0]["waste"]
-                both = found[GENERAL], found[AWARE]
+                wastes = of(cell, unit=unit)[0]["waste"]
+                both = wastes[GENERAL], wastes[AWARE]
                 cells = [
                     f"{both[0][key]:.2f} → {both[1][key]:.2f} ({both[0][key] - both[1][key]:+.2f})"
                     for key in WASTE.values()
@@ -66,13 +65,13 @@ def waste(rows: Sequence[Row]) -> str:
 
 def beside_the_paper(rows: Sequence[Row]) -> str:
     """What NPU-aware pruning saves, in points, least to most over networks and ratios, beside what the paper reports."""
-    cells, said = of(rows, part="equal ratio", method=AWARE), []
+    cells, sentences = of(rows, part="equal ratio", method=AWARE), []
     for unit in distinct(cells, "unit"):
         ranges = [f"{name} {saved(of(cells, unit=unit), key)}" for name, key in WASTE.items()]
-        said.append(f"unit {unit}: {', '.join(ranges)}")
+        sentences.append(f"unit {unit}: {', '.join(ranges)}")
     return (
         "The paper reports 1.86 to 6.78 %; in points, or of what, is not public. Here, points, over all networks and "
-        f"ratios above: {'; '.join(said)}."
+        f"ratios above: {'; '.join(sentences)}."
     )
 
 
@@ -86,10 +85,10 @@ def equal_ratio(rows: Sequence[Row]) -> str:
     """Accuracy after fine-tuning at a ratio, beside the dense network continued alike."""
     table, units = [], distinct(of(rows, part="equal ratio", method=AWARE), "unit")
     for network in distinct(of(rows, part="equal ratio"), "network"):
-        mine = of(rows, network=network)
-        dense = of(mine, part="dense")
-        for ratio in distinct(of(mine, part="equal ratio"), "size"):
-            cell = of(mine, part="equal ratio", size=ratio)
+        of_network = of(rows, network=network)
+        dense = of(of_network, part="dense")
+        for ratio in distinct(of(of_network, part="equal ratio"), "size"):
+            cell = of(of_network, part="equal ratio", size=ratio)
             same = [row for row in dense if row["seed"] in distinct(cell, "seed")]
             macs = " / ".join(average(of(cell, unit=unit), "macs_percent") for unit in (1, *units))
             table.append([
@@ -106,12 +105,12 @@ def against_general(rows: Sequence[Row]) -> str:
     by_ratio = of(rows, part="equal ratio")
     ratios, table = distinct(by_ratio, "size"), []
     for network in distinct(by_ratio, "network"):
-        dense, mine = of(rows, part="dense", network=network), of(by_ratio, network=network)
+        dense, of_network = of(rows, part="dense", network=network), of(by_ratio, network=network)
         for name in (GENERAL, "dense, continued"):
             cells = []
             for ratio in ratios:
-                aware = of(mine, method=AWARE, size=ratio)
-                cells.append(_less(aware, of(mine, method=GENERAL, size=ratio) if name == GENERAL else dense))
+                aware = of(of_network, method=AWARE, size=ratio)
+                cells.append(_less(aware, of(of_network, method=GENERAL, size=ratio) if name == GENERAL else dense))
             table.append([network, name, *cells])
     return markdown_table(
         ["network", f"{AWARE} (mean of units) less", *(f"{ratio:.0%} pruned" for ratio in ratios)], table
@@ -137,54 +136,57 @@ def spent(rows: Sequence[Row], network: str) -> str:
     ))  # fmt: skip
 
 
-def _by_method(rows: Sequence[Row], network: str, said: Callable[[Sequence[Row]], str]) -> str:
+def _by_method(rows: Sequence[Row], network: str, cell_text: Callable[[Sequence[Row]], str]) -> str:
     """A line a method, a column a budget."""
-    mine = of(rows, part="equal cycles", network=network)
-    sizes, table = distinct(mine, "size")[::-1], []
-    for method in sorted(distinct(mine, "method"), key=EQUAL.index):
-        found = of(mine, method=method)
-        seeds = str(len(distinct(found, "seed")))
-        table.append([method, seeds, *(said(of(found, size=size)) for size in sizes)])
+    of_network = of(rows, part="equal cycles", network=network)
+    sizes, table = distinct(of_network, "size")[::-1], []
+    for method in sorted(distinct(of_network, "method"), key=EQUAL.index):
+        of_method = of(of_network, method=method)
+        seeds = str(len(distinct(of_method, "seed")))
+        table.append([method, seeds, *(cell_text(of(of_method, size=size)) for size in sizes)])
     return markdown_table(["method", "seeds", *(f"{size:.0%} of the cycles" for size in sizes)], table)
 
 
 def leads(rows: Sequence[Row], network: str) -> str:
     """Ours less each other method, and the paper's less general pruning, in points after fine-tuning: mean ± deviation
     over the seeds that both have."""
-    mine = of(rows, part="equal cycles", network=network)
-    sizes, pairs = distinct(mine, "size")[::-1], [*((PADLESS, other) for other in EQUAL[1:]), (AWARE, GENERAL)]
+    of_network = of(rows, part="equal cycles", network=network)
+    sizes, pairs = distinct(of_network, "size")[::-1], [*((PADLESS, rival) for rival in EQUAL[1:]), (AWARE, GENERAL)]
     table = [
-        [f"{one} less {other}", *(_less(of(mine, method=one, size=s), of(mine, method=other, size=s)) for s in sizes)]
-        for one, other in pairs
-        if of(mine, method=one) and of(mine, method=other)
+        [
+            f"{method} less {rival}",
+            *(_less(of(of_network, method=method, size=s), of(of_network, method=rival, size=s)) for s in sizes),
+        ]
+        for method, rival in pairs
+        if of(of_network, method=method) and of(of_network, method=rival)
     ]
     return markdown_table(["points", *(f"{size:.0%} of the cycles" for size in sizes)], table) if table else ""
 
 
-def _less(ones: Iterable[Row], others: Iterable[Row]) -> str:
+def _less(rows: Iterable[Row], rivals: Iterable[Row]) -> str:
     """The difference in points on the seeds that both have; `-` where there are none."""
-    one, other = _by_seed(ones), _by_seed(others)
-    found = [one[seed] - other[seed] for seed in one if seed in other]
-    if not found:
+    accuracies, rival_accuracies = _by_seed(rows), _by_seed(rivals)
+    points = [accuracies[seed] - rival_accuracies[seed] for seed in accuracies if seed in rival_accuracies]
+    if not points:
         return NONE
-    return f"{mean(found):+.2f}" + (f" ± {stdev(found):.2f}" if len(found) > 1 else "")
+    return f"{mean(points):+.2f}" + (f" ± {stdev(points):.2f}" if len(points) > 1 else "")
 
 
 def _by_seed(rows: Iterable[Row]) -> dict[int, float]:
     """Accuracy after fine-tuning; the mean where a seed has several rows."""
-    found: dict[int, list[float]] = {}
+    by_seed: dict[int, list[float]] = {}
     for row in rows:
         if row["accuracy"] is not None:
-            found.setdefault(row["seed"], []).append(row["accuracy"])
-    return {seed: mean(accuracies) for seed, accuracies in found.items()}
+            by_seed.setdefault(row["seed"], []).append(row["accuracy"])
+    return {seed: mean(accuracies) for seed, accuracies in by_seed.items()}
 
 
 def dense_line(rows: Sequence[Row], network: str) -> str:
     """The dense network, unchanged and continued for as long as the others."""
-    mine = of(rows, part="dense", network=network)
+    of_network = of(rows, part="dense", network=network)
     return (
-        f"{network}: dense {average(mine, 'accuracy_before')} %, continued {spread(mine, 'accuracy')} %; "
-        f"{len(distinct(mine, 'seed'))} seed(s)"
+        f"{network}: dense {average(of_network, 'accuracy_before')} %, continued {spread(of_network, 'accuracy')} %; "
+        f"{len(distinct(of_network, 'seed'))} seed(s)"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from padless.files import write_atomically
-from padless.report.page import STYLE
+from padless.report.html import document
 from padless.reproduction import tables
 from padless.reproduction.figures import draw_all
 from padless.reproduction.protocol import AWARE, MCT
@@ -37,49 +37,49 @@ SCORES = """ MCT scores channels on 64 of these images, since its scores take mi
 from the network itself, for its own network leaves batch norms out."""
 
 
-def write_everything(out: Path, found: Mapping[str, Any]) -> None:
+def write_everything(out: Path, results: Mapping[str, Any]) -> None:
     """Tables (Markdown, CSV), pictures (PNG) and the page (HTML) of a run's results."""
-    rows, steps = found["rows"], [Steps(**one) for one in found.get("staircase", [])]
-    write_atomically(out / TABLES, text(found))
+    rows, steps = results["rows"], [Steps(**stair) for stair in results.get("staircase", [])]
+    write_atomically(out / TABLES, text(results))
     write_atomically(out / "cells.csv", tables.cells_csv(rows))
     write_atomically(out / "layers.csv", tables.layers_csv(rows))
-    pictures = draw_all(out / FIGURES, rows, steps, conditions(found))
-    write_atomically(out / PAGE, page(found, pictures))
+    pictures = draw_all(out / FIGURES, rows, steps, conditions(results))
+    write_atomically(out / PAGE, page(results, pictures))
 
 
-def conditions(found: Mapping[str, Any]) -> str:
+def conditions(results: Mapping[str, Any]) -> str:
     """In a line: target, training, images."""
-    images = f"{found['images']:,} training images" if found["images"] else "all training images"
-    tested = f"{found['test_images']:,} test images" if found["test_images"] else "the whole test set"
-    return f"{found['target']}; {found['epochs']} epoch(s) of fine-tuning on {images}; {tested}; last epoch"
+    images = f"{results['images']:,} training images" if results["images"] else "all training images"
+    tested = f"{results['test_images']:,} test images" if results["test_images"] else "the whole test set"
+    return f"{results['target']}; {results['epochs']} epoch(s) of fine-tuning on {images}; {tested}; last epoch"
 
 
-def trained(found: Mapping[str, Any]) -> str:
+def trained(results: Mapping[str, Any]) -> str:
     """For how long each dense network was trained by the run itself, as sentences; empty where weights were given."""
-    return "".join(f" {name} was trained for {epochs} epoch(s) here." for name, epochs in found["trained"].items())
+    return "".join(f" {name} was trained for {epochs} epoch(s) here." for name, epochs in results["trained"].items())
 
 
-def commands(found: Mapping[str, Any]) -> str:
+def commands(results: Mapping[str, Any]) -> str:
     """Those that measured it, as Markdown: a block with a line each."""
-    return "\n".join(["```", *found["commands"], "```"])
+    return "\n".join(["```", *results["commands"], "```"])
 
 
-def machines(found: Mapping[str, Any]) -> str:
+def machines(results: Mapping[str, Any]) -> str:
     """What the cells were measured on."""
-    return " and ".join(dict.fromkeys(row["on"] for row in found["rows"] if "on" in row))
+    return " and ".join(dict.fromkeys(row["on"] for row in results["rows"] if "on" in row))
 
 
-def sections(found: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[str]]]:
+def sections(results: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[str]]]:
     """Title, text, Markdown tables and lines, and the pictures that belong there."""
-    rows = found["rows"]
+    rows = results["rows"]
     by_ratio, by_cycles = tables.of(rows, part="equal ratio"), tables.of(rows, part="equal cycles")
-    made = []
+    chapters = []
     if tables.of(by_ratio, method=AWARE):
-        made.append(
+        chapters.append(
             ("What general pruning wastes", WASTE, [tables.waste(rows), tables.beside_the_paper(rows)], ["waste"])
         )
         parts = [tables.equal_ratio(rows), tables.against_general(rows)]
-        made.append(("Accuracy at equal ratio", RATIO, parts, ["equal-ratio"]))
+        chapters.append(("Accuracy at equal ratio", RATIO, parts, ["equal-ratio"]))
     if by_cycles:
         parts = []
         for network in tables.distinct(by_cycles, "network"):
@@ -87,40 +87,39 @@ def sections(found: Mapping[str, Any]) -> list[tuple[str, str, list[str], list[s
                 tables.dense_line(rows, network), tables.equal_cycles(rows, network), tables.leads(rows, network),
                 tables.spent(rows, network),
             ]  # fmt: skip
-        said = CYCLES + (SCORES if tables.of(by_cycles, method=MCT) else "")
-        made.append(("Accuracy at equal cycles", said, parts, ["equal-cycles", "staircase"]))
-    return made
+        prose = CYCLES + (SCORES if tables.of(by_cycles, method=MCT) else "")
+        chapters.append(("Accuracy at equal cycles", prose, parts, ["equal-cycles", "staircase"]))
+    return chapters
 
 
-def text(found: Mapping[str, Any], level: str = "#", pictures: Mapping[str, str] | None = None) -> str:
+def text(results: Mapping[str, Any], level: str = "#", pictures: Mapping[str, str] | None = None) -> str:
     """All tables as Markdown; `pictures` says where those that are to be shown lie."""
     parts = []
-    for title, said, made, drawn in sections(found):
-        parts += [f"{level} {title}", said, *(part for part in made if part)]
-        parts += [f"![{title}: {name}]({pictures[name]})" for name in drawn if pictures and name in pictures]
-    return "\n\n".join([*parts, f"{conditions(found)}.{trained(found)}", commands(found)]) + "\n"
+    for title, prose, pieces, names in sections(results):
+        parts += [f"{level} {title}", prose, *(part for part in pieces if part)]
+        parts += [f"![{title}: {name}]({pictures[name]})" for name in names if pictures and name in pictures]
+    return "\n\n".join([*parts, f"{conditions(results)}.{trained(results)}", commands(results)]) + "\n"
 
 
-def page(found: Mapping[str, Any], pictures: Sequence[Path]) -> str:
+def page(results: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """One HTML page without scripts or outside files."""
-    title = f"Reproduction on {found['target']}"
-    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(f'{conditions(found)}.{trained(found)}')}</p>"]
-    drawn = {picture.stem: picture for picture in pictures}
-    for heading, said, made, names in sections(found):
-        parts += [f"<h2>{escape(heading)}</h2>", f"<p>{_marked(said)}</p>"]
-        parts += [_table(part) if part.startswith("|") else f"<p>{escape(part)}</p>" for part in made if part]
+    title = f"Reproduction on {results['target']}"
+    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(f'{conditions(results)}.{trained(results)}')}</p>"]
+    files = {picture.stem: picture for picture in pictures}
+    for heading, prose, pieces, names in sections(results):
+        parts += [f"<h2>{escape(heading)}</h2>", f"<p>{_marked(prose)}</p>"]
+        parts += [_table(part) if part.startswith("|") else f"<p>{escape(part)}</p>" for part in pieces if part]
         for name in names:
-            if name in drawn:
-                data = base64.b64encode(drawn[name].read_bytes()).decode()
+            if name in files:
+                data = base64.b64encode(files[name].read_bytes()).decode()
                 parts.append(f'<img alt="{escape(heading)}: {name}" src="data:image/png;base64,{data}">')
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    given = "<br>".join(f"<code>{escape(command)}</code>" for command in found["commands"])
-    parts.append(f"<p>{given}<br>{escape(versions)}; {escape(machines(found))}; {found['seconds']:,.0f} s</p>")
-    style = STYLE.replace("60rem", "72rem") + "img{max-width:100%}table{display:block;overflow-x:auto}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: {escape(title)}</title>'
-        f"<style>{style}</style>\n" + "\n".join(parts) + "</html>\n"
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    commands_run = "<br>".join(f"<code>{escape(command)}</code>" for command in results["commands"])
+    parts.append(
+        f"<p>{commands_run}<br>{escape(versions)}; {escape(machines(results))}; {results['seconds']:,.0f} s</p>"
     )
+    style = "body{max-width:72rem}img{max-width:100%}table{display:block;overflow-x:auto}"
+    return document(title, "\n".join(parts), style)
 
 
 def _table(markdown: str) -> str:
@@ -131,7 +130,7 @@ def _table(markdown: str) -> str:
     return f"<table><tr>{head}</tr>" + "".join(f"<tr>{row}</tr>" for row in body) + "</table>"
 
 
-def _marked(said: str) -> str:
+def _marked(prose: str) -> str:
     """Escaped; what stands between double stars is bold."""
-    pieces = escape(said).split("**")
+    pieces = escape(prose).split("**")
     return "".join(f"<b>{piece}</b>" if n % 2 else piece for n, piece in enumerate(pieces))

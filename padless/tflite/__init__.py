@@ -46,8 +46,8 @@ def lower_layer(layer: LayerShape) -> bytes:
     """
     builder = TFLiteBuilder()
 
-    def tensor(name: str, shape: tuple[int, ...], **more: Any) -> int:
-        return builder.tensor(Tensor(name=name, shape=shape, **more))
+    def tensor(name: str, shape: tuple[int, ...], **fields: Any) -> int:
+        return builder.tensor(Tensor(name=name, shape=shape, **fields))
 
     depthwise, axis = layer.kind == "depthwise", 0
     shape: tuple[int, ...] = (layer.c_out, *layer.kernel, layer.c_in // layer.groups)

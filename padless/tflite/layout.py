@@ -58,26 +58,26 @@ class Layout:
         if any(self.width(i) != size for i, size in enumerate(before)):
             return None
         parts: list[list[int]] = [[size] for size in self.sizes]  # what each atom is split into
-        rest = [(atom, 0) for axis in self.axes for atom in axis if self.sizes[atom] > 1]
-        taken: list[list[tuple[int, int]]] = []
+        atoms_left = [(atom, 0) for axis in self.axes for atom in axis if self.sizes[atom] > 1]
+        regrouped: list[list[tuple[int, int]]] = []
         for size in after:
-            mine: list[tuple[int, int]] = []
+            atoms: list[tuple[int, int]] = []
             while size > 1:
-                atom, part = rest.pop(0)
+                atom, part = atoms_left.pop(0)
                 has = parts[atom][part]
                 if has > size:
                     if has % size:
                         return None
                     parts[atom][part:] = [size, has // size]
-                    rest.insert(0, (atom, part + 1))
+                    atoms_left.insert(0, (atom, part + 1))
                     has = size
                 if size % has:
                     return None
                 size //= has
-                mine.append((atom, part))
-            taken.append(mine)
+                atoms.append((atom, part))
+            regrouped.append(atoms)
         starts = [sum(len(p) for p in parts[:atom]) for atom in range(len(parts))]
-        axes = tuple(tuple(starts[atom] + part for atom, part in mine) for mine in taken)
+        axes = tuple(tuple(starts[atom] + part for atom, part in atoms) for atoms in regrouped)
         return Layout(tuple(size for p in parts for size in p), axes)
 
 

@@ -61,7 +61,7 @@ class Lowering:
         self.transposed: dict[int, int] = {}  # value -> weight
         self.folded: dict[int, torch.Tensor] = {}  # value -> what the forward makes of parameters alone
         self.roots: dict[int, frozenset[str]] = {}  # folded value -> the parameters it is made of
-        self.done: set[int] = set()  # operations that were merged into an earlier one
+        self.merged: set[int] = set()  # operations that were merged into an earlier one
         self.readers: dict[int, list[int]] = {}
         for i, op in enumerate(self.recording.ops):
             for value in set(op.inputs()):
@@ -79,7 +79,7 @@ class Lowering:
             name = self.recording.values[value].name
             self.at[value] = Stored(self.activation(name, layout.sizes, zero_point=0), layout)
         for i, op in enumerate(self.recording.ops):
-            if i in self.done or not any(v in self.readers or v in self.recording.outputs for v in op.outputs):
+            if i in self.merged or not any(v in self.readers or v in self.recording.outputs for v in op.outputs):
                 continue
             if self.fold(op):
                 continue
@@ -159,17 +159,17 @@ class Lowering:
     def activation_behind(self, op: Op) -> tuple[str, int]:
         """The activation that can be merged into the operation, and the value that then holds its result."""
         value = op.outputs[0]
-        found = self.only_reader(value)
-        if found and (kind := clamp(found[1])):
-            self.done.add(found[0])
-            return kind, found[1].outputs[0]
+        reader = self.only_reader(value)
+        if reader and (kind := clamp(reader[1])):
+            self.merged.add(reader[0])
+            return kind, reader[1].outputs[0]
         return NO_ACTIVATION, value
 
     def normalisation_behind(self, op: Op) -> Op | None:
-        found = self.only_reader(op.outputs[0])
-        if found and found[1].name == "aten.native_batch_norm":
-            self.done.add(found[0])
-            return found[1]
+        reader = self.only_reader(op.outputs[0])
+        if reader and reader[1].name == "aten.native_batch_norm":
+            self.merged.add(reader[0])
+            return reader[1]
         return None
 
     # --- arranging -------------------------------------------------------------------------------------------------
@@ -220,11 +220,11 @@ class Lowering:
     def activation(self, name: str, shape: Shape, *, zero_point: int, scale: float = SCALE) -> int:
         return self.builder.tensor(Tensor(name=self.name(name), shape=shape, scale=(scale,), zero_point=zero_point))
 
-    def another(self, op: Op, what: str, like: int, shape: Shape) -> int:
+    def another(self, op: Op, role: str, like: int, shape: Shape) -> int:
         """An activation that belongs to an operation, quantised like another."""
-        given = self.builder.tensors[like]
-        scale = given.scale[0] if given.scale else SCALE
-        return self.activation(f"{op.module or 'network'} {what}", shape, zero_point=given.zero_point, scale=scale)
+        pattern = self.builder.tensors[like]
+        scale = pattern.scale[0] if pattern.scale else SCALE
+        return self.activation(f"{op.module or 'network'} {role}", shape, zero_point=pattern.zero_point, scale=scale)
 
     def result(
         self, op: Op, value: int, order: Sequence[int] | None = None, *, like: int | None = None, name: str = ""
@@ -239,8 +239,8 @@ class Lowering:
     ) -> int:
         """The same with any layout, in a tensor of this shape."""
         name = name or f"{op.module or 'network'} {op.name.removeprefix('aten.').rstrip('_')}"
-        given = self.builder.tensors[like] if like is not None else Tensor(name="", shape=(), scale=(SCALE,))
-        tensor = self.activation(name, shape, zero_point=given.zero_point, scale=given.scale[0])
+        pattern = self.builder.tensors[like] if like is not None else Tensor(name="", shape=(), scale=(SCALE,))
+        tensor = self.activation(name, shape, zero_point=pattern.zero_point, scale=pattern.scale[0])
         self.at[value] = Stored(tensor, layout)
         return tensor
 
@@ -257,8 +257,8 @@ class Lowering:
 
     def filters(self, name: str, weight: Floats, bias: Floats, axis: int, input_scale: float) -> tuple[int, int]:
         """Quantised weights (a scale for each index of `axis`) and INT32 biases."""
-        others = tuple(d for d in range(weight.ndim) if d != axis)
-        scale = np.maximum(np.abs(weight).max(others, keepdims=True), 1e-8) / 127
+        rest_of_axes = tuple(d for d in range(weight.ndim) if d != axis)
+        scale = np.maximum(np.abs(weight).max(rest_of_axes, keepdims=True), 1e-8) / 127
         per_filter = scale.reshape(-1)
         stored = self.builder.tensor(Tensor(
             name=self.name(f"{name}.weight"), shape=weight.shape, scale=tuple(per_filter), axis=axis,

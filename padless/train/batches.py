@@ -16,11 +16,11 @@ from padless.train.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """Images x [n, C, H, W], normalised, labels y [n]; with mixup also those mixed in, `kept` being the share of y."""
+    """Images x [n, C, H, W], normalised, labels y [n]; with mixup also `y_mixed_in`, `kept` being the share of y."""
 
     x: Tensor
     y: Tensor
-    other: Tensor
+    y_mixed_in: Tensor
     kept: float
 
 
@@ -36,7 +36,7 @@ class Batches:
         self.size = min(recipe.batch, len(images.train) // world * world)
         if self.size % world or not self.size:
             raise UsageError(f"A batch of {self.size} images cannot be shared by {world} devices. Give a multiple.")
-        self.mine = slice(rank * self.size // world, (rank + 1) * self.size // world)
+        self.part = slice(rank * self.size // world, (rank + 1) * self.size // world)
         self.steps = len(images.train) // self.size  # an epoch
         self._order: tuple[int, Tensor] = (-1, torch.empty(0))
 
@@ -54,16 +54,16 @@ class Batches:
             gammas = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator)
             kept = float(gammas[0] / gammas.sum().clamp_min(1e-30))
 
-        def taken(which: Tensor) -> tuple[Tensor, Tensor]:
+        def augmented(which: Tensor) -> tuple[Tensor, Tensor]:
             cropped = crops(self.images.train[rows[which]], shift[:, which], flip[which], borders)
             return self.images.normalised(cropped), self.images.train_labels[rows[which]]
 
-        mine = torch.arange(self.size)[self.mine]
-        x, y = taken(mine)
+        places = torch.arange(self.size)[self.part]
+        x, y = augmented(places)
         if kept == 1.0:
-            return Batch(x=x, y=y, other=y, kept=1.0)
-        x_other, other = taken(partner[mine])
-        return Batch(x=torch.lerp(x_other, x, kept), y=y, other=other, kept=kept)
+            return Batch(x=x, y=y, y_mixed_in=y, kept=1.0)
+        x_mixed_in, y_mixed_in = augmented(partner[places])
+        return Batch(x=torch.lerp(x_mixed_in, x, kept), y=y, y_mixed_in=y_mixed_in, kept=kept)
 
     def since(self, step: int, end: int) -> Iterator[Batch]:
         """The batches of steps from `step` to before `end`, each made in a thread while the one before it is used."""

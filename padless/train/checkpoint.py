@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from padless.errors import UsageError
-from padless.files import write_atomically
+from padless.files import write_atomically, write_json
 
 STATE = "checkpoint.json"
 OURS = re.compile(r"\.?checkpoint-\d{8}\.safetensors(-\d+)?")  # also what a kill left unfinished
@@ -34,18 +35,18 @@ class Checkpoints:
     def due(self) -> bool:
         return time.monotonic() - self._written >= self.seconds
 
-    def write(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    def write(self, step: int, tensors: dict[str, Tensor], facts: Mapping[str, object]) -> None:
         name = f"checkpoint-{step:08d}.safetensors"
         write_atomically(
             self.folder / name, save({k: t.detach().cpu().clone().contiguous() for k, t in tensors.items()})
         )
-        write_atomically(self.folder / STATE, json.dumps({"step": step, "tensors": name, **facts}, indent=1) + "\n")
+        write_json(self.folder / STATE, {"step": step, "tensors": name, **facts})
         for file in self.folder.iterdir():
             if OURS.fullmatch(file.name) and file.name != name:
                 file.unlink()
         self._written = time.monotonic()
 
-    def read(self, expected: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    def read(self, expected: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """The last state; None where there is none. `expected` are facts that it must share.
 
         Raises UsageError when it is of another run, naming what differs, or cannot be read.
@@ -58,10 +59,10 @@ class Checkpoints:
             tensors = load_file(self.folder / facts["tensors"])
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise UsageError(f"{file} is no checkpoint that can be read: {error}. Remove {self.folder}.") from error
-        for name, wanted in expected.items():
-            if facts.get(name) != wanted:
+        for name, value in expected.items():
+            if facts.get(name) != value:
                 raise UsageError(
-                    f"The checkpoint in {self.folder} is of another run: its {name} is {facts.get(name)!r}, now {wanted!r}. "
+                    f"The checkpoint in {self.folder} is of another run: its {name} is {facts.get(name)!r}, now {value!r}. "
                     "Give the same options, or remove it."
                 )
         return facts, tensors

@@ -44,15 +44,15 @@ def check_trainable(model: nn.Module, images: Images) -> None:
     check_outputs(model, images)
     if not any(p.requires_grad for p in model.parameters()):
         raise UsageError("No parameter of the network requires gradients: there is nothing to train.")
-    tried = copy.deepcopy(model).train()  # batch norms take note of what they see
+    trial = copy.deepcopy(model).train()  # batch norms take note of what they see
     with torch.no_grad(), torch.random.fork_rng():
-        _check_scores(tried(images.normalised(images.train[:2]).to(device_of(model))), " in training mode")
+        _check_scores(trial(images.normalised(images.train[:2]).to(device_of(model))), " in training mode")
 
 
 def _check_scores(outputs: Any, when: str) -> None:
     if not isinstance(outputs, Tensor) or outputs.ndim != 2:
-        found = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        shape = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise UsageError(
-            f"The network gives {found}{when}; expected class scores [N, K]. Wrap it, or use your own loop: a pruned "
+            f"The network gives {shape}{when}; expected class scores [N, K]. Wrap it, or use your own loop: a pruned "
             "network is an ordinary module."
         )

@@ -12,13 +12,15 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from padless.errors import UsageError
-from padless.train.recipe import Precision
+from padless.train.recipe import TrainingPrecision
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def make_fabric(accelerator: str = "auto", devices: int | list[int] = 1, precision: Precision = "auto") -> "Fabric":
+def make_fabric(
+    accelerator: str = "auto", devices: int | list[int] = 1, precision: TrainingPrecision = "auto"
+) -> "Fabric":
     """A launched Fabric for `devices` (how many, or which) of this machine, or for those that `torchrun` started us for.
 
     Raises UsageError where there are no such devices.
@@ -50,13 +52,13 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def precision_of(asked: Precision = "auto", accelerator: str = "auto") -> Literal["bf16-mixed", "32-true"]:
+def precision_of(precision: TrainingPrecision = "auto", accelerator: str = "auto") -> Literal["bf16-mixed", "32-true"]:
     """What Fabric trains in: bfloat16 beside float32 where it is asked for, or pays on this device."""
-    if asked == "auto":
+    if precision == "auto":
         gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
         pays = torch.cuda.is_bf16_supported(including_emulation=False) if gpu else _bf16_pays_on_this_cpu()
-        asked = "bfloat16" if pays and accelerator != "mps" else "float32"
-    return "bf16-mixed" if asked == "bfloat16" else "32-true"
+        precision = "bfloat16" if pays and accelerator != "mps" else "float32"
+    return "bf16-mixed" if precision == "bfloat16" else "32-true"
 
 
 def _bf16_pays_on_this_cpu() -> bool:

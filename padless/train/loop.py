@@ -113,10 +113,10 @@ class _Run:
     # --- on and off the disk ---------------------------------------------------------------------------------------
 
     def take_up(self, checkpoints: Checkpoints) -> None:
-        found = checkpoints.read(self.facts)
-        if found is None:
+        last = checkpoints.read(self.facts)
+        if last is None:
             return
-        facts, tensors = found
+        facts, tensors = last
         self.step = facts["step"]
         self.losses, self.right = tensors["losses"], tensors["right"]
         with torch.no_grad():
@@ -171,7 +171,7 @@ class _Run:
             shown.advance(first)
             for batch in self.batches.since(first, self.total):
                 self.advance(_moved(batch, self))
-                shown.advance(1, self.said())
+                shown.advance(1, self.note())
                 ended = self.step % self.batches.steps == 0
                 if checkpoints and self.fabric.is_global_zero and (ended or checkpoints.due):
                     self.write(checkpoints)
@@ -203,15 +203,15 @@ class _Run:
             fabric.clip_gradients(self.student, self.stepper, max_norm=recipe.clip, error_if_nonfinite=False)
         self.stepper.step()
         self.schedule.step()
-        told = torch.stack([loss.detach(), right.float() / len(batch.x)])
+        loss_and_accuracy = torch.stack([loss.detach(), right.float() / len(batch.x)])
         if fabric.world_size > 1:
-            told = cast(Tensor, fabric.all_reduce(told, reduce_op="mean"))
-        self.losses[self.step], self.right[self.step] = told.cpu()
+            loss_and_accuracy = cast(Tensor, fabric.all_reduce(loss_and_accuracy, reduce_op="mean"))
+        self.losses[self.step], self.right[self.step] = loss_and_accuracy.cpu()
         self.step += 1
         if self.average:
             averaged(self.average, self.model, min(recipe.ema, self.step / (9 + self.step)))
 
-    def said(self) -> str:
+    def note(self) -> str:
         epoch = (self.step - 1) // self.batches.steps
         part = slice(epoch * self.batches.steps, self.step)
         loss, right = self.losses[part].mean(), 100 * self.right[part].mean()
@@ -224,10 +224,10 @@ def _lay_out(model: Any, layout: torch.memory_format) -> None:
 
 def _moved(batch: Batch, run: _Run) -> Batch:
     x = batch.x.to(run.fabric.device).contiguous(memory_format=run.layout)
-    return Batch(x=x, y=batch.y.to(x.device), other=batch.other.to(x.device), kept=batch.kept)
+    return Batch(x=x, y=batch.y.to(x.device), y_mixed_in=batch.y_mixed_in.to(x.device), kept=batch.kept)
 
 
-def _parameters(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def _parameters(model: nn.Module, weight_decay: float) -> list[dict[str, list[nn.Parameter] | float]]:
     trained = [p for p in model.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
@@ -247,12 +247,12 @@ def _schedule(optimiser: torch.optim.Optimizer, recipe: Recipe, steps: int) -> t
 
 @torch.no_grad()
 def averaged(average: nn.Module, model: nn.Module, decay: float) -> None:
-    done: set[int] = set()  # tied weights have several names
+    updated: set[int] = set()  # tied weights have several names
     now, mean = cast("dict[str, Tensor]", model.state_dict()), cast("dict[str, Tensor]", average.state_dict())
     for name, tensor in mean.items():
-        if tensor.data_ptr() in done:
+        if tensor.data_ptr() in updated:
             continue
-        done.add(tensor.data_ptr())
+        updated.add(tensor.data_ptr())
         if tensor.is_floating_point():
             tensor.lerp_(now[name], 1 - decay)
         else:

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from padless.errors import UsageError
 
 Schedule = Literal["one-cycle", "cosine"]
-Precision = Literal["auto", "float32", "bfloat16"]
+TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Recipe:
     mixup: float = 0.0  # alpha of the Beta distribution (Zhang et al., arXiv:1710.09412)
     ema: float = 0.0  # decay of the average of the weights that is kept in their place, such as 0.999
     clip: float = 1.0  # largest norm of the gradients: else a cut network flies off where the rate rises fast
-    precision: Precision = "auto"  # bfloat16 where the device gains by it
+    precision: TrainingPrecision = "auto"  # bfloat16 where the device gains by it
     channels_last: bool = False
     compile: bool = False  # torch.compile; needs a compiler
     seed: int = 0
@@ -47,6 +47,6 @@ class Recipe:
         for name, most in (("label_smoothing", 1), ("distill", 1), ("ema", 1)):
             if not 0 <= getattr(self, name) <= most:
                 raise UsageError(f"A recipe's {name} is from 0 to {most}; got {getattr(self, name)}.")
-        for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
+        for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(TrainingPrecision))):
             if getattr(self, name) not in known:
                 raise UsageError(f"A recipe's {name} is {' or '.join(known)}; got {getattr(self, name)!r}.")

@@ -33,7 +33,7 @@ class GroupSparsity:
         device = self.parts[0][0].device if self.parts else torch.device("cpu")
         squares = torch.zeros(int(self.free.max()) + 1 if len(self.free) else 0, device=device)
         for parameter, axis, places, channels in self.parts:
-            other = [a for a in range(parameter.ndim) if a != axis]
-            each = parameter.float().square().sum(other) if other else parameter.float().square()
-            squares = squares.index_add(0, channels, each[places])
+            rest_of_axes = [a for a in range(parameter.ndim) if a != axis]
+            per_channel = parameter.float().square().sum(rest_of_axes) if rest_of_axes else parameter.float().square()
+            squares = squares.index_add(0, channels, per_channel[places])
         return (squares[self.free.to(device)] + 1e-12).sqrt().sum()

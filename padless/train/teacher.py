@@ -28,16 +28,16 @@ class Lesson:
         self.model, self.recipe = model, recipe
         self.teacher = teacher if recipe.distill or recipe.features else None
         self.taps = _taps(teacher, plan) if recipe.features and teacher and plan else {}
-        self.mine: dict[str, Tensor] = {}
-        self.theirs: dict[str, Tensor] = {}
+        self.student_maps: dict[str, Tensor] = {}
+        self.teacher_maps: dict[str, Tensor] = {}
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """The teacher in evaluation mode and without gradients; both networks' maps at the taps are kept."""
         modes = {m: m.training for m in self.teacher.modules()} if self.teacher else {}
         hooks = [
-            network.get_submodule(name).register_forward_hook(_kept_in(found, name))
-            for network, found in ((self.model, self.mine), (self.teacher, self.theirs))
+            network.get_submodule(name).register_forward_hook(_kept_in(maps, name))
+            for network, maps in ((self.model, self.student_maps), (self.teacher, self.teacher_maps))
             for name in self.taps
             if network
         ]
@@ -57,20 +57,21 @@ class Lesson:
         loss = batch.kept * F.cross_entropy(logits, batch.y, label_smoothing=recipe.label_smoothing)
         if batch.kept < 1:
             loss = loss + (1 - batch.kept) * F.cross_entropy(
-                logits, batch.other, label_smoothing=recipe.label_smoothing
+                logits, batch.y_mixed_in, label_smoothing=recipe.label_smoothing
             )
         if self.teacher:
             with torch.no_grad(), fabric.autocast():
-                told = self.teacher(batch.x)
+                teacher_logits = self.teacher(batch.x)
             heat = recipe.temperature
             soft = F.kl_div(
-                (logits.float() / heat).log_softmax(1), (told.float() / heat).log_softmax(1), log_target=True,
+                (logits.float() / heat).log_softmax(1), (teacher_logits.float() / heat).log_softmax(1), log_target=True,
                 reduction="batchmean",
             )  # fmt: skip
             loss = (1 - recipe.distill) * loss + recipe.distill * heat**2 * soft
             for name, kept in self.taps.items():
-                wanted = self.theirs[name].index_select(1, kept.to(logits.device)).float()
-                error = (self.mine[name].float() - wanted).square().mean() / wanted.square().mean().clamp_min(1e-12)
+                target = self.teacher_maps[name].index_select(1, kept.to(logits.device)).float()
+                distance = (self.student_maps[name].float() - target).square().mean()
+                error = distance / target.square().mean().clamp_min(1e-12)
                 loss = loss + recipe.features / len(self.taps) * error
         return loss, (logits.detach().argmax(1) == batch.y).sum()
 
@@ -81,16 +82,16 @@ def _taps(teacher: nn.Module, plan: Plan) -> Mapping[str, Tensor]:
     keep = plan.mask(graph)
     modules = dict(teacher.named_modules())
     last = {layer.out_hw: layer for layer in graph.layers if layer.kind != "linear" and layer.name in modules}
-    found = {}
+    taps = {}
     for layer in last.values():
         kept = kept_positions(layer.outputs, keep)
         if kept is None or (kept >= 0).all():  # channels of zeros have no counterpart
-            found[layer.name] = torch.arange(len(layer.outputs)) if kept is None else torch.from_numpy(kept)
-    return found
+            taps[layer.name] = torch.arange(len(layer.outputs)) if kept is None else torch.from_numpy(kept)
+    return taps
 
 
-def _kept_in(found: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+def _kept_in(maps: dict[str, Tensor], name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found[name] = output
+        maps[name] = output
 
     return hook

@@ -12,7 +12,7 @@ from padless.report.page import CYCLES, USEFUL
 from padless.report.picture import COLOURS
 
 MEMORY, UNKNOWN = COLOURS["vermilion"], "#888888"
-COLOURS = {"compute": USEFUL, "memory": MEMORY, "unknown": UNKNOWN}
+BOUNDS = {"compute": USEFUL, "memory": MEMORY, "unknown": UNKNOWN}
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 520, 70, 110, 20, 50  # pixels
 
 
@@ -31,7 +31,7 @@ def roofline_page(cost: NetworkCost, target: Target, title: str) -> str:
             f"{waiting:.0%} of the layers' time. Cycles: {escape(cost.cycles.oracle)}. {escape(cost.cycles.note)}</p>",
             _picture(points, peak, bandwidths(target)),
             '<p class="key">Each circle is a layer, its area its cycles:'
-            + "".join(f'<span style="background:{c}"></span>{name}-bound' for name, c in COLOURS.items()
+            + "".join(f'<span style="background:{c}"></span>{name}-bound' for name, c in BOUNDS.items()
                       if any(p.bound == name for p in points))
             + ". Useful MACs, without padding; bytes are weights, input and output, read or written once.</p>",
             _table(points),
@@ -74,7 +74,7 @@ def _picture(points: list[RooflinePoint], peak: int, rates: dict[str, float]) ->
     for p in sorted(points, key=lambda p: -p.cycles):
         radius = 3 + 17 * math.sqrt(p.cycles / longest)
         parts.append(
-            f'<circle cx="{x(p.intensity):.1f}" cy="{y(p.rate):.1f}" r="{radius:.1f}" fill="{COLOURS[p.bound]}" '
+            f'<circle cx="{x(p.intensity):.1f}" cy="{y(p.rate):.1f}" r="{radius:.1f}" fill="{BOUNDS[p.bound]}" '
             f'fill-opacity="0.55" stroke="#222" stroke-width="0.7"><title>{escape(p.name)}: {p.rate:.1f} MACs/cycle, '
             f"{p.intensity:.1f} MACs/byte, {p.cycles:,} cycles</title></circle>"
         )
@@ -90,7 +90,7 @@ def _table(points: list[RooflinePoint]) -> str:
     for p in points:
         bar = (
             f'<svg viewBox="0 0 120 10" style="width:120px;height:10px"><rect width="{1.2 * p.utilisation_percent:.1f}" '
-            f'height="10" fill="{COLOURS[p.bound]}"/><rect width="120" height="10" fill="none" stroke="#bbb"/></svg>'
+            f'height="10" fill="{BOUNDS[p.bound]}"/><rect width="120" height="10" fill="none" stroke="#bbb"/></svg>'
         )
         rows.append(
             f"<tr><td>{escape(p.name)}</td><td>{p.macs / 1e6:.2f} M</td><td>{p.cycles:,}</td><td>{p.intensity:.1f}</td>"

@@ -20,7 +20,7 @@ from padless.inputs.decode import Pairs, stacked
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"}
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels", "fine_label")
 
-Part = tuple[str, Pairs, int]  # name, pairs, how many
+Split = tuple[str, Pairs, int]  # name, pairs, how many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,16 +67,16 @@ def load_images(
     Raises UsageError when there is no such place, or it has no labels, no test set or no images.
     """
     if place == "digits":
-        parts = _digits()
+        splits = _digits()
     elif Path(place).is_dir():
-        parts = _parquet(Path(place)) or _folder(Path(place))
+        splits = _parquet(Path(place)) or _folder(Path(place))
     elif "/" in place and not place.startswith((".", "/")):
-        parts = _hub(place)
+        splits = _hub(place)
     else:
         raise UsageError(
             f"No images at {place!r}. Give digits, a folder, or a Hugging Face dataset id such as uoft-cs/cifar10."
         )
-    return _images(place, parts, shape, normalise, flips=place != "digits")
+    return _images(place, splits, shape, normalise, flips=place != "digits")
 
 
 def as_images(
@@ -96,10 +96,10 @@ def as_images(
 
     Raises UsageError when an image cannot be read, a label is none, or there are none or fewer than were promised.
     """
-    return _images(name, (_part("train", train), _part("test", test)), shape, normalise, flips=flips)
+    return _images(name, (_split("train", train), _split("test", test)), shape, normalise, flips=flips)
 
 
-def _part(name: str, pairs: Pairs) -> Part:
+def _split(name: str, pairs: Pairs) -> Split:
     known: Any = pairs if isinstance(pairs, Sized) else list(pairs)
     indexed = hasattr(known, "__getitem__")  # a data set may have no other end than its length
     samples = (known[i] for i in range(len(known))) if indexed else iter(known)
@@ -108,13 +108,13 @@ def _part(name: str, pairs: Pairs) -> Part:
 
 def _images(
     name: str,
-    parts: tuple[Part, Part],
+    splits: tuple[Split, Split],
     shape: tuple[int, int, int],
     normalise: tuple[Iterable[float], Iterable[float]] | None,
     *,
     flips: bool,
 ) -> Images:
-    (train, train_labels), (test, test_labels) = (stacked(*part, shape) for part in parts)
+    (train, train_labels), (test, test_labels) = (stacked(*split, shape) for split in splits)
     if normalise is None:
         pixels = train[:5000].float() / 255
         mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1e-3)
@@ -126,7 +126,7 @@ def _images(
     )  # fmt: skip
 
 
-def _digits() -> tuple[Part, Part]:
+def _digits() -> tuple[Split, Split]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -138,7 +138,7 @@ def _digits() -> tuple[Part, Part]:
     return ("train", pairs[:1400], 1400), ("test", pairs[1400:], len(pairs) - 1400)
 
 
-def _parquet(folder: Path) -> tuple[Part, Part] | None:
+def _parquet(folder: Path) -> tuple[Split, Split] | None:
     files_of = {split: sorted(folder.rglob(f"{split}*.parquet")) for split in ("train", "test", "valid")}
     if not any(files_of.values()):
         return None
@@ -150,7 +150,7 @@ def _parquet(folder: Path) -> tuple[Part, Part] | None:
     except ImportError as error:
         raise missing_extra("pyarrow", "data", "Reading parquet") from error
 
-    def part(name: str, files: list[Path]) -> Part:
+    def part(name: str, files: list[Path]) -> Split:
         try:
             names = parquet.read_schema(files[0]).names
             image, label = _column(IMAGE_COLUMNS, names, folder), _column(LABEL_COLUMNS, names, folder)
@@ -170,7 +170,7 @@ def _column(accepted: tuple[str, ...], names: list[str], where: object) -> str:
     raise UsageError(f"{where} has the columns {', '.join(names)}; expected one called {' or '.join(accepted)}.")
 
 
-def _folder(folder: Path) -> tuple[Part, Part]:
+def _folder(folder: Path) -> tuple[Split, Split]:
     splits = [folder / "train", next((folder / n for n in ("test", "val") if (folder / n).is_dir()), folder / "test")]
     if not all(split.is_dir() for split in splits):
         raise UsageError(
@@ -180,7 +180,7 @@ def _folder(folder: Path) -> tuple[Part, Part]:
     if not classes:
         raise UsageError(f"{splits[0]} has no labels: expected one folder a class with its images inside.")
 
-    def part(split: Path) -> Part:
+    def part(split: Path) -> Split:
         files = [(p, i) for i, c in enumerate(classes) for p in sorted((split / c).glob("*"))
                  if p.suffix.lower() in IMAGE_SUFFIXES]  # fmt: skip
         if not files:
@@ -192,7 +192,7 @@ def _folder(folder: Path) -> tuple[Part, Part]:
     return part(splits[0]), part(splits[1])
 
 
-def _hub(place: str) -> tuple[Part, Part]:
+def _hub(place: str) -> tuple[Split, Split]:
     try:
         import datasets
     except ImportError as error:
@@ -205,7 +205,7 @@ def _hub(place: str) -> tuple[Part, Part]:
     if "train" not in data or test not in data:
         raise UsageError(f"The dataset {place!r} has the splits {', '.join(data)}; expected train and test.")
 
-    def part(split: str) -> Part:
+    def part(split: str) -> Split:
         rows = data[split]
         image, label = (_column(c, rows.column_names, place) for c in (IMAGE_COLUMNS, LABEL_COLUMNS))
         return split, ((r[image], r[label]) for r in rows), len(rows)

@@ -15,7 +15,7 @@ from padless.graph import Graph, Keep
 from padless.inputs.zoo import import_torchvision
 from padless.progress import track
 
-Cost = Callable[[nn.Module], float]
+CostOf = Callable[[nn.Module], float]
 # The tool at one setting of its knob: the larger, the smaller the network; None where it says that it cannot go so far.
 Maker = Callable[[float], nn.Module | None]
 STEPS = 8  # of bisection
@@ -31,7 +31,7 @@ class PeerError(PadlessError):
 class Knob:
     """A tool's knob between 0 and `high`. What was tried is remembered, for the next cost."""
 
-    def __init__(self, make: Maker, cost: Cost, high: float = 0.97) -> None:
+    def __init__(self, make: Maker, cost: CostOf, high: float = 0.97) -> None:
         self.make, self.cost, self.high = make, cost, high
         self.costs: dict[float, float] = {}
 

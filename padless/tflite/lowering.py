@@ -273,14 +273,14 @@ class Lowering:
         ))  # fmt: skip
 
 
-Rule = Callable[["Lowering", Op], None]
-RULES: dict[str, Rule] = {}
+LoweringRule = Callable[["Lowering", Op], None]
+RULES: dict[str, LoweringRule] = {}
 
 
-def lowers(*names: str) -> Callable[[Rule], Rule]:
+def lowers(*names: str) -> Callable[[LoweringRule], LoweringRule]:
     """Register the TFLite form of some ATen operations."""
 
-    def register(rule: Rule) -> Rule:
+    def register(rule: LoweringRule) -> LoweringRule:
         RULES.update({f"aten.{name}": rule for name in names})
         return rule
 

@@ -55,7 +55,7 @@ class Ask(nn.Module):
         (lambda m, x: F.conv_transpose2d(x, torch.ones(8, 8, 1, 1)), "aten.convolution has a weight that is no parameter"),
         (lambda m, x: F.pad(x, (0, 0, 0, 0, 1, -1)), "aten.constant_pad_nd"),
         (lambda m, x: F.max_pool2d(x.flatten(2), 1).view(1, 8, 4, 4), "aten.max_pool2d_with_indices works along a channel axis"),
-        (lambda m, x: F.conv3d(x[:, :, None], torch.ones(8, 8, 1, 1, 1))[:, :, 0], "aten.convolution has no rule"),
+        (lambda m, x: F.conv3d(x[:, :, None], torch.ones(8, 8, 1, 1, 1))[:, :, 0], "aten.convolution has a weight that is no parameter"),
         (lambda m, x: torch.cat([x.transpose(1, 2), torch.ones(1, 1, 8, 4)], 1)[:, :4].transpose(1, 2), "joins a part of fixed size"),
         (lambda m, x: F.conv2d(x.transpose(1, 2), torch.ones(4, 4, 1, 1)).transpose(1, 2), "runs along the channels"),
         (lambda m, x: torch.cat(x.split([3, 5], 1)[::-1], 1), "the size given to aten.split_with_sizes is a fixed number"),

@@ -91,6 +91,9 @@ def _resize(original: nn.Module, module: nn.Module) -> None:
             setattr(module, side, weight.shape[axis] * (module.groups if per_row == original.groups else per_row))
     elif isinstance(module, nn.Linear) and isinstance(weight, Tensor):
         module.out_features, module.in_features = weight.shape
+    elif isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        first = getattr(module, "weight_ih_l0" if isinstance(module, nn.RNNBase) else "weight_ih")
+        module.input_size = first.shape[1] if isinstance(first, Tensor) else module.input_size
     elif isinstance(module, nn.PReLU) and isinstance(weight, Tensor):
         module.num_parameters = len(weight)
     elif isinstance(module, nn.RMSNorm) and isinstance(weight, Tensor):

@@ -105,6 +105,10 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
         ),
         turned=tuple(numbered[ids] for ids in channels.turned),
         contractions=tuple(channels.contractions),
+        masked=tuple(
+            ParameterAxis(parameter=channels.recording.values[v].name, axis=axis, channels=numbered[ids])
+            for v, axis, ids in channels.masked
+        ),
         numbered=numbered,
         example_shapes=example_shapes,
         recording=channels.recording,
@@ -178,7 +182,7 @@ def _layer(
         n = len(out_hw)
         stride, dilation, transposed = _each(args[3], n), _each(args[5], n), args[6]
     else:
-        rows = max(1, math.prod(out) // call.c_out // batch)
+        rows = max(1, (call.rows or math.prod(out) // call.c_out) // batch)
         kind, kernel, in_hw, out_hw, stride, dilation = "linear", (1, 1), (rows, 1), (rows, 1), (1, 1), (1, 1)
         transposed = False
     return Layer(

@@ -175,6 +175,9 @@ class Graph:
     positions: tuple[Positions, ...]
     turned: tuple[ChannelIds, ...]  # axes that stand in reverse order somewhere
     contractions: tuple[Contraction, ...]  # what sums or reduces over channels, for the check
+    masked: tuple[
+        ParameterAxis, ...
+    ]  # weights whose columns the check zeroes, instead of what they are multiplied with
     numbered: ChannelIds  # the channel of each id of the contractions
     example_shapes: tuple[tuple[int, ...], ...]
     recording: Recording

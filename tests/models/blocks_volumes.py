@@ -1,7 +1,8 @@
-"""Blocks of video and volumes: maps with frames beside rows and columns."""
+"""Blocks of video and volumes, with frames beside rows and columns, and of sequences."""
 
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.block_base import Does, block
 
@@ -44,3 +45,38 @@ def volume_gate(c, pick):
         return (frames * m.fc(F.adaptive_max_pool3d(frames, 1)).sigmoid()).flatten(3)
 
     return Does(forward, fc=nn.Conv3d(c, c, 1)), c
+
+
+@block
+def recurrent(c, pick):
+    """Rows read from left to right: [N, c, 8, 8] -> [N, out, 8, 8]."""
+    kind, ways = [nn.LSTM, nn.GRU, nn.RNN][pick([0, 1, 2])], pick([1, 2])
+    read = kind(c, 3, num_layers=pick([1, 2]), bidirectional=ways == 2, batch_first=True)
+
+    def forward(m, x):
+        y = m.read(x.mean(2).transpose(1, 2))[0]
+        return y.transpose(1, 2)[:, :, None].expand(-1, -1, 8, -1)
+
+    return Does(forward, read=read), 3 * ways
+
+
+@block
+def recurrent_packed(c, pick):
+    def forward(m, x):
+        n = x.shape[0]
+        packed = pack_padded_sequence(x.mean(2).permute(2, 0, 1), [8, 5][:n], enforce_sorted=False)
+        y = pad_packed_sequence(m.read(packed)[0])[0].permute(1, 2, 0)
+        return y[:, :, None].repeat(1, 1, 8, 1)
+
+    return Does(forward, read=nn.GRU(c, 4)), 4
+
+
+@block
+def recurrent_cell(c, pick):
+    kind = [nn.LSTMCell, nn.GRUCell, nn.RNNCell][pick([0, 1, 2])]
+
+    def forward(m, x):
+        state = m.cell(x.mean((2, 3)))
+        return x * m.gate(state[0] if isinstance(state, tuple) else state)[:, :, None, None].sigmoid()
+
+    return Does(forward, cell=kind(c, 3), gate=nn.Linear(3, c)), c

@@ -19,7 +19,7 @@ def made_of_sizes(c, pick):
 @block
 def filled(c, pick):
     def forward(m, x):
-        kinds = [x.new_zeros(x.shape), x.new_empty(x.shape), torch.zeros(x.shape[0], m.width, *x.shape[2:])]
+        kinds = [x.new_zeros(x.shape), x.new_empty(x.shape), torch.zeros(x.shape[0], m.width, 8, 8, dtype=x.dtype)]
         out = kinds[m.kind]
         out[:, :, ::2], out[:, :, 1::2] = x[:, :, 1::2], x[:, :, ::2]
         return out * 1

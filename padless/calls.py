@@ -11,11 +11,12 @@ from torch.overrides import TorchFunctionMode
 
 from padless.errors import UsageError, expect
 
-TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d)
-CONVOLUTIONS = (F.conv1d, F.conv2d, *TRANSPOSED)
+PLAIN = (F.conv1d, F.conv2d, F.conv3d)
+TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+CONVOLUTIONS = (*PLAIN, *TRANSPOSED)
 _NAMES: dict[Any, tuple[str, ...]] = {
     F.linear: ("input", "weight", "bias"),
-    **dict.fromkeys((F.conv1d, F.conv2d), ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
+    **dict.fromkeys(PLAIN, ("input", "weight", "bias", "stride", "padding", "dilation", "groups")),
     **dict.fromkeys(
         TRANSPOSED, ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
     ),

@@ -5,6 +5,7 @@ defined here: *unnecessary computation* is 1 - MACs / padded MACs, *hardware-ine
 bytes. Numbers are for INT8 and one example: one byte a weight, one byte a stored activation.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
@@ -60,8 +61,7 @@ def padding(layer: LayerShape, target: Target, fixed: Collection[Side] = ()) -> 
     Stored weights are padded like computed ones unless the target states blocks for them.
     """
     units, stored = target.units(layer), target.weights
-    taps = layer.kernel[0] * layer.kernel[1]
-    pixels = layer.out_hw[0] * layer.out_hw[1]
+    taps, pixels = math.prod(layer.kernel), math.prod(layer.out_hw)
     if layer.kind == "depthwise":
         weights, padded = taps * layer.c_out, taps * round_up(layer.c_out, units.output)
         kept = taps * round_up(layer.c_out, stored.output_block or units.output)

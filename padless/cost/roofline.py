@@ -1,5 +1,6 @@
 """How well each layer uses the MAC array, and what holds it back (Williams, Waterman, Patterson, CACM 52(4), 2009)."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,7 +55,7 @@ def bandwidths(target: Target) -> dict[str, float]:
 
 def _bytes(row: LayerCost, target: Target) -> int:
     layer = row.layer
-    read = layer.in_hw[0] * layer.in_hw[1] * layer.c_in * target.activation_bits // 8
+    read = math.prod(layer.in_hw) * layer.c_in * target.activation_bits // 8
     return row.weight_bytes + read + row.cost.activation_bytes
 
 

@@ -2,20 +2,24 @@
 
 It is the original, run as it is, but for the operations that sum or reduce over channels. A sum of products sees zeros
 for the removed ones. What depends on how many channels there are (a mean over channels, a layer norm, the standardisation
-of a weight over its inputs) runs on those that are left, and the removed places of its result are zeros.
+of a weight over its inputs) runs on those that are left, and the removed places of its result are zeros. A recurrent layer
+has zeros in its weights, since how it is computed is the device's affair.
 """
 
 from collections import Counter, defaultdict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from padless.graph import Graph, Keep, places
 from padless.graph.channels import Contraction, Place
 from padless.graph.record import follow_paths, tensors_of
+from padless.graph.recurrent import WHOLE
 from padless.graph.shadow import modules_of, rebuilt
 
 Key = tuple[str, str, int]  # the operation, the module's path, and which of those in that module it is
@@ -26,6 +30,7 @@ class Reference:
 
     def __init__(self, graph: Graph, keep: Keep) -> None:
         self.graph = graph
+        self.keep, self.masked = keep, graph.masked
         self.left = places(graph.numbered, keep) > 0
         counts: Counter[tuple[str, str]] = Counter()
         wanted = {c.op: c for c in graph.contractions if self._is_cut(c)}
@@ -43,11 +48,20 @@ class Reference:
 
     def run(self, model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
         """The outputs of a copy of `model`, which is only read, on `inputs`."""
-        copied = rebuilt(model, lambda _, tensor: tensor)
+        copied = rebuilt(model, self._masked)
         path = [""]
         follow_paths(modules_of(copied), path)
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Masked(self, path):
+        masked = _Masked(self, path)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), masked, _Whole(masked):
             return list(tensors_of(copied(*inputs)))
+
+    def _masked(self, name: str, tensor: Tensor) -> Tensor:
+        """A parameter as it is, or with zeros for the removed columns of a recurrent layer."""
+        for axis in self.masked:
+            if axis.parameter == name:
+                gone = np.flatnonzero(places(axis.channels, self.keep) == 0)
+                tensor = tensor.index_fill(axis.axis, torch.from_numpy(gone).to(tensor.device), 0)
+        return tensor
 
     def kept(self, place: Place) -> Tensor:
         return torch.from_numpy(self.left[place.ids])
@@ -113,17 +127,34 @@ def _refilled(tree: Any, supply: Any) -> Any:
     return tree
 
 
+class _Whole(TorchFunctionMode):
+    """Keeps what is inside of a recurrent layer, which is recorded as one operation, from being counted."""
+
+    def __init__(self, masked: "_Masked") -> None:
+        super().__init__()
+        self.masked = masked
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in WHOLE:
+            return func(*args, **(kwargs or {}))
+        self.masked.inside = True
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self.masked.inside = False
+
+
 class _Masked(TorchDispatchMode):
     def __init__(self, reference: Reference, path: list[str]) -> None:
         super().__init__()
-        self.reference, self.path = reference, path
+        self.reference, self.path, self.inside = reference, path, False
         self.counts: defaultdict[tuple[str, str], int] = defaultdict(int)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = _family(_name(func))
-        if name in self.reference.names:
+        if name in self.reference.names and not self.inside:
             place = (name, self.path[-1])
             self.counts[place] += 1
             contraction = self.reference.at.get((*place, self.counts[place]))

@@ -32,11 +32,11 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
 
     pointed = {p.buffer: p.channels for p in graph.positions}
     small = rebuilt(model, lambda name, tensor: _repointed(sliced(name, tensor), pointed.get(name), keep))
-    for original, module in zip(modules_of(model), modules_of(small), strict=True):
-        _resize(original[1], module[1])
     modules = dict(modules_of(small))
     for size in graph.stored:
         _store(modules[size.module], size, int(places(size.channels, keep).sum() / size.scale))
+    for path, original in modules_of(model):
+        _resize(original, modules[path])
     return small
 
 
@@ -88,9 +88,12 @@ def _resize(original: nn.Module, module: nn.Module) -> None:
         for side, axis in (("out_channels", 0), ("in_channels", 1)):
             axis = 1 - axis if module.transposed else axis
             per_row = getattr(original, side) // before.shape[axis]
-            setattr(module, side, weight.shape[axis] * per_row)
+            setattr(module, side, weight.shape[axis] * (module.groups if per_row == original.groups else per_row))
     elif isinstance(module, nn.Linear) and isinstance(weight, Tensor):
         module.out_features, module.in_features = weight.shape
+    elif isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        first = getattr(module, "weight_ih_l0" if isinstance(module, nn.RNNBase) else "weight_ih")
+        module.input_size = first.shape[1] if isinstance(first, Tensor) else module.input_size
     elif isinstance(module, nn.PReLU) and isinstance(weight, Tensor):
         module.num_parameters = len(weight)
     elif isinstance(module, nn.RMSNorm) and isinstance(weight, Tensor):

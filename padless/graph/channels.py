@@ -34,6 +34,7 @@ class Call:
     c_out: int
     groups: int = 1
     drops_groups: bool = False  # it is cut by whole groups of filters
+    rows: int = 0  # how often a linear layer is applied; 0: as the size of its output says
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Channels:
     pins: list[tuple[ChannelIds, str]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     contractions: list[Contraction] = field(default_factory=list)
+    masked: list[tuple[int, int, ChannelIds]] = field(default_factory=list)  # (weight, axis, ids)
     stored: dict[Attribute, ChannelIds] = field(default_factory=dict)  # the first use of each stored number
     uses: list[Use] = field(default_factory=list)
     sizes: list[tuple[ChannelIds, Size, str]] = field(

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -106,6 +105,10 @@ def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -
         ),
         turned=tuple(numbered[ids] for ids in channels.turned),
         contractions=tuple(channels.contractions),
+        masked=tuple(
+            ParameterAxis(parameter=channels.recording.values[v].name, axis=axis, channels=numbered[ids])
+            for v, axis, ids in channels.masked
+        ),
         numbered=numbered,
         example_shapes=example_shapes,
         recording=channels.recording,
@@ -176,22 +179,29 @@ def _layer(
     if call.op.name == "aten.convolution":
         kind: Kind = "conv" if call.groups == 1 else "depthwise" if call.groups == call.c_in else "grouped"
         kernel, in_hw, out_hw = recording.shape(args[1].value)[2:], recording.shape(args[0].value)[2:], out[2:]
-        stride, dilation, transposed = args[3], args[5], args[6]
+        n = len(out_hw)
+        stride, dilation, transposed = _each(args[3], n), _each(args[5], n), args[6]
     else:
-        rows = max(1, math.prod(out) // call.c_out // batch)
+        rows = max(1, (call.rows or math.prod(out) // call.c_out) // batch)
         kind, kernel, in_hw, out_hw, stride, dilation = "linear", (1, 1), (rows, 1), (rows, 1), (1, 1), (1, 1)
         transposed = False
     return Layer(
         name=name, weight=weight, kind=kind, c_in=call.c_in, c_out=call.c_out, groups=call.groups,
         drops_groups=call.drops_groups, transposed=transposed,
-        kernel=_pair(kernel), stride=_pair(stride), dilation=_pair(dilation), in_hw=_pair(in_hw), out_hw=_pair(out_hw),
+        kernel=_at_least_two(kernel), stride=_at_least_two(stride), dilation=_at_least_two(dilation),
+        in_hw=_at_least_two(in_hw), out_hw=_at_least_two(out_hw),
         inputs=inputs, outputs=outputs,
     )  # fmt: skip
 
 
-def _pair(sizes: tuple[int, ...] | list[int]) -> tuple[int, int]:
+def _each(sizes: list[int], n: int) -> tuple[int, ...]:
+    """A size for each of `n` axes: torch takes one for all of them, too."""
+    return tuple(sizes) if len(sizes) == n else tuple(sizes) * n
+
+
+def _at_least_two(sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Rows and columns; one-dimensional layers have one row."""
-    return cast(tuple[int, int], tuple([1, *sizes][-2:]))
+    return (1, *sizes) if len(sizes) == 1 else tuple(sizes)
 
 
 def _alone(members: list[Member]) -> str:

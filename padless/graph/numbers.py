@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from padless.graph.recurrent import WHOLE
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -202,9 +204,9 @@ _LIKE = {torch.Tensor.expand_as, torch.Tensor.view_as, torch.Tensor.reshape_as}
 class Origins(TorchFunctionMode):
     """Hands out `Number`s for sizes, and keeps the whole numbers that the running call was given."""
 
-    def __init__(self, value_of: Callable[[Tensor], int | None]) -> None:
+    def __init__(self, value_of: Callable[[Tensor], int | None], record: Callable[[Any, tuple[Any, ...]], Any]) -> None:
         super().__init__()
-        self.value_of = value_of
+        self.value_of, self.record = value_of, record
         self.given: tuple[int, ...] = ()
         self.log = Log()
         self.scaled_by_width: list[tuple[int, int]] = []  # (value, axis): queries of attention without a given scale
@@ -219,6 +221,8 @@ class Origins(TorchFunctionMode):
             axis = args[1] if len(args) > 1 else (kwargs or {}).get("dim")
             return sizes if axis is None else sizes[axis]
         kwargs = kwargs or {}
+        if func in WHOLE and not kwargs:
+            return self.record(func, args)
         outer = self.given
         if func in _LIKE:
             self.given = self.sizes(args[1])

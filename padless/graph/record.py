@@ -17,10 +17,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from padless.errors import TraceError
 from padless.graph.numbers import Attribute, Origins, Root, Size, mark_attributes
+from padless.graph.recurrent import WHOLE
 from padless.graph.shadow import modules_of, rebuilt, tensor_names
 from padless.graph.shapes import SHAPES
 
@@ -145,7 +146,7 @@ class _Recorder(TorchDispatchMode):
         self.path: list[str] = [""]
         self.last: Any = None  # the operation in flight, for error messages
         self.deepest = ""  # where the forward failed: paths are popped while the error rises
-        self.origins = Origins(lambda tensor: self.known.get(id(tensor)))
+        self.origins = Origins(lambda tensor: self.known.get(id(tensor)), self._whole)
         for i, tensor in enumerate(inputs):
             self._new(tensor, "input", f"input{i}")
         for name, tensor in tensor_names(shadow).items():
@@ -165,6 +166,8 @@ class _Recorder(TorchDispatchMode):
             refs_kwargs = {k: self._refs((v,))[0] for k, v in kwargs.items()}
         if len(self.kinds) == 2:  # what the forward makes for itself is really computed, until it meets the inputs
             args, kwargs = _replace(args, _to_meta), _replace(kwargs, _to_meta)
+        elif func is _TO_COPY and _moves_positions(args[0], kwargs):
+            kwargs = {**kwargs, "device": None}  # their values are still known
         shortcut = SHAPES.get(func)
         result = shortcut(*args, **kwargs) if shortcut else func(*args, **kwargs)
         kind = type(result)
@@ -179,6 +182,24 @@ class _Recorder(TorchDispatchMode):
                     module=self.path[-1], given=self.origins.given, reads=tuple(self.read),
                 )
             )  # fmt: skip
+        self.last = None
+        return result
+
+    def _whole(self, func: Any, args: tuple[Any, ...]) -> Any:
+        """Write down a recurrent layer as one operation."""
+        self.last, self.deepest = func, self.path[-1]
+        self.kinds.clear()
+        self.read = []
+        refs = self._refs(args)
+        with _disable_current_modes():
+            function, result = WHOLE[func](*args)
+        outputs = tuple(self._new(t, "op") for t in tensors_of(result))
+        self.ops.append(
+            Op(
+                name=_name(function), function=function, args=refs, kwargs={}, outputs=outputs, module=self.path[-1],
+                given=(), reads=tuple(self.read),
+            )
+        )  # fmt: skip
         self.last = None
         return result
 
@@ -208,6 +229,14 @@ class _Recorder(TorchDispatchMode):
             else:
                 refs.append(x)
         return tuple(refs)
+
+
+_TO_COPY = torch.ops.aten._to_copy.default
+
+
+def _moves_positions(x: Tensor, kwargs: dict[str, Any]) -> bool:
+    """Whether real positions (of sorted sequences, for one) go to where the inputs are."""
+    return not x.is_meta and x.ndim == 1 and x.dtype is torch.int64 and kwargs.get("device") == torch.device("meta")
 
 
 def _to_meta(x: Any) -> Any:

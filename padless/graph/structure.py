@@ -8,6 +8,7 @@ network's own (the image's colours, for one).
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -30,31 +31,39 @@ Kind = Literal["conv", "depthwise", "grouped", "linear"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerShape:
-    """All that a layer alone costs by. Sizes are for one example; `hw` are (rows, columns)."""
+    """All that a layer alone costs by. Sizes are for one example.
+
+    Kernels, strides and maps have (rows, columns), in three dimensions (frames, rows, columns).
+    """
 
     kind: Kind
     c_in: int
     c_out: int
     groups: int
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    in_hw: tuple[int, int]
-    out_hw: tuple[int, int]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    in_hw: tuple[int, ...]
+    out_hw: tuple[int, ...]
     transposed: bool = False
 
     def __str__(self) -> str:
-        size, maps = "{}x{} ".format(*self.kernel), " on a {}x{} map".format(*self.in_hw)
-        return f"{self.kind} {'' if self.kind == 'linear' else size}{self.c_in}→{self.c_out}{maps}"
+        size = "" if self.kind == "linear" else f"{_times(self.kernel)} "
+        return f"{self.kind} {size}{self.c_in}→{self.c_out} on a {_times(self.in_hw)} map"
+
+    @property
+    def three_dimensional(self) -> bool:
+        """Whether its maps have frames beside rows and columns, as video and volumes do."""
+        return len(self.kernel) > 2
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates for one example."""
-        rows, columns = self.in_hw if self.transposed else self.out_hw  # where the filters are applied
-        return rows * columns * self.kernel[0] * self.kernel[1] * self.c_in * self.c_out // self.groups
+        places = math.prod(self.in_hw if self.transposed else self.out_hw)  # where the filters are applied
+        return places * math.prod(self.kernel) * self.c_in * self.c_out // self.groups
 
     @property
-    def implied_padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def implied_padding(self) -> tuple[tuple[int, int], ...]:
         """The padding that the sizes ask for: (above, below), (left, right), as evenly as it goes on both sides."""
         added = [
             max(0, (out - 1) * stride + dilation * (kernel - 1) + 1 - size)
@@ -62,8 +71,11 @@ class LayerShape:
                 self.out_hw, self.stride, self.dilation, self.kernel, self.in_hw, strict=True
             )
         ]
-        rows, columns = ((n // 2, n - n // 2) for n in added)
-        return rows, columns
+        return tuple((n // 2, n - n // 2) for n in added)
+
+
+def _times(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -163,6 +175,9 @@ class Graph:
     positions: tuple[Positions, ...]
     turned: tuple[ChannelIds, ...]  # axes that stand in reverse order somewhere
     contractions: tuple[Contraction, ...]  # what sums or reduces over channels, for the check
+    masked: tuple[
+        ParameterAxis, ...
+    ]  # weights whose columns the check zeroes, instead of what they are multiplied with
     numbered: ChannelIds  # the channel of each id of the contractions
     example_shapes: tuple[tuple[int, ...], ...]
     recording: Recording

@@ -47,7 +47,8 @@ class When(_Table):
     max_c_out: Count | None = None
 
     def fits(self, layer: LayerShape, c_in: int, c_out: int) -> bool:
-        kernel = "x".join(map(str, (1, 1) if layer.kind == "linear" else layer.kernel))
+        pointwise = layer.kind == "linear" or set(layer.kernel) == {1}
+        kernel = "1x1" if pointwise else "x".join(map(str, layer.kernel))
         return (
             self.kind in (None, layer.kind)
             and (self.kernel in (None, kernel) or (self.kernel == "other" and kernel != "1x1"))
@@ -175,7 +176,7 @@ class Limits(_Table):
         for what, has, most in (
             ("input channels", layer.c_in, self.max_input_channels),
             ("output channels", layer.c_out, self.max_output_channels),
-            ("kernel rows", layer.kernel[0], self.max_kernel_height),
+            ("kernel rows", layer.kernel[-2], self.max_kernel_height),
             ("as its largest dimension", max(*layer.in_hw, *layer.out_hw, layer.c_in, layer.c_out), self.max_dimension),
             ("kernel elements x input blocks", math.prod(layer.kernel) * ceil_div(layer.c_in, layer.groups * units.input),
              self.max_kernel_blocks),

@@ -121,7 +121,8 @@ def _fitted(
             x, wide, arguments["weight"], full, place.inputs, folded, linear=linear, strides=strides, shifts=shifts
         )
     columns = x.shape[axis] // arguments["groups"] * arguments["weight"][0, 0].numel()
-    if mode == "mix" or transposed or columns > WIDEST or isinstance(arguments["padding"], str):
+    unfolds = not transposed and arguments["weight"].ndim <= 4 and not isinstance(arguments["padding"], str)
+    if mode == "mix" or columns > WIDEST or not unfolds:
         return near
     return least_squares(x, y, arguments, near, linear=linear, shifts=shifts)
 

@@ -42,8 +42,11 @@ def _random() -> npt.NDArray[np.int8]:
 def lower_layer(layer: LayerShape) -> bytes:
     """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
 
-    Its padding is what its sizes imply. Raises Unlowered for a transposed convolution that cuts off more or less.
+    Its padding is what its sizes imply. Raises Unlowered for a transposed convolution that cuts off more or less, and for
+    three dimensions.
     """
+    if layer.three_dimensional:
+        raise Unlowered(f"it is three-dimensional ({layer}), and Ethos-U computes maps of rows and columns")
     builder = TFLiteBuilder()
 
     def tensor(name: str, shape: tuple[int, ...], **fields: Any) -> int:

@@ -5,7 +5,7 @@ import numpy as np
 from padless.tflite.file import Tensor, TFLiteBuilder
 from padless.tflite.lowering import BOTTOM, NO_ACTIVATION
 
-Pair = tuple[int, int]
+Pair = tuple[int, ...]  # rows and columns
 WIDEST_STRIDE = 3  # that Ethos-U55 and U65 convolve with
 
 

@@ -26,7 +26,7 @@ def convolution(lowering: Lowering, op: Op) -> None:
     act, value = lowering.activation_behind(last)
     depthwise = layer.kind == "depthwise"
     stored = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)  # 1HWO or OHWI
-    rows, columns = padding
+    rows, columns = padding if len(padding) == 2 else padding * 2  # that of padding="valid" is one number
     name = lowering.name(f"{op.module or 'network'} pad")
     source = padded(
         lowering.builder, lowering.arranged(op, x, MAP), (rows, rows), (columns, columns), tuple(stride), name

@@ -1,5 +1,7 @@
 """Padding, against numbers worked by hand."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from models import layers
 from padless import load_target
 from padless.cost import padding
 from padless.graph import Layer
+from padless.hardware.schema import Limits, Units, When
 
 
 def layer(c_in: int, c_out: int, kind: str = "conv", groups: int = 1, kernel: int = 3, hw: int = 10) -> Layer:
@@ -23,6 +26,15 @@ def test_a_convolution():
     assert (cost.activation_bytes, cost.padded_activation_bytes) == (100 * 49, 100 * 64)
     assert cost.wasted_macs_percent == pytest.approx(100 * (1 - 37 * 49 / (48 * 64)))
     assert cost.wasted_activation_percent == pytest.approx(100 * (1 - 49 / 64))
+
+
+def test_rules_for_one_kernel_see_three_dimensions():
+    points, frames = (replace(layer(8, 8).shape, kernel=kernel) for kernel in ((1, 1, 1), (3, 1, 1)))
+    assert [When(kernel="1x1").fits(shape, 8, 8) for shape in (points, frames)] == [True, False]
+    assert [When(kernel="other").fits(shape, 8, 8) for shape in (points, frames)] == [False, True]
+    assert list(Limits(max_kernel_height=2).broken(replace(frames, kernel=(5, 3, 1)), Units(1, 1))) == [
+        "3 kernel rows, at most 2"
+    ]
 
 
 def test_sides_that_cannot_be_aligned_are_not_avoidable():

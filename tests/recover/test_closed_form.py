@@ -74,6 +74,26 @@ def test_every_kind_of_layer_comes_nearer(mode):
     assert apart(after, model, fresh) < 0.35 * apart(before, model, fresh)
 
 
+@pytest.mark.parametrize("last", [nn.Conv3d(8, 5, 3), nn.ConvTranspose3d(8, 5, 2)])
+@pytest.mark.parametrize("mode", ["mix", "least-squares"])
+def test_three_dimensional_layers_are_mixed(mode, last):
+    """As above: half of the channels are sums of the other half."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU(), nn.Conv3d(4, 8, 1, bias=False), last).eval()
+    with torch.no_grad():
+        model[2].weight[4:] = model[2].weight[:4] + model[2].weight[:4].flip(0)
+        model[2].weight[:4] *= 10
+    x = torch.rand(32, 3, 6, 6, 6)
+    graph = trace(model, x[:1])
+    keep = np.ones(graph.channels, dtype=np.int64)
+    group = graph.group("2")
+    keep[group.first + 4 : group.first + 8] = 0
+    before, after = cut(model, graph, keep), cut(model, graph, keep)
+    assert reconstruct(after, model, graph, keep, x, mode) == 1
+    fresh = torch.rand(32, 3, 6, 6, 6)
+    assert apart(after, model, fresh) < 1e-3 * apart(before, model, fresh)
+
+
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(networks(), st.integers(0, 2**16))
 def test_random_networks_are_solved_and_stay_of_their_shape(network, seed):

@@ -196,3 +196,12 @@ def test_real_networks(name: str):
         pytest.skip("the extra zoo is not installed")
     source = load_model(name, input_shape=(1, 3, 65, 65))
     assert distance(source.model, torch.randn(1, 3, 65, 65)) < 0.5
+
+
+def test_padding_by_name_is_that_of_the_numbers():
+    def file(padding):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=padding), nn.Conv2d(8, 4, (3, 1), padding=padding)).eval()
+        return lower(trace(model, torch.zeros(1, 3, 8, 8)), model).tflite
+
+    assert file("valid") == file(0) != file("same")

@@ -38,7 +38,7 @@ class Ceil(Oracle):
         if shape.kind == "depthwise":
             rate = compute.depthwise_macs_per_cycle or rate / (compute.array.inputs if compute.array else 1)
         hw = shape.in_hw if shape.transposed else shape.out_hw
-        for size, unit in zip(hw, compute.spatial_unit or (1, 1), strict=True):
+        for size, unit in zip(hw[-2:], compute.spatial_unit or (1, 1), strict=True):
             macs = macs * round_up(size, unit) // size
         if compute.array and compute.array.taps > 1:
             taps = math.prod(shape.kernel)

@@ -43,8 +43,10 @@ class Command(Oracle):
             yield Answer(source=self.source, total=cycles, npu=cycles)
 
     def _run(self, shape: LayerShape) -> int:
-        if shape.kernel[0] != shape.kernel[1] or shape.stride[0] != shape.stride[1] or shape.transposed:
-            raise OracleError(f"A command is asked about square kernels and strides only, not about {shape}.")
+        if shape.three_dimensional or len({*shape.kernel}) > 1 or len({*shape.stride}) > 1 or shape.transposed:
+            raise OracleError(
+                f"A command is asked about square kernels and strides in two dimensions only, not about {shape}."
+            )
         values = (*shape.in_hw, shape.c_in, shape.c_out, shape.kernel[0], shape.stride[0], shape.groups)
         words = [word.format(**dict(zip(FIELDS, values, strict=True))) for word in self._words]
         try:

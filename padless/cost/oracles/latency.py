@@ -83,6 +83,8 @@ def _network(shape: LayerShape) -> bytes:
 
     if shape.transposed:
         raise OracleError(f"ONNX has no quantised form of {shape}.")
+    if shape.three_dimensional:
+        raise OracleError(f"Only layers of two dimensions are timed, not {shape}.")
     rng = np.random.default_rng(0)
     weight = rng.integers(-127, 127, (shape.c_out, shape.c_in // shape.groups, *shape.kernel), dtype=np.int8)
     (above, below), (left, right) = shape.implied_padding

@@ -97,6 +97,8 @@ class ZigZag(_Simulator):
     name, package, extra, memories = "ZigZag", "zigzag-dse", "zigzag", "memories of its tpu_like"
 
     def question(self, shape: LayerShape) -> Question:
+        if shape.three_dimensional:
+            raise OracleError(f"ZigZag is asked about loops over rows and columns, not about {shape}. Ask scalesim.")
         return {
             "c_in": shape.c_in // shape.groups,
             "c_out": shape.c_out // shape.groups,

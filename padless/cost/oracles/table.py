@@ -62,8 +62,8 @@ class Table(Oracle):
         return (shape.c_in, shape.c_out) in self._settings.get(_setting(shape), {})
 
     def _cost(self, shape: LayerShape) -> float:
-        if shape.kernel[0] != shape.kernel[1] or shape.transposed:
-            raise OracleError(f"{self.file} has square kernels only, and none of {shape}.")
+        if shape.three_dimensional or shape.kernel[0] != shape.kernel[1] or shape.transposed:
+            raise OracleError(f"{self.file} has square kernels in two dimensions only, and none of {shape}.")
         setting, widths = _setting(shape), (shape.c_in, shape.c_out)
         table = self._settings.get(setting, {})
         if widths in table:

@@ -5,7 +5,7 @@ import numpy as np
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
 from padless.graph.numbers import Root
 from padless.graph.record import Op, Ref
-from padless.graph.rules.registry import rule, unknown
+from padless.graph.rules.registry import rule
 
 # Groups of filters this narrow cannot be narrowed without leaving units empty: where there are several, whole ones go.
 NARROW, SEVERAL = 16, 4
@@ -16,7 +16,7 @@ def convolution(op: Op, channels: Channels) -> None:
     """Reads its input's channels, makes its filters the output's; transposed ones too.
 
     A depthwise convolution ties each output to its own input. Of a grouped one whole groups go where there are at least 4
-    of at most 16 inputs, else every group is narrowed alike. Three-dimensional ones are pinned.
+    of at most 16 inputs, else every group is narrowed alike.
     """
     x, weight, bias, *_, transposed, _, groups = op.args
     shape = channels.shape(op.outputs[0])
@@ -25,14 +25,11 @@ def convolution(op: Op, channels: Channels) -> None:
         if axis != 1:
             channels.pin(ids, f"{op.name} runs along the channels, as ECA's does")
     own = weight.value in channels.weights or channels.recording.values[weight.value].origin in MODEL
-    if own and groups == 1 and len(shape) <= 4:
+    if own and groups == 1:
         channels.belong(
             weight, 0 if transposed else 1, inputs, f"the input of {_layer_name(weight, channels)} is fixed"
         )
     columns, rows = (channels.of(weight).get(axis) for axis in ((0, 1) if transposed else (1, 0)))
-    if len(shape) > 4:  # costs are for maps of rows and columns
-        unknown(op, channels)
-        return
     c_in, c_out = channels.shape(x)[1], shape[1]
     drops = False
     if not own:

@@ -113,7 +113,7 @@ def permute(op: Op, channels: Channels) -> None:
 
 
 @rule("clone", "detach", "alias", "_to_copy", "native_dropout", "lift_fresh", "lift_fresh_copy", "contiguous",
-      "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "bernoulli",
+      "zeros_like", "ones_like", "empty_like", "rand_like", "randn_like", "bernoulli",
       reads_numbers=True)  # fmt: skip
 def same(op: Op, channels: Channels) -> None:
     """A copy, or a tensor of the same shape: channels pass unchanged.

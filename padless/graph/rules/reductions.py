@@ -49,8 +49,8 @@ def along_one(op: Op, channels: Channels) -> None:
       "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d", "lp_pool2d",
       "fractional_max_pool2d", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "_upsample_nearest_exact2d",
       "upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d", "_upsample_bilinear2d_aa",
-      "_upsample_bicubic2d_aa", "reflection_pad1d", "reflection_pad2d", "replication_pad1d",
-      "replication_pad2d")  # fmt: skip
+      "_upsample_bicubic2d_aa", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
+      "replication_pad1d", "replication_pad2d", "replication_pad3d")  # fmt: skip
 def pool(op: Op, channels: Channels) -> None:
     """Pools, resizes and mirrored padding work on rows and columns of each channel apart; channels pass through."""
     ndim = len(channels.shape(op.args[0]))

@@ -78,6 +78,8 @@ def _rule_of(name: str, function: Any) -> RegisteredRule:
 
 def _follow_weights(op: Op, channels: Channels) -> None:
     """What is computed from parameters alone is a weight (a transposed, a standardised one): that of the same size."""
+    if op.name.startswith("aten.new_"):  # it takes a weight's type, not its values
+        return
     sources: list[int] = []
     for value in op.reads:
         known = channels.weights.get(value)

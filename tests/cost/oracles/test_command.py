@@ -59,5 +59,6 @@ def test_a_command_that_cannot_be_meant(spec, message):
 
 
 def test_a_command_is_not_asked_about_oblong_kernels():
-    with pytest.raises(OracleError, match="square kernels and strides only"):
-        list(open_oracle("echo {cin} {cout}", GEMMINI)([dataclasses.replace(layer(8, 8).shape, kernel=(1, 3))]))
+    for kernel in ((1, 3), (3, 3, 3)):
+        with pytest.raises(OracleError, match="square kernels and strides in two dimensions only"):
+            list(open_oracle("echo {cin} {cout}", GEMMINI)([dataclasses.replace(layer(8, 8).shape, kernel=kernel)]))

@@ -22,6 +22,8 @@ def test_latency_of_this_processor():
     assert small.source.unit == "ns" and "one thread, median of 21" in str(small.source)
     with pytest.raises(OracleError, match="ONNX has no quantised form of"):
         list(oracle([dataclasses.replace(shapes[0], transposed=True)]))
+    with pytest.raises(OracleError, match="Only layers of two dimensions are timed, not conv 3x3x3"):
+        list(oracle([dataclasses.replace(shapes[0], kernel=(3, 3, 3))]))
 
 
 def test_a_layer_that_onnx_runtime_refuses():

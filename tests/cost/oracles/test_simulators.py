@@ -1,5 +1,7 @@
 """Simulators of systolic arrays."""
 
+from dataclasses import replace
+
 import pytest
 from models.layers import layer
 
@@ -34,6 +36,16 @@ def test_zigzag_knows_energy():
     assert (narrow.npu, wide.npu) == (16 * 9 * 2, 16 * 9 * 2 * 2)
     assert narrow.total < wide.total and 0 < narrow.energy_pj < wide.energy_pj
     assert (grouped.total, grouped.energy_pj) == (2 * narrow.total, 2 * narrow.energy_pj)
+
+
+def test_three_dimensions_are_a_matrix_product_and_no_nest_of_loops():
+    pytest.importorskip("scalesim", reason="the extra scalesim is not installed")
+    pytest.importorskip("zigzag", reason="the extra zigzag is not installed")
+    frames = replace(layer(4, 8).shape, kernel=(3, 1, 1), stride=(1, 1, 1), in_hw=(2, 2, 2), out_hw=(2, 2, 2))
+    with open_oracle("scalesim", GEMMINI) as scalesim, open_oracle("zigzag", GEMMINI) as zigzag:
+        assert scalesim.question(frames) == {"m": 8, "n": 8, "k": 12}
+        with pytest.raises(OracleError, match="loops over rows and columns, not about conv 3x1x1 4→8 .* Ask scalesim"):
+            list(zigzag([frames]))
 
 
 @pytest.mark.parametrize(

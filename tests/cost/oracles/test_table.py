@@ -38,8 +38,9 @@ def test_a_table(table):
         OracleError, match="has no row for conv 3x3 8→12 on a 16x16 map. Add it, or allow .* 'csv FILE interpolate'"
     ):
         oracle([layer(8, 12).shape])
-    with pytest.raises(OracleError, match="square kernels only"):
-        oracle([dataclasses.replace(layer(8, 8).shape, kernel=(1, 3))])
+    for kernel in ((1, 3), (3, 3, 3)):
+        with pytest.raises(OracleError, match="square kernels in two dimensions only"):
+            oracle([dataclasses.replace(layer(8, 8).shape, kernel=kernel)])
 
 
 def test_widths_between_those_of_a_table(table):

@@ -1,22 +1,20 @@
 """The widths that groups of channels may have: those at which every axis they take part in fills whole units."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from padless.align.joint import JointAxis, settled
+from padless.align.shared import Axis, joint_axis, together
+from padless.align.units import Units, Widths
 from padless.graph import ChannelGroup, Graph, Layer
 from padless.graph.structure import SIDES, Side
 from padless.hardware import Target
 
-Widths = npt.NDArray[np.int64]
-Axis = tuple[str, Side]
+Owners = Mapping[Axis, list[tuple[ChannelGroup, int]]]
 REACH = 256  # how far above its own width a group's next level may lie
 
 
@@ -52,41 +50,94 @@ class Levels:
 def aligned_levels(graph: Graph, target: Target, *, repair: str = "down") -> Levels:
     """Widths of whole units, never below one unit. A pinned group has its own width only.
 
-    A side stays outside the reach of pruning, and is reported so, where it carries channels that must not be cut (the
-    image, the class outputs), where whole groups of filters go (their inner width stays), or where the group is narrower
-    than one unit. On an axis that several groups share (a concat) their sum counts.
+    Where a part of an axis must stay and fills no units, the free part makes up for it: both together are whole units. A
+    side stays outside the reach of pruning, and is reported so, where nothing on it may be cut (the class outputs), where
+    whole groups of filters go (their inner width stays), where no width of the free part will do, or only one that
+    misaligns other sides. On an axis that several groups share (a concat) their sum counts.
 
     With `repair="up"` a group whose own width fills no units may also have the next width above it, made up with zeros.
     """
-    units = _Units(target)
-    layers = {layer.name: layer for layer in graph.layers}
-    owners = _owners(graph)
-    fixed = {(ly.name, side) for ly in graph.layers for side in SIDES if _stays(ly, side, owners, units)}
+    axes = _Axes(graph, target)
+    fixed = set(axes.staying)
     widths: dict[str, Widths] = {}
-    shared: dict[Axis, None] = {}
     wider = _widenable(graph) if repair == "up" else frozenset()
     for group in graph.groups:
         if group.pinned:
             widths[group.id] = np.array([group.width])
             continue
-        feasible = np.arange(1, group.width + (REACH if group.id in wider else 0) + 1)
-        for axis, repeats in _axes_to_align(group, fixed):
-            if len(owners[axis]) > 1:
-                shared[axis] = None
-                continue
-            fits = units.fits(layers[axis[0]], axis[1], feasible * repeats)
-            if fits.any():
-                feasible = feasible[fits]
-            else:
-                fixed.add(axis)
+        widest = group.width + (REACH if group.id in wider else 0)
+        feasible, unmet = axes.filling(group, np.arange(1, widest + 1))
+        fixed |= unmet
         widths[group.id] = _up_to(group.width, feasible)
-    axes = [_joint(axis, layers[axis[0]], owners[axis], widths, units) for axis in shared if axis not in fixed]
+    joint_axes = [joint_axis(axis, axes.layers[axis[0]], axes.owners[axis], widths, axes.units) for axis in axes.shared]
     dense = {g.id: g.width for g in graph.groups}
-    joint, unreachable, example = _together(axes, widths, dense)
+    joint, unreachable, example = together(joint_axes, widths, dense)
     return Levels(widths=widths, dense=dense, joint=joint, example=example, fixed=_by_layer(fixed | unreachable))
 
 
-def _owners(graph: Graph) -> dict[Axis, list[tuple[ChannelGroup, int]]]:
+class _Axes:
+    """Which groups lie on each side of each layer, and what of it stays."""
+
+    def __init__(self, graph: Graph, target: Target) -> None:
+        self.units = Units(target)
+        self.layers = {layer.name: layer for layer in graph.layers}
+        self.owners = _owners(graph)
+        self.staying = {(ly.name, side) for ly in graph.layers for side in SIDES if _stays(ly, side, self.owners)}
+        self.rest: dict[Axis, int] = {}
+        self.misfit: set[Axis] = set()  # where what must stay fills no units
+        for name, side in self.owners:
+            layer = self.layers[name]
+            size = layer.c_in if side == "in" else layer.c_out
+            free = [(group.width, repeats) for group, repeats in self.owners[name, side] if not group.pinned]
+            rest = self.rest[name, side] = size - sum(width * repeats for width, repeats in free)
+            if rest % self.units.at(layer, side, size):
+                self.misfit.add((name, side))
+        reached = (axis for group in graph.groups if not group.pinned for axis, _ in self.of(group))
+        self.shared = dict.fromkeys(axis for axis in reached if self._is_shared(axis))
+
+    def _is_shared(self, axis: Axis) -> bool:
+        """Whether groups on it are weighed together; one free group that makes up for the others is not."""
+        free = sum(not group.pinned for group, _ in self.owners[axis])
+        return free > 1 or (len(self.owners[axis]) > 1 and axis not in self.misfit)
+
+    def of(self, group: ChannelGroup) -> list[tuple[Axis, int]]:
+        """A group's axes within reach, and its repeats there.
+
+        Producers first: where a narrow group cannot serve every axis, the filters themselves are aligned.
+        """
+        members = sorted(group.members, key=lambda m: m.side == "in")
+        return [((m.layer, m.side), m.repeats) for m in members if (m.layer, m.side) not in self.staying]
+
+    def filling(self, group: ChannelGroup, widths: Widths) -> tuple[Widths, set[Axis]]:
+        """Those of `widths` that fill the units of the axes that are the group's alone; axes that none of these fill.
+
+        Where axes with a part that stays ask for other widths than those without, the ones with more MACs have their way.
+        """
+        alone = [(axis, repeats) for axis, repeats in self.of(group) if axis not in self.shared]
+        by_misfit = sorted(alone, key=lambda place: place[0] in self.misfit)
+        feasible, unmet = self._filling(by_misfit, widths)
+        if unmet and any(axis in self.misfit for axis, _ in alone):
+            others = self._filling(sorted(alone, key=lambda place: place[0] not in self.misfit), widths)
+            if self._macs(others[1]) < self._macs(unmet):
+                return others
+        return feasible, unmet
+
+    def _filling(self, axes: Iterable[tuple[Axis, int]], widths: Widths) -> tuple[Widths, set[Axis]]:
+        unmet = set()
+        for axis, repeats in axes:
+            layer, side = self.layers[axis[0]], axis[1]
+            fits = self.units.fits(layer, side, self.rest[axis] + widths * repeats)
+            if fits.any():
+                widths = widths[fits]
+            else:
+                unmet.add(axis)
+        return widths, unmet
+
+    def _macs(self, axes: Iterable[Axis]) -> int:
+        return sum(self.layers[name].macs for name, _ in axes)
+
+
+def _owners(graph: Graph) -> Owners:
     """The groups on each axis, and how many places a channel of theirs has there."""
     owners: dict[Axis, list[tuple[ChannelGroup, int]]] = defaultdict(list)
     for group in graph.groups:
@@ -95,13 +146,11 @@ def _owners(graph: Graph) -> dict[Axis, list[tuple[ChannelGroup, int]]]:
     return owners
 
 
-def _axes_to_align(group: ChannelGroup, fixed: Collection[Axis]) -> list[tuple[Axis, int]]:
-    """A group's axes within reach, and its repeats there.
-
-    Producers first: where a narrow group cannot serve every axis, the filters themselves are aligned.
-    """
-    members = sorted(group.members, key=lambda m: m.side == "in")
-    return [((m.layer, m.side), m.repeats) for m in members if (m.layer, m.side) not in fixed]
+def _stays(layer: Layer, side: Side, owners: Owners) -> bool:
+    """Whether no cut can change a side: nothing on it may be cut, or whole groups of filters go."""
+    if layer.drops_groups and layer.kind != "depthwise":
+        return True
+    return all(group.pinned for group, _ in owners.get((layer.name, side), ()))
 
 
 def _up_to(width: int, feasible: Widths) -> Widths:
@@ -138,97 +187,3 @@ def _widenable(graph: Graph) -> frozenset[str]:
     for axis in (*(positions.channels for positions in graph.positions), *graph.turned):
         counted[axis] = True
     return frozenset(g.id for g in graph.groups if not counted[g.channels].any())
-
-
-class _Units:
-    """The unit of each side of a layer at each width."""
-
-    def __init__(self, target: Target) -> None:
-        self.target, self.varies = target, bool(target.active.rules)
-        self.known: dict[tuple[object, ...], int] = {}
-
-    def at(self, layer: Layer, side: Side, width: int) -> int:
-        """The multiple that the whole side must be: where groups are narrowed alike, a unit for each."""
-        key = (layer.kind, layer.kernel, layer.groups, side, width if self.varies else 0, layer.c_in, layer.c_out)
-        unit = self.known.get(key)
-        if unit is None:
-            units = self.target.units(layer, **{"c_in" if side == "in" else "c_out": width})
-            unit = units.input if side == "in" else units.output
-            unit *= 1 if layer.kind == "depthwise" else layer.groups
-            self.known[key] = unit
-        return unit
-
-    def fits(self, layer: Layer, side: Side, sizes: Widths) -> npt.NDArray[np.bool_]:
-        if self.varies:
-            return np.array([size % self.at(layer, side, size) == 0 for size in sizes.tolist()])
-        fitting: npt.NDArray[np.bool_] = sizes % self.at(layer, side, 0) == 0
-        return fitting
-
-
-def _stays(layer: Layer, side: Side, owners: Mapping[Axis, list[tuple[ChannelGroup, int]]], units: _Units) -> bool:
-    """Whether no cut can align a side: nothing on it may be cut, or what must stay there is misaligned."""
-    size = layer.c_in if side == "in" else layer.c_out
-    free = sum(repeats * group.width for group, repeats in owners[layer.name, side] if not group.pinned)
-    if free == 0 or (layer.drops_groups and layer.kind != "depthwise"):
-        return True
-    return (size - free) % units.at(layer, side, size) != 0
-
-
-def _joint(
-    axis: Axis,
-    layer: Layer,
-    owners: list[tuple[ChannelGroup, int]],
-    widths: Mapping[str, Widths],
-    units: _Units,
-) -> JointAxis:
-    size = layer.c_in if axis[1] == "in" else layer.c_out
-    free = {group.id: repeats for group, repeats in owners if not group.pinned}
-    rest = size - sum(group.width * repeats for group, repeats in owners if not group.pinned)
-    widest = rest + sum(
-        repeats * int(widths[id][-1]) for id, repeats in free.items()
-    )  # where units grow with the width
-    return JointAxis(layer=axis[0], side=axis[1], unit=units.at(layer, axis[1], widest), rest=rest, repeats=free)
-
-
-def _together(
-    axes: list[JointAxis], widths: dict[str, Widths], dense: Mapping[str, int]
-) -> tuple[tuple[JointAxis, ...], set[Axis], dict[str, int]]:
-    """Shared axes: those that only sums align, those out of reach, and widths that align the former.
-
-    Where every group of a component can fill the units of its shared axes alone, its levels (in `widths`) are made so:
-    nothing is left to be weighed. Elsewhere the sums count.
-    """
-    joint: list[JointAxis] = []
-    for component in _components(axes):
-        alone = {id: widths[id] for axis in component for id in axis.repeats}
-        for axis in component:
-            for id, repeats in axis.repeats.items():
-                alone[id] = alone[id][alone[id] * repeats % axis.unit == 0]
-        if all(len(levels) for levels in alone.values()):
-            widths.update(alone)
-        else:
-            joint += component
-    if not joint:
-        return (), set(), {}
-    shared = {id: widths[id] for axis in joint for id in axis.repeats}
-    full = {id: float(levels[-1]) for id, levels in shared.items()}
-    example = settled(shared, joint, full, dense, lenient=True) or {id: int(width) for id, width in full.items()}
-    return (
-        tuple(axis for axis in joint if axis.holds(example)),
-        {(axis.layer, axis.side) for axis in joint if not axis.holds(example)},
-        example,
-    )
-
-
-def _components(axes: list[JointAxis]) -> list[list[JointAxis]]:
-    """Axes that share groups, directly or through others."""
-    number = {id: i for i, id in enumerate(dict.fromkeys(id for axis in axes for id in axis.repeats))}
-    pairs = [(number[next(iter(axis.repeats))], number[id]) for axis in axes for id in axis.repeats]
-    if not pairs:
-        return []
-    links = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(len(number), len(number)))
-    label = connected_components(links, directed=False)[1]
-    components: dict[int, list[JointAxis]] = defaultdict(list)
-    for axis in axes:
-        components[int(label[number[next(iter(axis.repeats))]])].append(axis)
-    return list(components.values())

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
-from padless.align.levels import Levels, Widths
+from padless.align import Levels
+from padless.align.units import Widths
 from padless.cost import CachedOracle
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding

@@ -11,6 +11,7 @@ from padless.cost.memory import peak_memory
 from padless.cost.network import NetworkCost, network_cost
 from padless.cost.oracle import CachedOracle, OracleLike
 from padless.cost.oracles import default_oracle, open_oracle
+from padless.cost.unavoidable import unavoidable
 from padless.cut import cut
 from padless.errors import NotWholeError, UsageError
 from padless.graph import Graph, Keep, narrowed, trace
@@ -37,6 +38,7 @@ class Pricing:
         self.model, self.example, self.target = model, example, target
         self.graph: Graph = trace(model, *example)
         self.levels = aligned_levels(self.graph, target)
+        self.out_of_reach = unavoidable(self.graph, target, self.levels.fixed)
         chosen = oracle or default_oracle(target)
         self.oracle = CachedOracle(open_oracle(chosen, target)) if chosen else None
         self._owned = isinstance(chosen, str)
@@ -65,6 +67,7 @@ class Pricing:
         other = copy.copy(self)
         other.model, other.graph = model, trace(model, *self.example)
         other.levels = aligned_levels(other.graph, self.target)
+        other.out_of_reach = unavoidable(other.graph, self.target, other.levels.fixed)
         return other
 
     def whole(self, model: nn.Module, graph: Graph) -> NetworkCost:
@@ -73,7 +76,7 @@ class Pricing:
             self.graph,
             graph.layers,
             self.target,
-            self.levels.fixed,
+            self.out_of_reach,
             self._cycles(model, graph),
             peak_memory(graph, self.target),
         )
@@ -97,7 +100,7 @@ class Pricing:
         if whole:
             small = cut(self.model, self.graph, keep)
             return self.whole(small, trace(small, *self.example))
-        return network_cost(self.graph, narrowed(self.graph, keep), self.target, self.levels.fixed, None)
+        return network_cost(self.graph, narrowed(self.graph, keep), self.target, self.out_of_reach, None)
 
 
 def inspect(

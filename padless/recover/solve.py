@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from padless.calls import channel_rows
-from padless.errors import PadlessError
 from padless.hardware.rounding import ceil_div
+from padless.recover.moments import Rows, Sums
 
 CHUNK = 32  # images whose inputs are unfolded at a time
 SAMPLES = 16  # positions a column, at most
@@ -35,39 +35,6 @@ class Fit:
     shift: Tensor | None  # [c_out]
 
 
-@dataclass(slots=True, kw_only=True)
-class Sums:
-    """Second moments of a layer's columns X [rows, D] and wanted outputs Y [rows, O], a set a group of filters, float64."""
-
-    rows: int = 0
-    xx: Any = 0.0  # [G, D, D]
-    xy: Any = 0.0  # [G, D, O]
-    yy: Any = 0.0  # [G, O]
-    x: Any = 0.0  # [G, D]
-    y: Any = 0.0  # [G, O]
-
-    def add(self, x: Tensor, y: Tensor) -> None:
-        self.rows += x.shape[1]
-        self.xx += (x.transpose(1, 2) @ x).double()
-        self.xy += (x.transpose(1, 2) @ y).double()
-        self.yy += y.square().sum(1, dtype=torch.float64)
-        self.x += x.sum(1, dtype=torch.float64)
-        self.y += y.sum(1, dtype=torch.float64)
-
-    def __add__(self, other: "Sums") -> "Sums":
-        return Sums(
-            rows=self.rows + other.rows, xx=self.xx + other.xx, xy=self.xy + other.xy, yy=self.yy + other.yy,
-            x=self.x + other.x, y=self.y + other.y,
-        )  # fmt: skip
-
-    def error(self, w: Tensor, shift: Tensor) -> float:
-        """The mean squared error of Y ~ X w + shift, w [G, D, O], summed over outputs."""
-        fitted = self.xx @ w
-        squares = self.yy - 2 * (w * self.xy).sum(1) + (w * fitted).sum(1) + self.rows * shift.square()
-        squares = squares - 2 * shift * (self.y - (w * self.x[:, :, None]).sum(1))
-        return float(squares.sum()) / max(1, self.rows)
-
-
 def least_squares(
     x: Tensor, y: Tensor, arguments: Mapping[str, Any], near: Fit | None, *, linear: bool, shifts: bool
 ) -> Fit | None:
@@ -81,52 +48,40 @@ def least_squares(
     weight = arguments["weight"]
     towards = (near.weight if near else weight).double().flatten(1)
     start = towards.unflatten(0, (arguments["groups"], -1)).transpose(1, 2)  # [G, D, O]
-    fit, held = Sums(), Sums()
+    few = _row_count(x, y, linear, start.shape[1]) < start.shape[1]
+    fit, held = _moments(few), _moments(few)
     for part, columns, wanted in _columns(x, y, arguments, linear, start.shape[1]):
         (held if part % HELD_OUT == HELD_OUT - 1 else fit).add(columns, wanted)
     if not held.rows:
         held = fit
-    none = torch.zeros_like(fit.y)
-    best, ridge = held.error(start, fit.y / fit.rows - _through(start, fit) if shifts else none), None
-    best -= ROUNDING * float(held.yy.sum()) / held.rows
+    moved = fit.residual(start)
+    best, ridge = held.error(start, moved if shifts else torch.zeros_like(moved)), None
+    best -= ROUNDING * held.squares / held.rows
     for candidate in RIDGES:
-        w, shift = _ridged(fit, start, candidate, shifts)
+        w, shift = fit.ridged(start, candidate, shifts)
         error = held.error(w, shift)
         if error < best:
             best, ridge = error, candidate
     if ridge is None:
         return near
-    w, shift = _ridged(fit + held if held is not fit else fit, start, ridge, shifts)
+    w, shift = (fit + held if held is not fit else fit).ridged(start, ridge, shifts)
     new = w.transpose(1, 2).reshape(weight.shape).to(weight)
     return Fit(weight=new, shift=shift.flatten().to(weight) if shifts else None)
 
 
-def _through(w: Tensor, sums: Sums) -> Tensor:
-    """[G, O] the mean of X w."""
-    mean: Tensor = (w * sums.x[:, :, None]).sum(1) / sums.rows
-    return mean
+def _moments(few: bool) -> Any:  # the two add up with their like alone
+    """Where rows are gathered, to be solved by what is less: the rows or their sums."""
+    return Rows() if few else Sums()
 
 
-def _ridged(sums: Sums, start: Tensor, ridge: float, shifts: bool) -> tuple[Tensor, Tensor]:
-    """w [G, D, O] and the shift [G, O]. A Cholesky that fails gets a ridge ten times as high."""
-    xx, xy = sums.xx / sums.rows, sums.xy / sums.rows
-    if shifts:
-        mean_x, mean_y = sums.x / sums.rows, sums.y / sums.rows
-        xx = xx - mean_x[:, :, None] * mean_x[:, None]
-        xy = xy - mean_x[:, :, None] * mean_y[:, None]
-    if not (xx.isfinite().all() and xy.isfinite().all()):
-        raise PadlessError(
-            "A layer's inputs or outputs are not finite on the calibration images. Check them and the weights."
-        )
-    scale = xx.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-12)[:, None, None]
-    eye = torch.eye(xx.shape[1], dtype=xx.dtype, device=xx.device)
-    while True:
-        factor, failed = torch.linalg.cholesky_ex(xx + ridge * scale * eye)
-        if not failed.any():
-            break
-        ridge *= 10
-    w = torch.cholesky_solve(xy + ridge * scale * start, factor)
-    return w, mean_y - _through(w, sums) if shifts else torch.zeros_like(sums.y)
+def _row_count(x: Tensor, y: Tensor, linear: bool, width: int) -> int:
+    """How many rows `_columns` yields in all."""
+    return x[..., 0].numel() if linear else len(x) * _sampled(y, width)
+
+
+def _sampled(y: Tensor, width: int) -> int:
+    """How many of a map's positions are rows."""
+    return min(y[0, 0].numel(), ceil_div(max(LEAST_SAMPLES, SAMPLES * width), len(y)))
 
 
 def _columns(
@@ -135,7 +90,6 @@ def _columns(
     """Chunks of images: their number, X [G, rows, D] and Y [G, rows, O]."""
     generator = torch.Generator().manual_seed(0)
     groups = arguments["groups"]
-    most = max(LEAST_SAMPLES, SAMPLES * width)
     size = min(CHUNK, max(1, len(x) // HELD_OUT))
     parts = zip(x.split(size), y.split(size), strict=True)
     if linear:
@@ -148,7 +102,7 @@ def _columns(
         pair(arguments[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
     )
     places = y[0, 0].numel()
-    sampled = min(places, ceil_div(most, len(x)))
+    sampled = _sampled(y, width)
     for i, (a, b) in enumerate(parts):
         at = torch.randperm(places, generator=generator)[:sampled].to(x.device)
         a = a if spatial == 2 else a[:, :, None]
@@ -180,20 +134,44 @@ def mixed(
     layer are one channel. `strides` is how many output positions a transposed convolution makes of one; None for others.
     For layers of one group.
     """
-    sums = Sums()
+    rows = x.numel() // len(kept)
+    few = rows < len(kept)
+    moments = _moments(few)
     for a, b in zip(x.split(CHUNK), dense.split(CHUNK), strict=True):
-        sums.add(channel_rows(a, linear, folded)[None], channel_rows(b, linear, folded)[None])
-    width = len(kept)
-    start = torch.zeros(1, width, sums.xy.shape[2], dtype=torch.float64, device=x.device)
-    there = kept >= 0
-    start[0, there.nonzero()[:, 0], kept[there]] = 1.0
-    m, offset = _ridged(sums, start, MIXING_RIDGE, shifts)  # [1, kept, all]
+        moments.add(channel_rows(a, linear, folded)[None], channel_rows(b, linear, folded)[None])
     weights = full.double()
     if strides:
         weights = weights.transpose(0, 1)
-    per_channel = weights.reshape(len(weights), sums.xy.shape[2], -1)  # [O, all, taps or places]
-    new = torch.einsum("oct,sc->ost", per_channel, m[0])
-    shift = torch.einsum("oct,c->o", per_channel, offset[0]) / (strides or 1) if shifts else None
+    per_channel = weights.reshape(len(weights), dense.numel() // rows, -1)  # [O, all, taps or places]
+    replaced = _replaced_by_rows if few else _replaced_by_sums
+    new, shift = replaced(moments, per_channel, kept, shifts)
+    shift = None if shift is None else shift / (strides or 1)
     new = new.reshape(len(weights), -1, *weights.shape[2:])
     new = new.transpose(0, 1) if strides else new
     return Fit(weight=new.reshape(weight.shape).to(x), shift=None if shift is None else shift.to(x))
+
+
+def _replaced_by_sums(sums: Sums, per_channel: Tensor, kept: Tensor, shifts: bool) -> tuple[Tensor, Tensor | None]:
+    """[O, kept, taps] the weights once each channel is a combination of the kept ones, and what the outputs lack."""
+    start = torch.zeros(1, len(kept), per_channel.shape[1], dtype=torch.float64, device=per_channel.device)
+    there = kept >= 0
+    start[0, there.nonzero()[:, 0], kept[there]] = 1.0
+    m, offset = sums.ridged(start, MIXING_RIDGE, shifts)  # [1, kept, all]
+    new = torch.einsum("oct,sc->ost", per_channel, m[0])
+    return new, torch.einsum("oct,c->o", per_channel, offset[0]) if shifts else None
+
+
+def _replaced_by_rows(rows: Rows, per_channel: Tensor, kept: Tensor, shifts: bool) -> tuple[Tensor, Tensor | None]:
+    """The same from few rows, without the combinations: they are as many as kept channels times all channels."""
+    x, y = (part[0] for part in rows.together())  # [rows, kept], [rows, all]
+    there = kept >= 0
+    off = y.clone()
+    off.index_add_(1, kept[there], x[:, there], alpha=-1)
+    weights = rows.row_weights(off[None], MIXING_RIDGE, shifts)[0]  # [rows, all]
+    centred = x - x.mean(0) if shifts else x
+    new = torch.einsum("ont,ns->ost", torch.einsum("oct,nc->ont", per_channel, weights), centred)
+    new[:, there] += per_channel[:, kept[there]]
+    if not shifts:
+        return new, None
+    offset = off.mean(0) - (x.mean(0) @ centred.T) @ weights
+    return new, torch.einsum("oct,c->o", per_channel, offset)

@@ -15,6 +15,7 @@ from padless.choose.planning import make_plan
 from padless.choose.replay import prune
 from padless.cost import NetworkCost, network_cost
 from padless.cost.pricing import Pricing
+from padless.cost.unavoidable import unavoidable
 from padless.cut import cut
 from padless.errors import InfeasibleError, PadlessError
 from padless.graph import narrowed, trace
@@ -117,7 +118,7 @@ class Subject:
     def in_units(self, plan: Plan, unit: int) -> NetworkCost:
         """What a cut computes and stores where channels come in multiples of `unit`. No cycles."""
         target = load_target(f"unit:{unit}")
-        fixed = aligned_levels(self.graph, target).fixed
+        fixed = unavoidable(self.graph, target, aligned_levels(self.graph, target).fixed)
         return network_cost(self.graph, narrowed(self.graph, plan.mask(self.graph)), target, fixed, None)
 
     # --- by cycles -------------------------------------------------------------------------------------------------

@@ -136,3 +136,71 @@ def test_zeros_join_only_what_may_have_them():
             dataclasses.replace(made, zeros=zeros).mask(graph)
     with pytest.raises(UsageError, match="repair cannot be 'sideways'"):
         plan(small(), X, target="unit:16", budget="macs=50%", repair="sideways")
+
+
+def staying(fold: int, apart: int = 0) -> nn.Module:
+    """A literal number of a layer's channels are moved; all go on to one layer, the others alone to a second one too."""
+
+    class Staying(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 8, 1)
+            self.c = nn.Conv2d(64 - fold, apart, 3, padding=1) if apart else None
+
+        def forward(self, x):
+            y = self.a(x).relu()
+            others = y[:, fold:]
+            joined = self.b(torch.cat([y[:, :fold].roll(1, 2), others], 1))
+            return joined if self.c is None else (joined, self.c(others))
+
+    return Staying()
+
+
+def test_the_free_part_of_an_axis_makes_up_for_the_part_that_stays():
+    for fold in (3, 4, 8):
+        graph, levels = levels_of(staying(fold), "unit:8")
+        free = next(g for g in graph.groups if g.pinned is None)
+        assert levels.widths[free.id].tolist() == [w for w in range(1, 65 - fold) if (w + fold) % 8 == 0]
+        assert levels.fixed == {"a": {"in"}, "b": {"out"}} and not levels.joint
+
+
+def test_where_the_free_part_cannot_it_is_out_of_reach():
+    _, levels = levels_of(staying(63), "unit:128x8")  # 64 in all
+    assert levels.fixed["b"] == {"in", "out"}
+
+
+@pytest.mark.parametrize("apart", [4, 512])
+def test_layers_that_ask_for_different_widths_are_weighed_by_their_macs(apart):
+    """The channels that do not stay fill units with the others (for a and b) or alone (for c)."""
+    _, levels = levels_of(staying(4, apart), "unit:8")
+    with_the_rest = apart == 4
+    (free,) = (widths for widths in levels.widths.values() if len(widths) > 1)
+    assert (free % 8 == (4 if with_the_rest else 0)).all()
+    assert ("in" in levels.fixed["c"]) == with_the_rest == ("out" not in levels.fixed["a"])
+
+
+class ShiftedBranches(nn.Module):
+    """Five channels stay, of 69, beside a branch: the sum of all is what the last layer reads."""
+
+    def __init__(self, other: int) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 69, 1), nn.Conv2d(3, other, 1), nn.Conv2d(69 + other, 8, 1)
+
+    def forward(self, x):
+        y = self.a(x)
+        return self.c(torch.cat([y[:, :5].flip(3), y[:, 5:], self.b(x)], 1))
+
+
+def test_groups_that_share_an_axis_make_up_for_what_stays_together():
+    graph, levels = levels_of(ShiftedBranches(40), "unit:8")
+    assert not levels.joint and levels.fixed["c"] == {"out"}
+    assert levels.widths["b"].tolist() == [8, 16, 24, 32, 40]
+    assert levels.widths["a/2"].tolist() == [3, 11, 19, 27, 35, 43, 51, 59]
+    _, narrow = levels_of(ShiftedBranches(6), "unit:8x1")
+    axis = next(
+        axis for axis in narrow.joint if axis.layer == "c"
+    )  # a branch of six has few widths: the sum is weighed
+    assert axis.rest == 5
+    for ratio in (0.0, 0.3, 0.6, 0.9):
+        widths = narrow.settle({g.id: (1 - ratio) * g.width for g in graph.groups})
+        assert (5 + widths["a/2"] + widths["b"]) % 8 == 0

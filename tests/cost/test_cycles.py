@@ -4,7 +4,7 @@ import pytest
 from models import layers
 
 from padless import load_target
-from padless.cost import Ceil
+from padless.cost.oracles.ceil import Ceil
 from padless.errors import UsageError
 from padless.graph import Layer
 

@@ -8,6 +8,7 @@ import torch
 from checks.cutting import check
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from models import blocks_staying
 from models.blocks import BLOCKS, build, networks
 from models.networks import Small, shaken, small
 from torch import nn
@@ -23,10 +24,11 @@ from padless.importance.weights import l1
 from padless.inputs import load_model
 
 X = torch.zeros(1, 3, 16, 16)
+TARGETS = ("unit:4", "unit:2x3", "unit:8x4", "unit:8", "unit:16", "unit:32x16", "ethos-u55-256")
 
 
 @settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(networks(), st.sampled_from(["unit:4", "unit:2x3", "unit:8x4", "ethos-u55-256"]), st.integers(0, 2**16))
+@given(networks(), st.sampled_from(TARGETS), st.integers(0, 2**16))
 def test_random_networks(network, target, seed):
     check(*network, load_target(target), seed)
 
@@ -36,6 +38,17 @@ def test_every_block_by_itself(name):
     torch.manual_seed(0)
     for width, choose in ((8, min), (12, max)):
         check(build([name], width, choose), torch.zeros(1, 2, 8, 8), load_target("unit:2x4"), seed=1)
+
+
+@pytest.mark.parametrize("name", [name for name, make in BLOCKS.items() if make.__module__ == blocks_staying.__name__])
+@pytest.mark.parametrize("target", ["unit:8", "unit:16", "unit:32x16"])
+def test_what_must_stay_leaves_no_avoidable_waste(name, target):
+    for seed, choose in enumerate((min, max, lambda options: options[1])):
+        torch.manual_seed(seed)
+        model, x = build([name], 8, choose), torch.zeros(1, 2, 8, 8)
+        check(model, x, load_target(target), seed)
+        made = plan(model, x, target=target, budget="macs=80%")
+        assert made.after["avoidable_macs_percent"] == 0
 
 
 @pytest.mark.parametrize("name", ["cifar10/vgg16_bn", "cifar10/resnet18", "torchvision/resnet50", "torchvision/mobilenet_v2",

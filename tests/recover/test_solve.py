@@ -1,11 +1,16 @@
 """The least squares of one layer, against the formulas."""
 
+import time
+
 import pytest
 import torch
 from checks.recovering import FULL
 from torch import nn
 
-from padless.recover.solve import RIDGES, Sums, least_squares
+from padless.errors import PadlessError
+from padless.recover import solve
+from padless.recover.moments import Rows, Sums
+from padless.recover.solve import RIDGES, least_squares, mixed
 
 
 @pytest.mark.parametrize("shifts", [True, False])
@@ -45,6 +50,66 @@ def test_what_differs_by_rounding_is_left_alone(off, learnt):
     y = nn.functional.conv2d(x, weight * (1 + off * torch.randn(weight.shape)), padding=1, groups=12)
     given = {**FULL, "weight": weight, "groups": 12, "padding": (1, 1), "stride": (1, 1), "dilation": (1, 1)}
     assert (least_squares(x, y, given, None, linear=False, shifts=True) is not None) == learnt
+
+
+@pytest.mark.parametrize("shifts", [True, False])
+def test_few_rows_have_the_answer_that_their_sums_have(shifts):
+    torch.manual_seed(0)
+    x, start = torch.randn(2, 40, 60).double() + 1, torch.randn(2, 60, 3).double()
+    y = x @ start + torch.randn(2, 40, 3).double()
+    rows, sums = Rows(), Sums()
+    for moments in (rows, sums):
+        moments.add(x[:, :25], y[:, :25])
+        moments.add(x[:, 25:], y[:, 25:])
+    for ridge in RIDGES:
+        (w, shift), (dual, moved) = sums.ridged(start, ridge, shifts), rows.ridged(start, ridge, shifts)
+        assert torch.allclose(w, dual, atol=1e-9) and torch.allclose(shift, moved, atol=1e-9)
+        assert rows.error(w, shift) == pytest.approx(sums.error(w, shift), rel=1e-9)
+    assert torch.allclose(rows.residual(start), sums.residual(start)) and rows.squares == pytest.approx(sums.squares)
+
+
+@pytest.mark.parametrize("kind", ["linear", "folded", "conv", "transposed"])
+@pytest.mark.parametrize("shifts", [True, False])
+def test_few_rows_replace_channels_as_their_sums_do(kind, shifts, monkeypatch):
+    """Twelve channels of which nine are there, one of them as zeros, on eight rows."""
+    torch.manual_seed(0)
+    linear, folded = kind in ("linear", "folded"), 2 if kind == "folded" else 1
+    images = 4 if kind == "folded" else 8
+    dense = torch.randn(images, 12 * folded) if linear else torch.randn(images, 12, 1, 1)
+    kept = torch.tensor([0, 1, 2, -1, 4, 6, 7, 9, 11])
+    x = dense.unflatten(1, (12, -1)).index_select(1, kept.clamp_min(0))
+    x[:, 3] = 0
+    x, dense = (x.flatten(1) if linear else x.reshape(images, 9, 1, 1)).double(), dense.double()
+    full = torch.randn({"transposed": (12, 5, 2, 2), "conv": (5, 12, 2, 2)}.get(kind, (5, 12 * folded)))
+    shape = list(full.shape)
+    shape[0 if kind == "transposed" else 1] = 9 * folded
+    given = {"linear": linear, "strides": 4 if kind == "transposed" else None, "shifts": shifts}
+    few = mixed(x, dense, torch.empty(shape), full, kept, folded, **given)
+    monkeypatch.setattr(solve, "Rows", Sums)
+    monkeypatch.setattr(solve, "_replaced_by_rows", solve._replaced_by_sums)
+    sums = mixed(x, dense, torch.empty(shape), full, kept, folded, **given)
+    assert few.weight.shape == sums.weight.shape and torch.allclose(few.weight, sums.weight, atol=1e-4)
+    assert (few.shift is None) == (sums.shift is None) == (not shifts)
+    assert not shifts or torch.allclose(few.shift, sums.shift, atol=1e-4)
+
+
+def test_wide_linear_layers_are_solved_on_few_images_in_time():
+    """4,096 inputs and 32 images: their own system would take half a minute."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(32, 4096), torch.randn(64, 4096)
+    started = time.process_time()
+    near = mixed(x, x, weight, weight, torch.arange(4096), 1, linear=True, strides=None, shifts=True)
+    assert torch.allclose(near.weight, weight, atol=1e-5)
+    fit = least_squares(x, x @ weight.T + x[:, :1], {**FULL, "weight": weight}, near, linear=True, shifts=True)
+    assert fit is None or fit.weight.isfinite().all()
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("rows", [4, 40])
+def test_what_is_not_finite_cannot_be_solved(rows):
+    x = torch.full((rows, 6), float("nan"))
+    with pytest.raises(PadlessError, match="not finite on the calibration images. Check them and the weights"):
+        least_squares(x, x[:, :2], {**FULL, "weight": torch.zeros(2, 6)}, None, linear=True, shifts=True)
 
 
 def test_errors_are_counted_from_sums():

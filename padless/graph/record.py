@@ -20,7 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from padless.errors import TraceError
-from padless.graph.numbers import Attribute, Origins, Root, Size, mark_attributes
+from padless.graph.numbers import Attribute, Root, Size
+from padless.graph.origins import Origins, mark_attributes
 from padless.graph.shadow import modules_of, rebuilt, tensor_names
 from padless.graph.shapes import SHAPES
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from padless.graph.numbers import Attribute, Root, Size, origin
+from padless.graph.numbers import Attribute, Product, Root, Size, origin
 from padless.graph.record import Op, Recording, Ref
 
 ChannelIds = npt.NDArray[np.int64]  # the channel at each place of an axis
@@ -226,8 +226,10 @@ class Channels:
         elif root is not None:
             self.pin(ids, f"{what} is a fixed number")
 
-    def freeze(self, root: Root | int | None, what: str) -> None:
+    def freeze(self, root: Root | Product | int | None, what: str) -> None:
         """A number whose use has no rule must not change."""
+        for factor in root.factors if isinstance(root, Product) else ():
+            self.freeze(factor, what)
         if isinstance(root, Attribute):
             self.uses.append(Use(root, None))
         elif isinstance(root, Size):
@@ -241,12 +243,28 @@ class Channels:
         if any(r is None or isinstance(r, Size) for r in roots):
             if equal and not any(isinstance(r, int) for r in roots):
                 self.keep_equal(np.concatenate(parts), len(parts))
+                for part, root in zip(parts, roots, strict=True):
+                    self._sized(part, root, what)
                 return
-            roots = [0 for _ in parts]  # sizes that were computed to fit this one sum
+            for part, root in zip(parts, roots, strict=True):
+                if root is None:  # computed to fit this one sum
+                    self.pin(part, f"{what} is a fixed number")
+                elif isinstance(root, Size):
+                    self._sized(part, root, what)
+            left = [(p, r) for p, r in zip(parts, roots, strict=True) if isinstance(r, Attribute | int)]
+            parts, roots = [p for p, _ in left], [r for _, r in left]
         first: dict[Root, ChannelIds] = {}
         for part, root in zip(parts, roots, strict=True):
             if isinstance(root, Attribute):
                 self.tie(first.setdefault(root, part), part)
+            self.follows(part, root, what)
+
+    def _sized(self, part: ChannelIds, root: Root | int | None, what: str) -> None:
+        """A part as large as an axis. Where that is another tensor's, both lose the same places."""
+        source = self.of(root.value).get(root.axis) if isinstance(root, Size) and root.scale == 1 else None
+        if source is not None and len(source) == len(part):
+            self.tie(source, part)
+        else:
             self.follows(part, root, what)
 
     # --- the end ---------------------------------------------------------------------------------------------------

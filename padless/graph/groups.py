@@ -3,13 +3,19 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
+<<<<<<< HEAD
+=======
+from dataclasses import replace
+from typing import cast
+>>>>>>> 6a8faac058f105870468bce758f7c1e2f0d543d2
 
 import numpy as np
 from torch import Tensor, nn
 
 from padless.errors import expect
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
-from padless.graph.record import Recording, record
+from padless.graph.numbers import Number, Product, Size, resolved
+from padless.graph.record import Op, Recording, record
 from padless.graph.rules import apply_rule
 from padless.graph.structure import (
     FIXED,
@@ -47,7 +53,7 @@ def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -
     channels = Channels(recording)
     for i, op in enumerate(recording.ops):
         channels.current = i
-        apply_rule(op, channels)
+        apply_rule(_with_products(op, channels), channels)
     channels.current = -1
     for value, axis in recording.scaled_by_width:
         if axis in channels.of(value):
@@ -62,6 +68,20 @@ def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -
     for value in recording.outputs:
         channels.pin_value(value, "output of the network")
     return _assemble(channels, example_shapes)
+
+
+def _with_products(op: Op, channels: Channels) -> Op:
+    """The operation with products of sizes as multiples of the one that may be cut."""
+    if not any(isinstance(n, Number) and isinstance(n.root, Product) for n in op.given):
+        return op
+
+    def has_channels(size: Size) -> bool:
+        return size.axis in channels.of(size.value)
+
+    def size_of(size: Size) -> int:
+        return channels.shape(size.value)[size.axis]
+
+    return replace(op, given=tuple(resolved(n, has_channels, size_of) for n in op.given))
 
 
 def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:

@@ -4,6 +4,7 @@ import copy
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -28,6 +29,7 @@ def test_products_and_exact_quotients_keep_the_root():
     assert (2 * size(12)).root == Size(3, 1, Fraction(2)) and type(2 * size(12) // 3) is Number
     assert (size(12) * stored(3)).root == (stored(3) * size(12)).root == Size(3, 1, Fraction(3))
     assert (size(12) // stored(3)).root == Size(3, 1, Fraction(1, 3))
+    assert size(3) * size(4) == 12 and (size(3) * size(4) * 2 // size(4)).root == Size(3, 1, Fraction(2))
     assert (-size(12)).root == Size(3, 1, Fraction(-1))
     assert (stored(12) // 3).root == Attribute("block", "width", None, Fraction(1, 3))
 
@@ -36,7 +38,7 @@ def test_products_and_exact_quotients_keep_the_root():
     ("number", "value", "kind"),
     [(size(12) // 5, 2, Number), (size(12) + 1, 13, Number), (1 - size(12), -11, Number), (-stored(12) % 5, 3, Number),
      (size(12) * 0.5, 6.0, Real), (size(12) / 2, 6.0, Real), (24 // size(12), 2, Number), (stored(12) // size(4), 3, Number),
-     (size(3) * size(4), 12, Number), (stored(3) * stored(4), 12, Number), (size(4) ** -0.5, 0.5, Real),
+     (stored(3) * stored(4), 12, Number), (size(4) ** -0.5, 0.5, Real),
      (1 / (size(4) ** 0.5), 0.5, Real), ((size(4) + 1) * 2, 10, Number), ((size(4) + 1) // 5, 1, Number)],
 )  # fmt: skip
 def test_other_results_know_what_they_mix(number, value, kind):
@@ -119,3 +121,104 @@ def test_numbers_that_are_worked_out_keep_their_roots(worked_out):
     reasons = [g.pinned for g in trace(model, x).groups if g.id.startswith("a")]
     known = ("worked out from theirs", "fixed number", "a function of Python")
     assert all(any(k in (r or "") for k in known) for r in reasons)
+
+
+class Used(nn.Module):
+    """Does something with a map of 16 channels between layers that can be cut in any case."""
+
+    def __init__(self, use, width=16):
+        super().__init__()
+        self.first, self.map, self.last, self.use = (
+            nn.Conv2d(3, 16, 1),
+            nn.Conv2d(16, 16, 1),
+            nn.Conv2d(width, 2, 1),
+            use,
+        )
+
+    def forward(self, x):
+        return self.last(self.use(self.map(self.first(x).relu())))
+
+
+def pinned_and_pruned(use, width=16):
+    """The reason that the map's channels stay, if any; the network is cut, and so checked."""
+    torch.manual_seed(0)
+    model, x = Used(use, width), torch.zeros(1, 3, 4, 4)
+    prune(model, plan(model, x, target="unit:2", budget="macs=70%", allocate="uniform"))
+    return next(g.pinned for g in trace(model, x).groups if g.id.startswith("map"))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda y: y / np.sqrt(y.shape[1]), lambda y: y / np.maximum(1, y.shape[1]), lambda y: y / float(np.mean(y.shape)),
+     lambda y: y / float(np.max(y.shape[1:2])), lambda y: y / len(y[0]), lambda y: y / y[0].numel(),
+     lambda y: y / torch.numel(y), lambda y: y / y.shape[1:].numel(), lambda y: y / y[:, :, 0].nelement(),
+     lambda y: y / np.prod(y.shape), lambda y: y / math.prod(y.shape[1:]),
+     lambda y: y * 2 if y.shape[1] > 8 else y, lambda y: y * 2 if y.size(1) >= 8 else y, lambda y: y / int(y.shape[1]),
+     lambda y: y * 2 if y.shape[1] == 16 else y, lambda y: y * {16: 2.0, 8: 3.0}[y.shape[1]],
+     lambda y: y * sum([0.5] * y.shape[1]), lambda y: y / round(y.shape[1] / 3), lambda y: y / (y.shape[1] >> 1),
+     lambda y: y / divmod(y.shape[1], 5)[1], lambda y: y / (y.shape[1] & 31), lambda y: y / abs(1 - y.shape[1])],
+)  # fmt: skip
+def test_numbers_that_leave_sight_keep_their_channels(use):
+    assert pinned_and_pruned(use)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [lambda y: torch.cat(torch.chunk(y, chunks=2, dim=1)[::-1], 1),
+     lambda y: torch.cat(y.chunk(dim=1, chunks=4)[::-1], 1),
+     lambda y: torch.cat(torch.tensor_split(input=y, sections=2, dim=1)[::-1], 1),
+     lambda y: y.reshape(y.shape[0] * y.shape[1], 1, *y.shape[2:]).relu().reshape(y.shape),
+     lambda y: y.reshape(y.shape[0], y.shape[1] * y.shape[2] * y.shape[3]).relu().view(y.shape),
+     lambda y: y.reshape(y.shape[0], y.numel() // y.shape[0]).relu().reshape_as(other=y),
+     lambda y: y.view(len(y), y.shape[1], y.shape[2:].numel()).softmax(2).view(y.shape),
+     lambda y: y.view(y.shape[:1] + (y.shape[1:2] + y.shape[2:])).type(y.type()),
+     lambda y: y if y.shape[1] > 1 and y.shape[1] >= 1 else y * 2, lambda y: y.type(torch.FloatTensor) * 2],
+)  # fmt: skip
+def test_exact_numbers_follow_the_cut(use):
+    assert pinned_and_pruned(use) is None
+
+
+def test_as_many_parts_as_there_are_channels_to_a_part():
+    assert "a function of Python" in pinned_and_pruned(lambda y: torch.cat(y.chunk(y.shape[1] // 4, 1)[::-1], 1))
+
+
+class SplitByAnother(nn.Module):
+    """Split sizes that are read from another layer's output."""
+
+    def __init__(self, more, places):
+        super().__init__()
+        self.more, self.a = more, nn.Conv2d(3, 16, 1)
+        self.parts, self.out = nn.Conv2d(16, places, 1), nn.Conv2d(16, 2, 1)
+
+    def forward(self, x):
+        a = self.a(x)
+        first, second, *rest = self.parts(a).split((a.shape[1], a.shape[1], *self.more), 1)
+        return self.out(first * second + sum(part.mean(1, keepdim=True) for part in rest))
+
+
+@pytest.mark.parametrize("more", [(3,), (), (16,)])
+def test_parts_as_large_as_another_tensor_lose_the_same_channels(more):
+    torch.manual_seed(0)
+    model, x = SplitByAnother(more, 32 + sum(more)), torch.zeros(1, 3, 4, 4)
+    small = prune(model, plan(model, x, target="unit:2", budget="macs=60%", allocate="uniform"))
+    assert small.a.out_channels < 16 and small.parts.out_channels == 2 * small.a.out_channels + sum(small.more)
+
+
+def test_what_torchs_modules_store_follows():
+    class Decoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.start, self.up = nn.Linear(8, 128), nn.ConvTranspose2d(8, 4, 2, 2)
+            self.spread, self.out = nn.Unflatten(1, (4, 8, 8)), nn.Conv2d(4, 2, 1)
+            self.flat = nn.Linear(256, 256)
+
+        def forward(self, x):
+            y = self.up(self.start(x).view(-1, self.up.in_channels, 4, 4)).relu()
+            return self.out(self.spread(self.flat(y.flatten(1))))
+
+    torch.manual_seed(0)
+    model, x = Decoder(), torch.zeros(1, 8)
+    assert {g.id: g.pinned for g in trace(model, x).groups}.items() >= {("start", None), ("flat", None)}
+    small = prune(model, plan(model, x, target="unit:2", budget="macs=50%", allocate="uniform"))
+    assert small.spread.unflattened_size[0] == small.out.in_channels < 4
+    assert model.spread.unflattened_size == (4, 8, 8)

@@ -1,0 +1,138 @@
+"""Which numbers a module stores and a tensor has while it is recorded, and which of them each call is given."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from padless.graph.numbers import Attribute, Log, Number, Real, Shape, Size, product
+
+_OF_TORCH = frozenset((
+    "groups", "num_groups", "normalized_shape", "num_features", "unflattened_size",
+    "in_channels", "out_channels", "in_features", "out_features", "num_channels", "num_parameters",
+))  # fmt: skip
+
+
+def mark_attributes(modules: Iterable[tuple[str, nn.Module]], log: Log) -> None:
+    """Give every whole number that a module stores its origin, in place.
+
+    Of torch's own modules only those that take part in their forward, and those that a forward around them may read.
+    """
+    for path, module in modules:
+        if isinstance(module, nn.RMSNorm):  # many operations, whose sizes are those of its weight
+            continue
+        own = not type(module).__module__.startswith("torch.nn")
+        for name, value in vars(module).items():
+            if own or name in _OF_TORCH:
+                if type(value) is int and value > 1:
+                    module.__dict__[name] = Number(value, Attribute(path, name), log)
+                elif type(value) in (tuple, list) and value and all(type(v) is int for v in value):
+                    marked = [v if v < 0 else Number(v, Attribute(path, name, i), log) for i, v in enumerate(value)]
+                    module.__dict__[name] = type(value)(marked)
+
+
+_SHAPE = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
+_COUNTED = {  # in how many parts
+    torch.chunk, torch.Tensor.chunk, torch.unsafe_chunk, torch.Tensor.unsafe_chunk,
+    torch.tensor_split, torch.Tensor.tensor_split, torch.hsplit, torch.Tensor.hsplit, torch.vsplit, torch.Tensor.vsplit,
+    torch.dsplit, torch.Tensor.dsplit,
+}  # fmt: skip
+_COUNT = ("chunks", "indices_or_sections", "sections", "indices")  # as keywords
+_LIKE = {torch.Tensor.expand_as, torch.Tensor.view_as, torch.Tensor.reshape_as}
+
+
+class Origins(TorchFunctionMode):
+    """Hands out `Number`s for sizes, and keeps the whole numbers that the running call was given."""
+
+    def __init__(self, value_of: Callable[[Tensor], int | None], *, apart: bool = False) -> None:
+        super().__init__()
+        self.value_of = value_of
+        self.given: tuple[int, ...] = ()
+        self.log = Log(apart=apart)
+        self.scaled_by_width: list[tuple[int, int]] = []  # (value, axis): queries of attention without a given scale
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func == _SHAPE:
+            return self.sizes(args[0])
+        kwargs = kwargs or {}
+        if func in _ASKED:
+            return _ASKED[func](self, *args, **kwargs)
+        outer = self.given
+        self.given = self._given(func, args, kwargs)
+        if func is torch.nn.functional.scaled_dot_product_attention and kwargs.get("scale") is None:
+            query = self.value_of(args[0] if args else kwargs["query"])
+            self.scaled_by_width += [] if query is None else [(query, (args[0] if args else kwargs["query"]).ndim - 1)]
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.given = outer
+
+    def _given(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, ...]:
+        """The whole numbers that a call was given; those of another recording are no more than literals."""
+        if func in _LIKE:
+            return self.sizes((*args, *kwargs.values())[1])
+        if func in _COUNTED:
+            count = args[1] if len(args) > 1 else next((kwargs[name] for name in _COUNT if name in kwargs), None)
+            if isinstance(count, int):
+                if isinstance(count, Number):
+                    count.leak()  # how many parts there are must not change
+                return ()
+        numbers = tuple(_numbers((args, kwargs)))
+        if any(type(n) in (Number, Real) and n.log is not self.log for n in numbers):  # type: ignore[attr-defined]
+            return tuple(n if getattr(n, "log", self.log) is self.log else int.__index__(n) for n in numbers)
+        return numbers
+
+    def sizes(self, tensor: Tensor) -> Shape:
+        value = self.value_of(tensor)
+        if value is None:
+            return Shape(tensor.shape)
+        return Shape(Number(n, Size(value, i), self.log) for i, n in enumerate(tensor.shape))
+
+    def size(self, tensor: Tensor, dim: int | None = None) -> Any:
+        sizes = self.sizes(tensor)
+        return sizes if dim is None else sizes[dim]
+
+    def elements(self, input: Tensor) -> int:
+        return product(self.sizes(input))
+
+    def length(self, tensor: Tensor) -> int:
+        """Python makes a plain number of it, which must not change."""
+        size = self.sizes(tensor)[0]
+        return int(size.leak()) if isinstance(size, Number) else size
+
+    def type_of(self, tensor: Tensor, dtype: Any = None, **options: Any) -> Any:
+        """The name of a tensor's type as it is beside the recording; or the tensor brought to a type, where it is."""
+        if dtype is None:
+            return torch.empty(0, dtype=tensor.dtype).type()
+        return tensor.to(dtype if isinstance(dtype, torch.dtype) else _dtype(dtype))
+
+
+def _dtype(kind: Any) -> torch.dtype:
+    """That of torch.FloatTensor and the like, or of its name."""
+    name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__name__}"
+    return torch.empty(0).type(name.replace("torch.cuda.", "torch.")).dtype
+
+
+_ASKED: dict[Any, Callable[..., Any]] = {
+    torch.Tensor.size: Origins.size,
+    torch.Tensor.__len__: Origins.length,
+    torch.Tensor.type: Origins.type_of,
+    **dict.fromkeys((torch.numel, torch.Tensor.numel, torch.Tensor.nelement), Origins.elements),
+}
+
+
+def _numbers(tree: Any) -> Iterator[int]:
+    for x in tree:
+        kind = type(x)
+        if kind is int or kind is Number or kind is Real:
+            yield x
+        elif kind in (tuple, list, Shape, torch.Size):
+            yield from _numbers(x)
+        elif kind is slice:
+            yield from _numbers((x.start, x.stop, x.step))
+        elif kind is dict:
+            yield from _numbers(x.values())

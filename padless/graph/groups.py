@@ -3,11 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-<<<<<<< HEAD
-=======
 from dataclasses import replace
-from typing import cast
->>>>>>> 6a8faac058f105870468bce758f7c1e2f0d543d2
 
 import numpy as np
 from torch import Tensor, nn

@@ -21,8 +21,6 @@ import torch
 
 _CALLS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX", "PRECALL"})
 
-from padless.graph.recurrent import WHOLE
-
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -330,89 +328,6 @@ class Shape(tuple[int, ...]):
         return np.array([x.leak() if isinstance(x, Number) else x for x in self], dtype)
 
 
-<<<<<<< HEAD
-_OF_TORCH = frozenset({"groups", "num_groups", "normalized_shape", "num_features"})
-
-
-def mark_attributes(modules: Iterable[tuple[str, nn.Module]], log: Log) -> None:
-    """Give every whole number that a module stores its origin, in place.
-
-    Of torch's own modules only the numbers that take part in their forward.
-    """
-    for path, module in modules:
-        if isinstance(module, nn.RMSNorm):  # many operations, whose sizes are those of its weight
-            continue
-        own = not type(module).__module__.startswith("torch.nn")
-        for name, value in vars(module).items():
-            if own or name in _OF_TORCH:
-                if type(value) is int and value > 1:
-                    module.__dict__[name] = Number(value, Attribute(path, name), log)
-                elif type(value) in (tuple, list) and value and all(type(v) is int for v in value):
-                    marked = [Number(v, Attribute(path, name, i), log) for i, v in enumerate(value)]
-                    module.__dict__[name] = type(value)(marked)
-
-
-_SHAPE = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
-_COUNTED = {torch.chunk, torch.Tensor.chunk, torch.tensor_split, torch.Tensor.tensor_split}  # in how many parts
-_LIKE = {torch.Tensor.expand_as, torch.Tensor.view_as, torch.Tensor.reshape_as}
-
-
-class Origins(TorchFunctionMode):
-    """Hands out `Number`s for sizes, and keeps the whole numbers that the running call was given."""
-
-    def __init__(self, value_of: Callable[[Tensor], int | None], record: Callable[[Any, tuple[Any, ...]], Any]) -> None:
-        super().__init__()
-        self.value_of, self.record = value_of, record
-        self.given: tuple[int, ...] = ()
-        self.log = Log()
-        self.scaled_by_width: list[tuple[int, int]] = []  # (value, axis): queries of attention without a given scale
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func == _SHAPE:
-            return self.sizes(args[0])
-        if func is torch.Tensor.size:
-            sizes = self.sizes(args[0])
-            axis = args[1] if len(args) > 1 else (kwargs or {}).get("dim")
-            return sizes if axis is None else sizes[axis]
-        kwargs = kwargs or {}
-        if func in WHOLE and not kwargs:
-            return self.record(func, args)
-        outer = self.given
-        if func in _LIKE:
-            self.given = self.sizes(args[1])
-        elif func in _COUNTED and isinstance(args[1], int):
-            self.given = ()
-        else:
-            self.given = tuple(_numbers((args, kwargs)))
-        if func is torch.nn.functional.scaled_dot_product_attention and kwargs.get("scale") is None:
-            query = self.value_of(args[0] if args else kwargs["query"])
-            self.scaled_by_width += [] if query is None else [(query, (args[0] if args else kwargs["query"]).ndim - 1)]
-        try:
-            return func(*args, **kwargs)
-        finally:
-            self.given = outer
-
-    def sizes(self, tensor: Tensor) -> Shape:
-        value = self.value_of(tensor)
-        if value is None:
-            return Shape(tensor.shape)
-        return Shape(Number(n, Size(value, i), self.log) for i, n in enumerate(tensor.shape))
-
-
-def _numbers(tree: Any) -> Iterator[int]:
-    for x in tree:
-        kind = type(x)
-        if kind is int or kind is Number or kind is Real:
-            yield x
-        elif kind in (tuple, list, Shape, torch.Size):
-            yield from _numbers(x)
-        elif kind is slice:
-            yield from _numbers((x.start, x.stop, x.step))
-        elif kind is dict:
-            yield from _numbers(x.values())
-=======
 def resolved(number: int, has_channels: Callable[[Size], bool], size_of: Callable[[Size], int]) -> int:
     """A product of sizes as a multiple of the one that a cut may change, the others being as they are."""
     if not isinstance(number, Number) or not isinstance(number.root, Product):
@@ -427,7 +342,6 @@ def resolved(number: int, has_channels: Callable[[Size], bool], size_of: Callabl
     return Number(
         _plain(number), replace(left, scale=root.scale * math.prod(size_of(size) for size in others)), number.log
     )
->>>>>>> 6a8faac058f105870468bce758f7c1e2f0d543d2
 
 
 def origin(given: tuple[int, ...], numbers: list[int]) -> list[Root | int | None]:

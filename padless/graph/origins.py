@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from padless.graph.numbers import Attribute, Log, Number, Real, Shape, Size, product
+from padless.graph.recurrent import WHOLE
 
 _OF_TORCH = frozenset((
     "groups", "num_groups", "normalized_shape", "num_features", "unflattened_size",
@@ -46,9 +47,15 @@ _LIKE = {torch.Tensor.expand_as, torch.Tensor.view_as, torch.Tensor.reshape_as}
 class Origins(TorchFunctionMode):
     """Hands out `Number`s for sizes, and keeps the whole numbers that the running call was given."""
 
-    def __init__(self, value_of: Callable[[Tensor], int | None], *, apart: bool = False) -> None:
+    def __init__(
+        self,
+        value_of: Callable[[Tensor], int | None],
+        record: Callable[[Any, tuple[Any, ...]], Any],
+        *,
+        apart: bool = False,
+    ) -> None:
         super().__init__()
-        self.value_of = value_of
+        self.value_of, self.record = value_of, record
         self.given: tuple[int, ...] = ()
         self.log = Log(apart=apart)
         self.scaled_by_width: list[tuple[int, int]] = []  # (value, axis): queries of attention without a given scale
@@ -61,6 +68,8 @@ class Origins(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _ASKED:
             return _ASKED[func](self, *args, **kwargs)
+        if func in WHOLE and not kwargs:
+            return self.record(func, args)
         outer = self.given
         self.given = self._given(func, args, kwargs)
         if func is torch.nn.functional.scaled_dot_product_attention and kwargs.get("scale") is None:

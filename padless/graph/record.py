@@ -20,13 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from padless.errors import TraceError
-<<<<<<< HEAD
-from padless.graph.numbers import Attribute, Origins, Root, Size, mark_attributes
-from padless.graph.recurrent import WHOLE
-=======
 from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.origins import Origins, mark_attributes
->>>>>>> 6a8faac058f105870468bce758f7c1e2f0d543d2
+from padless.graph.recurrent import WHOLE
 from padless.graph.shadow import modules_of, rebuilt, tensor_names
 from padless.graph.shapes import SHAPES
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from padless.calls import eager
 from padless.graph import Graph, Keep, places
 from padless.graph.channels import Contraction, Place
 from padless.graph.record import follow_paths, tensors_of
@@ -46,7 +47,7 @@ class Reference:
         copied = rebuilt(model, lambda _, tensor: tensor)
         path = [""]
         follow_paths(modules_of(copied), path)
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _Masked(self, path):
+        with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), _Masked(self, path):
             return list(tensors_of(copied(*inputs)))
 
     def kept(self, place: Place) -> Tensor:

@@ -5,6 +5,9 @@ from collections import defaultdict
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from padless.graph import ChannelIds, Graph, Keep, ParameterAxis, kept_positions, places
 from padless.graph.shadow import modules_of, rebuilt
@@ -33,6 +36,7 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
     pointed = {p.buffer: p.channels for p in graph.positions}
     small = rebuilt(model, lambda name, tensor: _repointed(sliced(name, tensor), pointed.get(name), keep))
     for original, module in zip(modules_of(model), modules_of(small), strict=True):
+        _recompute(module[1])
         _resize(original[1], module[1])
     modules = dict(modules_of(small))
     for size in graph.stored:
@@ -75,6 +79,16 @@ def _store(module: nn.Module, size: StoredSize, new: int) -> None:
     else:
         old = getattr(module, size.name)
         setattr(module, size.name, type(old)(new if i == size.index else n for i, n in enumerate(old)))
+
+
+def _recompute(module: nn.Module) -> None:
+    """Bring what hooks compute before each run (a weight from its norm and direction, a masked one) up to date."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, WeightNorm | SpectralNorm | BasePruningMethod):
+            training, module.training = module.training, False  # as then nothing else is changed
+            with torch.no_grad():
+                hook(module, ())
+            module.training = training
 
 
 def _resize(original: nn.Module, module: nn.Module) -> None:

@@ -149,7 +149,7 @@ def clear_caches() -> bool:
     """
     filled = [
         x for x in gc.get_objects()
-        if type(x) is _Cache and getattr(x, "__module__", "").split(".")[0] not in _NOT_CLEARED and x.cache_info().currsize
+        if type(x) is _Cache and str(getattr(x, "__module__", "")).split(".")[0] not in _NOT_CLEARED and x.cache_info().currsize
     ]  # fmt: skip
     for function in filled:
         function.cache_clear()
@@ -157,4 +157,4 @@ def clear_caches() -> bool:
 
 
 _Cache: Any = type(functools.lru_cache(lambda: None))
-_NOT_CLEARED = sys.stdlib_module_names | {"torch", "padless", "numpy", "scipy", "sympy"} - {"__main__"}
+_NOT_CLEARED = sys.stdlib_module_names | {"torch", "padless", "numpy", "scipy", "sympy"}

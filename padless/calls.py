@@ -1,7 +1,8 @@
 """What every pass over a model needs: where it lives, its training modes back afterwards, its layers as they are called."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -44,13 +45,23 @@ def batches_of(images: Iterable[Tensor]) -> list[Tensor]:
     return batches
 
 
+def eager() -> AbstractContextManager[Any]:
+    """Inside, what `torch.compile` made runs as it is written."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled; importing it takes seconds
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; every module's own mode afterwards, whatever happened."""
+    """Evaluation mode inside, and nothing is compiled; every module's own mode afterwards, whatever happened."""
     modes = {m: m.training for m in model.modules()}
-    model.eval()
+    with suppress(NotImplementedError):  # an exported program has no modes
+        model.eval()
     try:
-        yield
+        with eager():
+            yield
     finally:
         for module, training in modes.items():
             module.training = training
@@ -70,7 +81,7 @@ class LayerCalls(TorchFunctionMode):
 
     def __init__(self, model: nn.Module, at: At, norm: Norm | None = None) -> None:
         super().__init__()
-        self.names = {id(p): name for name, p in model.named_parameters()}
+        self.names = {id(p): name.replace("_orig_mod.", "") for name, p in model.named_parameters()}
         self.at, self.norm = at, norm
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -8,6 +8,7 @@ from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut
 from padless.errors import expect
 from padless.graph import Graph, trace
+from padless.graph.shadow import original_of
 
 
 def prune(model: nn.Module, plan: Plan) -> nn.Module:
@@ -26,6 +27,7 @@ def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
     expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     graph = retrace(model, plan)
     keep = plan.mask(graph)
+    model = original_of(model)
     small = cut(model, graph, keep)
     error = equivalence_error(model, small, graph, keep, seed=plan.seed)
     awake = awakened(model, plan.seed)

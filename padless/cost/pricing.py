@@ -15,6 +15,7 @@ from padless.cost.unavoidable import unavoidable
 from padless.cut import cut
 from padless.errors import NotWholeError, UsageError
 from padless.graph import Graph, Keep, narrowed, trace
+from padless.graph.shadow import original_of
 from padless.hardware import Target
 from padless.hardware.target import as_target
 from padless.progress import bar
@@ -35,8 +36,8 @@ class Pricing:
         *,
         oracle: str | OracleLike | None = None,
     ) -> None:
-        self.model, self.example, self.target = model, example, target
         self.graph: Graph = trace(model, *example)
+        self.model, self.example, self.target = original_of(model), example, target
         self.levels = aligned_levels(self.graph, target)
         self.out_of_reach = unavoidable(self.graph, target, self.levels.fixed)
         chosen = oracle or default_oracle(target)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from padless.calls import eager
 from padless.cut.reference import Reference
 from padless.errors import EquivalenceError
 from padless.graph import Graph, Keep
 from padless.graph.record import tensors_of
-from padless.graph.shadow import rebuilt, tensor_names
+from padless.graph.shadow import eval_only, rebuilt, tensor_names
 
 # Relative; sums in another order round to about 1e-15 and 1e-6.
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -20,7 +21,7 @@ TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy in evaluation mode with floating point tensors of `dtype`, on the CPU, which every machine has."""
-    return rebuilt(model, lambda _, t: t.to("cpu", dtype if t.is_floating_point() else t.dtype, copy=True)).eval()
+    return eval_only(rebuilt(model, lambda _, t: t.to("cpu", dtype if t.is_floating_point() else t.dtype, copy=True)))
 
 
 @torch.no_grad()
@@ -46,7 +47,8 @@ def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Ke
                 f"The original runs neither in float64 nor in float32, so no cut of it can be checked: {error}"
             ) from error
     try:
-        outputs = list(tensors_of(converted(small, dtype)(*inputs)))
+        with eager():
+            outputs = list(tensors_of(converted(small, dtype)(*inputs)))
     except Exception as error:
         raise EquivalenceError(
             f"The cut model does not run: {error}\nIts forward probably holds a channel count as a number; "

@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from padless.calls import eager
 from padless.graph import Graph, Keep, places
 from padless.graph.channels import Contraction, Place
 from padless.graph.record import follow_paths, tensors_of
@@ -52,7 +53,7 @@ class Reference:
         path = [""]
         follow_paths(modules_of(copied), path)
         masked = _Masked(self, path)
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), masked, _Whole(masked):
+        with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), masked, _Whole(masked):
             return list(tensors_of(copied(*inputs)))
 
     def _masked(self, name: str, tensor: Tensor) -> Tensor:

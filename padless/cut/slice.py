@@ -5,6 +5,9 @@ from collections import defaultdict
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from padless.graph import ChannelIds, Graph, Keep, ParameterAxis, kept_positions, places
 from padless.graph.shadow import modules_of, rebuilt
@@ -36,6 +39,7 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
     for size in graph.stored:
         _store(modules[size.module], size, int(places(size.channels, keep).sum() / size.scale))
     for path, original in modules_of(model):
+        _recompute(modules[path])
         _resize(original, modules[path])
     return small
 
@@ -75,6 +79,16 @@ def _store(module: nn.Module, size: StoredSize, new: int) -> None:
     else:
         old = getattr(module, size.name)
         setattr(module, size.name, type(old)(new if i == size.index else n for i, n in enumerate(old)))
+
+
+def _recompute(module: nn.Module) -> None:
+    """Bring what hooks compute before each run (a weight from its norm and direction, a masked one) up to date."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, WeightNorm | SpectralNorm | BasePruningMethod):
+            training, module.training = module.training, False  # as then nothing else is changed
+            with torch.no_grad():
+                hook(module, ())
+            module.training = training
 
 
 def _resize(original: nn.Module, module: nn.Module) -> None:

@@ -1,5 +1,8 @@
 """Which numbers a module stores and a tensor has while it is recorded, and which of them each call is given."""
 
+import functools
+import gc
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -145,3 +148,22 @@ def _numbers(tree: Any) -> Iterator[int]:
             yield from _numbers((x.start, x.stop, x.step))
         elif kind is dict:
             yield from _numbers(x.values())
+
+
+def clear_caches() -> bool:
+    """Empty every filled `functools` cache but those of torch, of Python and of this package; whether there were any.
+
+    Caches may be anywhere, in closures and classes: only the garbage collector knows them all. That takes some tens of
+    milliseconds, and is asked for where a forward looks sizes up.
+    """
+    filled = [
+        x for x in gc.get_objects()
+        if type(x) is _Cache and str(getattr(x, "__module__", "")).split(".")[0] not in _NOT_CLEARED and x.cache_info().currsize
+    ]  # fmt: skip
+    for function in filled:
+        function.cache_clear()
+    return bool(filled)
+
+
+_Cache: Any = type(functools.lru_cache(lambda: None))
+_NOT_CLEARED = sys.stdlib_module_names | {"torch", "padless", "numpy", "scipy", "sympy"}

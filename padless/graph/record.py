@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
+from padless.calls import eager
 from padless.errors import TraceError
 from padless.graph.numbers import Attribute, Root, Size
-from padless.graph.origins import Origins, mark_attributes
+from padless.graph.origins import Origins, clear_caches, mark_attributes
 from padless.graph.recurrent import WHOLE
 from padless.graph.shadow import modules_of, rebuilt, tensor_names
 from padless.graph.shapes import SHAPES
@@ -81,13 +82,26 @@ class Recording:
 def record(model: nn.Module, *example: Tensor) -> Recording:
     """Record one evaluation-mode run of `model` on inputs shaped like `example`.
 
-    Raises TraceError, naming the operation, the module and the source line, when the model's forward fails.
+    Where the forward looks sizes up in a `functools` cache, it is recorded once more with empty ones, and they are left
+    empty: what ran before must not show, nor what was recorded later. Raises TraceError, naming the operation, the module
+    and the source line, when the model's forward fails.
     """
+    recording, hashed = _recorded(model, example, apart=False)
+    if hashed and clear_caches():
+        try:
+            recording, _ = _recorded(model, example, apart=True)
+        finally:
+            clear_caches()
+    return recording
+
+
+def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> tuple[Recording, bool]:
+    """A recording, and whether the forward looked sizes up. `apart`: sizes of different axes are different keys."""
     try:
-        shadow = rebuilt(model, lambda _name, tensor: torch.empty_like(tensor, device="meta"))
+        shadow = rebuilt(model, _stand_in)
     except Exception as error:
         raise TraceError(
-            f"The model cannot be copied: {error}\nDoes a module keep a computed tensor as an attribute? Detach it."
+            f"The model cannot be copied: {error}\nDoes a module keep an object that cannot be copied? Remove it."
         ) from error
     inputs = [torch.empty_like(t, device="meta") for t in example]
     positions = {
@@ -98,11 +112,11 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
     modules = list(modules_of(shadow))
     for _, module in modules:
         module.training = False
-    mode = _Recorder(shadow, inputs, positions)
+    mode = _Recorder(shadow, inputs, positions, apart=apart)
     try:
         mark_attributes(modules, mode.origins.log)
         follow_paths(modules, mode.path)
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
+        with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
             result = shadow(*inputs)
     except Exception as error:
         raise TraceError(_explain(error, mode, [tuple(t.shape) for t in example])) from error
@@ -115,7 +129,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
     outputs = [mode.known[id(t)] for t in tensors_of(result) if id(t) in mode.known]
     if not outputs:
         raise TraceError(f"The model returned {type(result).__name__} without any tensor; a channel pruner needs one.")
-    return Recording(
+    recording = Recording(
         values=tuple(mode.values),
         ops=tuple(mode.ops),
         inputs=tuple(range(len(inputs))),
@@ -129,6 +143,18 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
         ),
         scaled_by_width=tuple(mode.origins.scaled_by_width),
     )
+    return recording, mode.origins.log.hashed
+
+
+SMALL = 1 << 16  # elements of a buffer whose values the forward may read: positions, masks, strides
+
+
+def _stand_in(_name: str, tensor: Tensor) -> Tensor:
+    """A meta tensor in a parameter's place; a small whole-number or boolean buffer keeps its values."""
+    readable = not tensor.is_floating_point() and not tensor.is_complex() and not tensor.is_meta
+    if readable and tensor.numel() <= SMALL and not tensor.is_quantized:
+        return tensor.to("cpu", copy=True)
+    return torch.empty_like(tensor, device="meta")
 
 
 def _has_filters(module: nn.Module) -> bool:
@@ -136,7 +162,9 @@ def _has_filters(module: nn.Module) -> bool:
 
 
 class _Recorder(TorchDispatchMode):
-    def __init__(self, shadow: nn.Module, inputs: list[Tensor], positions: dict[str, npt.NDArray[np.int64]]) -> None:
+    def __init__(
+        self, shadow: nn.Module, inputs: list[Tensor], positions: dict[str, npt.NDArray[np.int64]], *, apart: bool
+    ) -> None:
         super().__init__()
         self.values: list[Value] = []
         self.ops: list[Op] = []
@@ -147,7 +175,7 @@ class _Recorder(TorchDispatchMode):
         self.path: list[str] = [""]
         self.last: Any = None  # the operation in flight, for error messages
         self.deepest = ""  # where the forward failed: paths are popped while the error rises
-        self.origins = Origins(lambda tensor: self.known.get(id(tensor)), self._whole)
+        self.origins = Origins(lambda tensor: self.known.get(id(tensor)), self._whole, apart=apart)
         for i, tensor in enumerate(inputs):
             self._new(tensor, "input", f"input{i}")
         for name, tensor in tensor_names(shadow).items():

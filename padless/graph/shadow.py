@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 _ATOMS = frozenset({int, float, str, bool, bytes, type(None), type, types.FunctionType, types.BuiltinFunctionType})
 
+_PLAIN = _ATOMS - {types.FunctionType}
+
+_OWN = -1  # in a memo: the ids of the model's modules
+
 _CONTAINERS = frozenset({dict, OrderedDict, set, list})
 
 
@@ -20,6 +24,7 @@ def modules_of(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     stack = [("", model)]
     while stack:
         path, module = stack.pop()
+        module = original_of(module)
         if id(module) not in seen:
             seen.add(id(module))
             yield path, module
@@ -43,39 +48,62 @@ def tensor_names(model: nn.Module) -> dict[str, Tensor]:
 def rebuilt(model: nn.Module, replace: Callable[[str, Tensor], Tensor]) -> nn.Module:
     """A copy of `model` whose parameters and buffers are `replace(path, tensor)`; the original is only read.
 
-    Tied weights stay tied, and parameters stay parameters with their `requires_grad`.
+    Tied weights stay tied, and parameters stay parameters with their `requires_grad`. Functions that hold modules of the
+    model (hooks, a forward that was patched) hold those of the copy.
     """
+    model = original_of(model)
     memo: dict[int, Any] = {}
     for name, tensor in tensor_names(model).items():
         new = replace(name, tensor.detach())
         if isinstance(tensor, nn.Parameter):
             new = nn.Parameter(new, requires_grad=tensor.requires_grad)
         memo[id(tensor)] = new
+    memo[_OWN] = frozenset(id(module) for _, module in modules_of(model))
     copied: nn.Module = _copy(model, memo)
     return copied
+
+
+def original_of(model: nn.Module) -> nn.Module:
+    """The module inside one that `torch.compile` made, which is never compiled here; else the module itself."""
+    return model._orig_mod if type(model).__name__ == "OptimizedModule" else model  # type: ignore[return-value]
+
+
+def eval_only(model: nn.Module) -> nn.Module:
+    """The model in evaluation mode, also where it refuses `eval()`, as exported programs do."""
+    for _, module in modules_of(model):
+        module.training = False
+    return model
 
 
 def _copy(x: Any, memo: dict[int, Any]) -> Any:
     """`copy.deepcopy`, several times as fast on modules and their dictionaries, which are nearly all there is."""
     kind: Any = type(x)
-    if kind in _ATOMS:
+    if kind in _ATOMS and kind is not types.FunctionType:
         return x
     known = memo.get(id(x))
     if known is not None:
         return known
+    if kind is types.FunctionType:
+        return _rebound(x, memo) if x.__closure__ or x.__defaults__ or x.__kwdefaults__ else x
+    if kind is Tensor:  # one that was computed, and is kept beside parameters and buffers
+        new: Any = x.detach().clone()
+        memo[id(x)] = new
+        return new
+    if type(x).__name__ == "OptimizedModule":
+        return _copy(x._orig_mod, memo)
     if kind is dict or kind is OrderedDict:
-        new: Any = kind()
+        new = kind()
         memo[id(x)] = new
         for key, value in x.items():
             new[key if type(key) in _ATOMS else _copy(key, memo)] = (
-                value if type(value) in _ATOMS else _copy(value, memo)
+                value if type(value) in _PLAIN else _copy(value, memo)
             )
     elif kind is list:
         new = []
         memo[id(x)] = new
         new.extend(_copy(value, memo) for value in x)
-    elif kind is tuple and all(type(value) in _ATOMS for value in x):
-        new = x
+    elif kind is tuple:
+        new = x if all(type(value) in _PLAIN for value in x) else tuple(_copy(value, memo) for value in x)
     elif kind is set and not x:
         new = set()
     elif isinstance(x, nn.Module) and _copies_plainly(kind):
@@ -84,14 +112,76 @@ def _copy(x: Any, memo: dict[int, Any]) -> Any:
         state = new.__dict__
         for key, value in x.__dict__.items():
             kind = type(value)
-            if kind in _ATOMS:
+            if kind in _PLAIN:
                 state[key] = value
             else:  # most are the empty dictionaries of hooks
                 state[key] = kind() if kind in _CONTAINERS and not value else _copy(value, memo)
         state.pop("_compiled_call_impl", None)
+    elif kind is types.MethodType:
+        new = types.MethodType(x.__func__, _copy(x.__self__, memo))
+    elif _is_plain(kind):  # such as what collects activations with hooks
+        memo[id(x)] = new = object.__new__(kind)
+        new.__dict__.update({key: _copy(value, memo) for key, value in vars(x).items()})
     else:
         new = copy.deepcopy(x, memo)
     return new
+
+
+def _rebound(function: Any, memo: dict[int, Any]) -> Any:
+    """A function with the copies of those of the model's objects that it closes over, or has as defaults."""
+    memo[id(function)] = function  # where it refers to itself
+    cells = [_held(cell.cell_contents, memo) if _filled(cell) else None for cell in function.__closure__ or ()]
+    defaults = [_held(value, memo) for value in function.__defaults__ or ()]
+    keywords = {name: _held(value, memo) for name, value in (function.__kwdefaults__ or {}).items()}
+    before = [cell.cell_contents if _filled(cell) else None for cell in function.__closure__ or ()]
+    before += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    if all(new is old for new, old in zip([*cells, *defaults, *keywords.values()], before, strict=True)):
+        return function
+    closure = tuple(types.CellType(value) for value in cells) if cells else None
+    new = types.FunctionType(
+        function.__code__, function.__globals__, function.__name__, tuple(defaults) or None, closure
+    )
+    new.__kwdefaults__ = keywords or None
+    new.__dict__.update(function.__dict__)
+    new.__qualname__, new.__module__, new.__doc__ = function.__qualname__, function.__module__, function.__doc__
+    memo[id(function)] = new
+    return new
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:  # not yet
+        return False
+    return True
+
+
+def _held(x: Any, memo: dict[int, Any]) -> Any:
+    """What a function holds: its own copy of a container, so that what a hook collects is not the caller's."""
+    if id(x) in memo:
+        return memo[id(x)]
+    if type(x) in (dict, list, set, OrderedDict):
+        memo[id(x)] = new = copy.copy(x)
+        if isinstance(x, dict):
+            new.update({key: _held(value, memo) for key, value in x.items()})
+        elif isinstance(x, list):
+            new[:] = [_held(value, memo) for value in x]
+        return new
+    if type(x) is types.FunctionType or (type(x) is types.MethodType and isinstance(x.__self__, nn.Module)):
+        return _copy(x, memo)
+    return _copy(x, memo) if isinstance(x, nn.Module) and id(x) in memo[_OWN] else x
+
+
+@cache
+def _is_plain(kind: Any) -> bool:
+    """Whether instances are nothing but a dictionary of attributes."""
+    special = ("__reduce_ex__", "__reduce__", "__getstate__", "__new__")
+    return (
+        kind.__dictoffset__ != 0
+        and not issubclass(kind, nn.Module | type)
+        and all(getattr(kind, name, None) is getattr(object, name, None) for name in special)
+        and not any(hasattr(kind, name) for name in ("__deepcopy__", "__setstate__", "__getnewargs__", "__slots__"))
+    )
 
 
 @cache

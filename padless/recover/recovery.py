@@ -19,7 +19,7 @@ from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep
 from padless.graph.liveness import moments
 from padless.graph.record import tensors_of
-from padless.graph.shadow import tensor_names
+from padless.graph.shadow import original_of, tensor_names
 from padless.recover.batchnorm import rebase_batchnorm, reestimate_batchnorm
 from padless.recover.closed_form import Mode, reconstruct
 
@@ -71,6 +71,7 @@ def recover(
         raise UsageError(f"Unknown recovery {method!r}. {suggest(method, METHODS)}")
     expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     graph = retrace(model, plan)
+    small, model = original_of(small), original_of(model)
     keep = plan.mask(graph)
     fresh = _cut_tensors(small, model, graph, keep)
     x, started = _fitting(images, graph, device_of(small)), time.monotonic()

@@ -1,6 +1,7 @@
 """Numbers that know where they come from, and what a cut does with them."""
 
 import copy
+import functools
 import math
 from fractions import Fraction
 
@@ -222,3 +223,45 @@ def test_what_torchs_modules_store_follows():
     small = prune(model, plan(model, x, target="unit:2", budget="macs=50%", allocate="uniform"))
     assert small.spread.unflattened_size[0] == small.out.in_channels < 4
     assert model.spread.unflattened_size == (4, 8, 8)
+
+
+@functools.lru_cache(256)
+def folded(shape, p):
+    b, c, h, w = shape
+    return (b, c, h // p, p, w // p, p), (b, -1, h // p, w // p)
+
+
+class Fold(nn.Module):
+    def forward(self, x):
+        apart, together = folded(tuple(x.shape), 2)
+        return x.reshape(apart).permute(0, 1, 3, 5, 2, 4).reshape(together)
+
+
+def test_caches_of_sizes_do_not_show_what_ran_before():
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 1), Fold(), nn.Conv2d(64, 16, 1), nn.Upsample(scale_factor=2), nn.Conv2d(16, 16, 1), Fold(),
+        nn.Conv2d(64, 4, 1),
+    ).eval()  # fmt: skip
+    x = torch.zeros(1, 3, 8, 8)
+    folded.cache_clear()
+    fresh = trace(model, x)
+    model(x)
+    later = trace(model, x)
+    assert fresh.digest() == later.digest()
+    assert [g.pinned for g in later.groups] == [None, None, None, "output of the network"]
+    assert folded.cache_info().currsize == 0  # no number of the recording is left to others
+
+
+REMEMBERED = []
+
+
+def test_a_number_of_another_recording_is_a_literal():
+    def remembering(y):
+        REMEMBERED.append(y.shape[1])
+        return y.reshape(y.shape[0], REMEMBERED[0], 4, 4)
+
+    model, x = Used(remembering), torch.zeros(1, 3, 4, 4)
+    assert next(g.pinned for g in trace(model, x).groups if g.id == "map") is None
+    assert trace(model, x).digest() == trace(model, x).digest()
+    assert next(g.pinned for g in trace(model, x).groups if g.id == "map")
+    REMEMBERED.clear()

@@ -29,7 +29,7 @@ def test_the_parts_of_a_batch_are_the_whole(few, mixup):
     whole = Batches(few, recipe)
     parts = [Batches(few, recipe, rank, 4) for rank in range(4)]
     for step in (0, 3, 7):
-        for field in ("x", "y", "other"):
+        for field in ("x", "y", "y_mixed_in"):
             torch.testing.assert_close(
                 torch.cat([getattr(p[step], field) for p in parts]), getattr(whole[step], field), rtol=0, atol=0
             )

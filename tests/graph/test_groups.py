@@ -179,3 +179,22 @@ def test_a_graph_is_printed_in_one_line_and_shown_as_a_table_of_its_groups():
     rows = [line.split() for line in shown.get().splitlines()]
     assert ["stem", "16", "free"] in rows
     assert ["head", "4", "output", "of", "the", "network"] in rows
+
+
+def test_zero_channels_that_are_padded_on_are_cut_with_what_they_meet():
+    class Widening(nn.Module):
+        def __init__(self, c_in, c_out, more):
+            super().__init__()
+            self.conv, self.more = nn.Conv2d(c_in, c_out, 1), more
+
+        def forward(self, x):
+            return self.conv(x) + nn.functional.pad(x, (0, 0, 0, 0, 0, self.more or 8))
+
+    def groups(more):
+        model = nn.Sequential(nn.Conv2d(3, 16, 1), Widening(16, 24, more), nn.Conv2d(24, 2, 1))
+        return {g.id: (g.width, g.pinned) for g in trace(model, torch.zeros(1, 3, 4, 4)).groups}
+
+    last = {"2": (2, "output of the network")}
+    assert groups(8) == {"0": (16, None), "1.conv": (8, None)} | last
+    pinned = (8, "aten.constant_pad_nd adds a fixed number (module 1)")  # a number in the source text stays
+    assert groups(0) == {"0": (16, None), "1.conv": pinned} | last

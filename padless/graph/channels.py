@@ -90,6 +90,8 @@ class Channels:
     spread: set[tuple[int, int]] = field(default_factory=set)  # (value, axis) of one place that fills what it meets
     turned: list[ChannelIds] = field(default_factory=list)  # what stands in reverse order somewhere
     indices: dict[int, ChannelIds] = field(default_factory=dict)  # a buffer of positions -> the ids it points into
+    within: frozenset[int] = frozenset()  # operations in groups that are narrowed within them, not cut by whole ones
+    leaders: dict[int, ChannelIds] = field(default_factory=dict)  # of which whole groups go: operation -> an id a group
     readers: set[int] = field(default_factory=set)
     current: int = 0  # the operation whose rule runs
     size: int = 0

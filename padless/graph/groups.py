@@ -45,8 +45,43 @@ def trace(model: nn.Module, *example: Tensor) -> Graph:
 
 
 def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:
-    """The graph of a recorded run: every operation's rule, then the classes of channels, then the groups."""
-    channels = Channels(recording)
+    """The graph of a recorded run: every operation's rule, then the classes of channels, then the groups.
+
+    Where whole groups of a grouped operation cannot go, it is tried whether they can be narrowed.
+    """
+    channels, label, reasons = _followed(recording)
+    stuck = _stuck(channels, label, reasons)
+    if stuck:
+        free = stuck - _stuck_within(stuck, *_followed(recording, stuck))
+        if free:
+            channels, label, reasons = _followed(recording, free)
+    return _assemble(channels, label, reasons, example_shapes)
+
+
+Followed = tuple[Channels, ChannelIds, list[str | None]]
+
+
+def _stuck(channels: Channels, label: ChannelIds, reasons: list[str | None]) -> frozenset[int]:
+    """The operations that are cut by whole groups, none of which may go."""
+    return frozenset(op for op, ids in channels.leaders.items() if _is_stuck(label[ids], reasons))
+
+
+def _stuck_within(
+    tried: frozenset[int], channels: Channels, label: ChannelIds, reasons: list[str | None]
+) -> frozenset[int]:
+    """Those of the operations whose groups cannot be narrowed either."""
+    output = {op: channels.of(channels.recording.ops[op].outputs[0]).get(1) for op in tried}
+    return frozenset(op for op, ids in output.items() if ids is None or _is_stuck(label[ids], reasons))
+
+
+def _is_stuck(classes: ChannelIds, reasons: list[str | None]) -> bool:
+    free = {c for c in classes.tolist() if reasons[c] is None}
+    return len(free) < 2
+
+
+def _followed(recording: Recording, within: frozenset[int] = frozenset()) -> Followed:
+    """Every operation's rule, and the classes; the operations `within` are narrowed within their groups."""
+    channels = Channels(recording, within=within)
     for i, op in enumerate(recording.ops):
         channels.current = i
         apply_rule(_with_products(op, channels), channels)
@@ -63,7 +98,7 @@ def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -
         channels.pin_value(value, "belongs to a compiled module")
     for value in recording.outputs:
         channels.pin_value(value, "output of the network")
-    return _assemble(channels, example_shapes)
+    return channels, *channels.classes()
 
 
 def _with_products(op: Op, channels: Channels) -> Op:
@@ -80,8 +115,9 @@ def _with_products(op: Op, channels: Channels) -> Op:
     return replace(op, given=tuple(resolved(n, has_channels, size_of) for n in op.given))
 
 
-def _assemble(channels: Channels, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:
-    label, reasons = channels.classes()
+def _assemble(
+    channels: Channels, label: ChannelIds, reasons: list[str | None], example_shapes: tuple[tuple[int, ...], ...]
+) -> Graph:
     produced = np.concatenate([c.outputs for c in channels.calls if c.outputs is not None] or [np.empty(0, np.int64)])
     # The classes that some layer produces, in the order in which they first appear.
     firsts = np.unique(label[produced], return_index=True)[1]

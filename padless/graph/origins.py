@@ -156,12 +156,11 @@ def clear_caches() -> bool:
     Caches may be anywhere, in closures and classes: only the garbage collector knows them all. That takes some tens of
     milliseconds, and is asked for where a forward looks sizes up.
     """
-    filled = [
-        x for x in gc.get_objects()
-        if type(x) is _Cache and str(getattr(x, "__module__", "")).split(".")[0] not in _NOT_CLEARED and x.cache_info().currsize
-    ]  # fmt: skip
-    for function in filled:
-        function.cache_clear()
+    caches = [x for x in gc.get_objects() if type(x) is _Cache]
+    foreign = [cache for cache in caches if str(getattr(cache, "__module__", "")).split(".")[0] not in _NOT_CLEARED]
+    filled = [cache for cache in foreign if cache.cache_info().currsize]
+    for cache in filled:
+        cache.cache_clear()
     return bool(filled)
 
 

@@ -179,3 +179,46 @@ def test_a_graph_is_printed_in_one_line_and_shown_as_a_table_of_its_groups():
     rows = [line.split() for line in shown.get().splitlines()]
     assert ["stem", "16", "free"] in rows
     assert ["head", "4", "output", "of", "the", "network"] in rows
+
+
+def test_zero_channels_that_are_padded_on_are_cut_with_what_they_meet():
+    class Widening(nn.Module):
+        def __init__(self, c_in, c_out, more):
+            super().__init__()
+            self.conv, self.more = nn.Conv2d(c_in, c_out, 1), more
+
+        def forward(self, x):
+            return self.conv(x) + nn.functional.pad(x, (0, 0, 0, 0, 0, self.more or 8))
+
+    def groups(more):
+        model = nn.Sequential(nn.Conv2d(3, 16, 1), Widening(16, 24, more), nn.Conv2d(24, 2, 1))
+        return {g.id: (g.width, g.pinned) for g in trace(model, torch.zeros(1, 3, 4, 4)).groups}
+
+    last = {"2": (2, "output of the network")}
+    assert groups(8) == {"0": (16, None), "1.conv": (8, None)} | last
+    pinned = (8, "aten.constant_pad_nd adds a fixed number (module 1)")  # a number in the source text stays
+    assert groups(0) == {"0": (16, None), "1.conv": pinned} | last
+
+
+def test_groups_that_cannot_go_are_narrowed():
+    class Summed(nn.Module):
+        def __init__(self, grouped, parts):
+            super().__init__()
+            self.a, self.grouped, self.parts = nn.Conv2d(3, 32, 1), grouped, parts
+
+        def forward(self, x):
+            y = self.grouped(self.a(x))
+            n, c, h, w = y.shape
+            return y.view(n, 4 if self.parts == 0 else self.parts, -1, h, w).sum(1).mean(1)
+
+    def groups(grouped, parts=0):
+        graph = trace(Summed(grouped, parts), torch.zeros(1, 3, 4, 4))
+        return [(g.id, g.width, g.pinned) for g in graph.groups], [layer.drops_groups for layer in graph.layers]
+
+    conv = nn.Conv2d(32, 32, 3, padding=1, groups=4)
+    assert groups(conv) == ([("a", 8, None), ("grouped", 8, None)], [False, False])
+    assert groups(nn.Sequential(conv, nn.GroupNorm(4, 32)))[0] == [("a", 8, None), ("grouped.0", 8, None)]
+    # Whole ones go where they can, and where neither can, nothing changes.
+    assert groups(nn.Conv2d(32, 32, 3, padding=1, groups=8), 2) == ([("a", 4, None)], [False, True])
+    pinned, drops = groups(nn.Sequential(nn.Conv2d(32, 32, 1, groups=4), nn.Softmax(1)))
+    assert all(reason is not None for *_, reason in pinned) and drops == [False, True]

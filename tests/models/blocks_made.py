@@ -52,3 +52,29 @@ def joined_zeros(c, pick):
         return F.relu(m.conv(x))
 
     return Does(forward, more=more, conv=nn.Conv2d(c + more, 5, 1)), 5
+
+
+@block
+def shortcut_with_zeros(c, pick):
+    """Zeros for the channels that a block adds, as BlazeFace and ResNets without projections have them."""
+    more = pick([2, 3, 4])
+    conv = nn.Conv2d(c, c + more, 3, padding=1)
+    return Does(lambda m, x: (m.conv(x) + F.pad(x, (0, 0, 0, 0, 0, m.more))).relu(), conv=conv, more=more), c + more
+
+
+@block
+def cropped(c, pick):
+    even_conv, lost = nn.Conv2d(c, 8, 1), pick([2, 4])
+    crop = Does(lambda m, x: m.conv(F.pad(x, (0, 0, 0, 0, 0, -m.lost))), lost=lost, conv=nn.Conv2d(8 - lost, 5, 1))
+    return nn.Sequential(even_conv, crop), 5
+
+
+@block
+def padded_by_another(c, pick):
+    b = pick([2, 5])
+
+    def forward(m, x):
+        other = m.b(x)
+        return torch.cat([x, other], 1) * F.pad(x, (0, 0, 0, 0, 0, other.shape[1])) + m.both(x)
+
+    return Does(forward, b=nn.Conv2d(c, b, 1), both=nn.Conv2d(c, c + b, 1)), c + b

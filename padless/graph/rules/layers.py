@@ -16,7 +16,7 @@ def convolution(op: Op, channels: Channels) -> None:
     """Reads its input's channels, makes its filters the output's; transposed ones too.
 
     A depthwise convolution ties each output to its own input. Of a grouped one whole groups go where there are at least 4
-    of at most 16 inputs, else every group is narrowed alike.
+    of at most 16 inputs, else every group is narrowed alike; so it is where whole ones cannot go.
     """
     x, weight, bias, *_, transposed, _, groups = op.args
     shape = channels.shape(op.outputs[0])
@@ -39,7 +39,8 @@ def convolution(op: Op, channels: Channels) -> None:
     elif groups > 1:
         root = channels.origins(op, [groups])[0]
         inner = c_in // groups
-        drops = not isinstance(root, int) and (inner == 1 or (inner <= NARROW and groups >= SEVERAL))
+        several = inner <= NARROW and groups >= SEVERAL and channels.current not in channels.within
+        drops = not isinstance(root, int) and (inner == 1 or several)
         cut = _by_groups if drops else _within_groups
         rows = cut(op, channels, inputs, columns, rows, root)
     if inputs is not None and not drops:
@@ -74,6 +75,8 @@ def _by_groups(
     leaders = channels.whole_blocks(outer, groups)
     channels.tie(None if inputs is None else channels.whole_blocks(inputs, groups), leaders, fixed)
     channels.follows(leaders, root, f"the number of groups of {op.name}")
+    if channels.shape(op.args[0])[1] > groups:
+        channels.leaders[channels.current] = leaders
     return np.repeat(leaders, channels.shape(op.outputs[0])[1] // groups) if op.args[6] else rows
 
 

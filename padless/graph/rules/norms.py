@@ -43,7 +43,7 @@ def layer_norm(op: Op, channels: Channels) -> None:
 
 @rule("native_group_norm", reads_numbers=True)
 def group_norm(op: Op, channels: Channels) -> None:
-    """Normalises groups of channels. Of four and more whole groups go; of fewer each is narrowed alike."""
+    """Normalises groups of channels. Of four and more whole groups go; of fewer, or where they cannot, each is narrowed alike."""
     x, *parameters, _, _, _, groups, _ = op.args
     axes = dict(channels.of(x))
     ids = axes.get(1)
@@ -51,9 +51,12 @@ def group_norm(op: Op, channels: Channels) -> None:
         if isinstance(value, Ref):
             channels.belong(value, 0, ids, f"{op.name} has parameters of fixed size")
     root = channels.origins(op, [groups])[0]
-    whole = groups >= SEVERAL and not isinstance(root, int)
+    whole = groups >= SEVERAL and not isinstance(root, int) and channels.current not in channels.within
     if ids is not None and whole:
-        channels.follows(channels.whole_blocks(ids, groups), root, f"the number of groups of {op.name}")
+        leaders = channels.whole_blocks(ids, groups)
+        channels.follows(leaders, root, f"the number of groups of {op.name}")
+        if len(ids) > groups:
+            channels.leaders[channels.current] = leaders
     else:
         channels.freeze(root, f"{op.name} is given their number")
         if ids is not None:

@@ -150,27 +150,51 @@ def glu(op: Op, channels: Channels) -> None:
 
 @rule("constant_pad_nd", reads_numbers=True)
 def pad(op: Op, channels: Channels) -> None:
-    """Constants round rows and columns, or before and behind the channels: those stay as many as they are."""
+    """Constants round rows and columns, or before and behind the channels.
+
+    A stored number of them is cut with what they meet, one from the source text stays.
+    """
     shape, out = channels.shape(op.args[0]), channels.shape(op.outputs[0])
     axes = dict(channels.of(op.args[0]))
     pads = op.args[1]  # two an axis, the last axis first
     roots = channels.origins(op, list(pads))
     for i in range(len(pads) // 2):
         axis = len(shape) - 1 - i
-        before, behind = pads[2 * i : 2 * i + 2]
-        if not (before or behind):
-            continue
-        for root in roots[2 * i : 2 * i + 2]:
-            channels.freeze(root, f"{op.name} is given their number")
         ids = axes.get(axis)
-        if ids is not None:
-            low, high = max(0, -before), len(ids) - max(0, -behind)
-            for lost in (ids[:low], ids[high:]):
-                channels.pin(lost, f"{op.name} drops a fixed number of channels")
-            fresh = [channels.fresh_pinned(max(0, p), f"{op.name} adds a fixed number") for p in (before, behind)]
-            axes[axis] = np.concatenate([fresh[0], ids[low:high], fresh[1]])
+        sides = list(zip(pads[2 * i : 2 * i + 2], roots[2 * i : 2 * i + 2], strict=True))
+        if ids is None:
+            for _, root in sides:
+                channels.freeze(root, f"{op.name} is given their number")
+        elif any(n for n, _ in sides):
+            before, behind = (_padded(op, channels, n, root) for n, root in sides)
+            low, high = (max(0, -n) for n, _ in sides)
+            for lost, (_, root) in zip((ids[:low], ids[len(ids) - high :]), sides, strict=True):
+                _dropped(op, channels, lost, root)
+            axes[axis] = np.concatenate([before, ids[low : len(ids) - high], behind])
     assert all(len(ids) == out[axis] for axis, ids in axes.items())
     channels.put(op, axes)
+
+
+def _padded(op: Op, channels: Channels, n: int, root: Root | int | None) -> ChannelIds:
+    """The ids of constants on one side of an axis."""
+    if n > 0 and isinstance(root, Attribute):
+        ids = channels.fresh(n)
+        channels.follows(ids, root, f"the number given to {op.name}")
+        return ids
+    if n > 0 and isinstance(root, Size) and root.scale == 1 and root.axis in channels.of(root.value):
+        return channels.of(root.value)[root.axis]
+    if n > 0:
+        channels.freeze(root, f"{op.name} is given their number")
+    return channels.fresh_pinned(max(0, n), f"{op.name} adds a fixed number")
+
+
+def _dropped(op: Op, channels: Channels, lost: ChannelIds, root: Root | int | None) -> None:
+    """Padding by less than nothing."""
+    if len(lost) and isinstance(root, Attribute):
+        channels.follows(lost, replace(root, scale=-root.scale), f"the number given to {op.name}")
+    elif len(lost):
+        channels.freeze(root, f"{op.name} is given their number")
+        channels.pin(lost, f"{op.name} drops a fixed number of channels")
 
 
 @rule("index_select", "index", "gather")

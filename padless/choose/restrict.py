@@ -8,6 +8,7 @@ import numpy as np
 
 from padless.align.levels import Levels
 from padless.choose.choices import Choices
+from padless.cost.fixed import fixed_layers
 from padless.errors import UsageError, suggest
 from padless.graph import ChannelGroup, Graph
 from padless.importance import Importance
@@ -51,11 +52,22 @@ def _between(left: Mapping[str, np.ndarray], group: ChannelGroup, between: tuple
 
 
 def check_prunable(graph: Graph) -> None:
-    """Raises UsageError, with the reasons, when no channel of the network may be cut."""
+    """Raises UsageError when no channel of the network may be cut, with every reason and the layers that it holds for."""
     if any(g.pinned is None for g in graph.groups):
         return
-    reasons = dict.fromkeys(f"{g.id}: {g.pinned}" for g in graph.groups)
+    reasons: dict[str, list[str]] = {}
+    for group in graph.groups:
+        reasons.setdefault(group.pinned or "", []).append(group.id)
+    for layer in fixed_layers(graph):
+        reasons.setdefault(layer.reason, []).append(layer.layer)
+    lines = [f"\n  {_few(layers)}: {reason}" for reason, layers in reasons.items()]
+    none = "" if lines else "\n  the whole network: it has no convolution or linear layer that can be seen in its run"
     raise UsageError(
         "There is nothing to prune: no layer of this network has output channels that may be cut."
-        + "".join(f"\n  {reason}" for reason in list(reasons)[:5])
+        + "".join(lines)
+        + none
     )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -236,6 +236,8 @@ def finish(summary: Summary, folder: Path) -> None:
             f"({solver.name}; {solver.rounds} round{'s' if solver.rounds > 1 else ''} with the whole network)."
         )
     out.print(f"Sliced equals masked: largest relative difference {summary.equivalence_max_error:.1e} (float64).")
+    for note in summary.notes:
+        out.print(note, style="yellow")
     out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json, report.html")
 
 

@@ -87,4 +87,6 @@ def finetune_command(
         f"{finetuned.accuracy_after:.2f} %"
         + (f" (dense {summary.before['accuracy']:.2f} %)." if "accuracy" in summary.before else ".")
     )
+    for note in summary.notes:
+        out.print(note, style="yellow")
     out.print(f"Written: {target}/plan.json, model.safetensors, summary.json, report.html, log.csv")

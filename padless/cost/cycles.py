@@ -1,10 +1,12 @@
 """What an oracle answers: for one layer, and for a network."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from padless.graph import Layer
+from padless.graph import Graph, Layer
+from padless.graph.liveness import VIEWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,28 @@ class Cycles:
     @property
     def oracle(self) -> str:
         return str(self.source) if self.whole else f"{self.source}, a sum over layers"
+
+
+# Operations that layers are, that compilers merge into them, or that move nothing.
+FREE = VIEWS | {
+    "convolution", "_convolution", "addmm", "mm", "native_batch_norm", "relu", "relu_", "permute", "transpose", "slice",
+    "select", "split", "split_with_sizes", "chunk", "unbind", "lift_fresh", "lift_fresh_copy", "contiguous", "unflatten",
+}  # fmt: skip
+
+
+def between(graph: Graph) -> str:
+    """What a sum over layers leaves out, by kind: the operations that compute something and are no layers."""
+    read = {v for op in graph.recording.ops for v in op.reads} | set(graph.recording.outputs)
+    kinds = Counter(
+        op.name.removeprefix("aten.").removesuffix("_")
+        for op in graph.recording.ops
+        if op.name.removeprefix("aten.") not in FREE and op.reads and read & set(op.outputs)
+    )
+    if not kinds:
+        return ""
+    most = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(6))
+    more = f" and {len(kinds) - 6} other kinds" if len(kinds) > 6 else ""
+    return f"Between the layers stand {most}{more}."
 
 
 def summed(layers: Sequence[Layer], answers: Sequence[Answer], note: str = "") -> Cycles:

@@ -7,6 +7,7 @@ import numpy as np
 from typing_extensions import TypedDict  # pydantic reads it from plans, and before Python 3.12 needs this one
 
 from padless.cost.cycles import Cycles
+from padless.cost.fixed import FixedLayer, fixed_layers
 from padless.cost.memory import Peak
 from padless.cost.padding import Cost, padding
 from padless.graph import ChannelGroup, Graph, Layer, narrowed
@@ -56,12 +57,13 @@ class Reach:
     """How much of a network pruning can reach, whatever the target.
 
     The share of its channels that may be cut; the share of its MACs that goes when each group is down to one channel;
-    and the groups that stay whole, each of which says why.
+    and the groups that stay whole and the layers that have none, each of which says why.
     """
 
     channels_percent: float
     macs_percent: float
     pinned: tuple[ChannelGroup, ...]
+    fixed: tuple[FixedLayer, ...] = ()  # layers without any group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -156,9 +158,10 @@ def reach(graph: Graph) -> Reach:
     for group in free:
         least[group.first + 1 : group.first + group.width] = 0
     macs = sum(layer.macs for layer in graph.layers)
-    left = sum(layer.macs for layer in narrowed(graph, least))
+    left = sum(layer.macs for layer in narrowed(graph, least)) if graph.groups else macs
     return Reach(
         channels_percent=100 * sum(g.width for g in free) / max(1, graph.channels),
         macs_percent=100 * (1 - left / macs) if macs else 0.0,
         pinned=tuple(g for g in graph.groups if g.pinned is not None),
+        fixed=fixed_layers(graph),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from padless.align import aligned_levels
-from padless.cost.cycles import Cycles, summed
+from padless.cost.cycles import Cycles, between, summed
 from padless.cost.memory import peak_memory
 from padless.cost.network import NetworkCost, network_cost
 from padless.cost.oracle import CachedOracle, OracleLike
@@ -89,7 +89,12 @@ class Pricing:
             whole, reason = self.oracle.oracle.network(graph, model), ""
         except NotWholeError as error:
             whole, reason = None, str(error)
-        return whole or summed(graph.layers, self.oracle(graph.layers), reason)
+        if whole:
+            return whole
+        answers = self.oracle(graph.layers)
+        if not reason and answers:
+            reason = f"{answers[0].source.oracle} prices layers alone; what lies between them is not counted."
+        return summed(graph.layers, answers, " ".join(filter(None, (reason, between(graph)))))
 
     def dense(self) -> NetworkCost:
         """The cost of the model that was given."""

@@ -8,6 +8,7 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:c
 td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #ddd}td:first-child{text-align:left}
 svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#222}
 .key span{display:inline-block;width:.9em;height:.9em;margin:0 .3em 0 1em;vertical-align:-.1em}code{overflow-wrap:anywhere}
+.note{border-left:4px solid #E69F00;padding-left:.6rem}
 """
 
 

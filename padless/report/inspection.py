@@ -1,5 +1,7 @@
 """A network on a target as data: what `padless inspect --json` writes."""
 
+from dataclasses import asdict
+
 from padless.cost import NetworkCost
 from padless.report.tables import padded_channels
 
@@ -37,7 +39,7 @@ def inspection(cost: NetworkCost) -> dict[str, object]:
 
 
 def _reach(cost: NetworkCost) -> dict[str, object]:
-    """What can be cut, and each group that stays with its reason and the layers on which it lies."""
+    """What can be cut, each group that stays with its reason and its layers, and layers that have no group at all."""
     return {
         "channels_percent": round(cost.reach.channels_percent, 2),
         "macs_percent": round(cost.reach.macs_percent, 2),
@@ -50,4 +52,5 @@ def _reach(cost: NetworkCost) -> dict[str, object]:
             }
             for group in cost.reach.pinned
         ],
+        "fixed": [asdict(layer) for layer in cost.reach.fixed],
     }

@@ -28,6 +28,7 @@ def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
         ),
         f"<p>{_solver(summary)}Cycles: {escape(summary.after['oracle'] or 'no oracle for this target')}. "
         f"Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
+        *(f'<p class="note">{escape(note)}</p>' for note in summary.notes),
         _totals(summary),
         "<h2>What each layer multiplies</h2>",
         _key(

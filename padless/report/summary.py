@@ -105,6 +105,7 @@ class Summary:
     seed: int
     command: str
     finetuning: Finetuned | None = None
+    notes: tuple[str, ...] = ()  # what a reader of the numbers must know: sums, what is not counted, what rose
 
     @property
     def sides(self) -> Mapping[str, Measures]:

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from padless.cost import LayerCost, NetworkCost
-from padless.graph import ChannelGroup
 from padless.hardware import Target, round_up
 from padless.report.summary import Widths
 
@@ -78,24 +77,26 @@ def layers(cost: NetworkCost, title: str) -> Group:
 
 
 def staying(cost: NetworkCost) -> Group:
-    """What pruning can reach, and the groups that stay whole: a row a reason."""
+    """What pruning can reach, and the groups and layers that stay whole: a row a reason."""
     reach = cost.reach
     headline = Text(
         f"Can be cut: {reach.channels_percent:.1f} % of the channels; with one channel a group left, "
         f"{reach.macs_percent:.1f} % of the MACs are gone.",
         style="bold",
     )
-    reasons: dict[str, list[ChannelGroup]] = {}
+    reasons: dict[str, list[tuple[str, int]]] = {}  # names and widths
     for group in reach.pinned:
-        reasons.setdefault((group.pinned or "").split(" (module")[0], []).append(group)
+        reasons.setdefault((group.pinned or "").split(" (module")[0], []).append((group.id, group.width))
+    for layer in reach.fixed:
+        reasons.setdefault(layer.reason, []).append((layer.layer, layer.width))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("stays whole, since", overflow="fold", min_width=20)
     table.add_column("channels", justify="right", no_wrap=True)
     table.add_column("of the layers", overflow="fold")
-    for reason, groups in sorted(reasons.items(), key=lambda item: -sum(g.width for g in item[1])):
-        names = [g.id for g in groups]
+    for reason, groups in sorted(reasons.items(), key=lambda item: -sum(width for _, width in item[1])):
+        names = [name for name, _ in groups]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        table.add_row(reason, str(sum(g.width for g in groups)), ", ".join(names[:3]) + more)
+        table.add_row(reason, str(sum(width for _, width in groups)), ", ".join(names[:3]) + more)
     return Group(headline, table) if reasons else Group(headline)
 
 

@@ -19,6 +19,7 @@ from padless.hardware import load_target
 from padless.inputs import Images, LoadedModel, weights_digest
 from padless.progress import bar, console, quiet
 from padless.report import page
+from padless.report.notes import notes
 from padless.report.summary import FILE, Finetuned, Summary
 from padless.runs.folder import PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, opened, versions
@@ -86,7 +87,7 @@ def _trained(
         accelerator=fabric.device.type, accuracy_before=before, accuracy_after=accuracy, losses=history.losses,
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
     )  # fmt: skip
-    summary = _continued(summary, finetuned, job, cost, accuracies)
+    summary = replace(_continued(summary, finetuned, job, cost, accuracies), notes=notes(dense_cost, cost))
     save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=(scratch / LOG).read_text())
     shutil.rmtree(scratch)
     return summary

@@ -23,6 +23,7 @@ from padless.inputs import Images, LoadedModel, load_images, load_model, load_we
 from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
 from padless.report import page
+from padless.report.notes import notes
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
@@ -205,6 +206,7 @@ class _Work:
             versions=versions(),
             seed=choices.seed,
             command=job.command,
+            notes=notes(dense, final),
         )
 
 

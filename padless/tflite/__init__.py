@@ -16,11 +16,21 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from padless.errors import PadlessError
 from padless.graph import Graph, LayerShape
-from padless.tflite import elementwise, layers, moving, pooling, reducing  # noqa: F401  (they register their rules)
+from padless.tflite import (  # noqa: F401  (they register their rules)
+    activations,
+    elementwise,
+    layers,
+    moving,
+    normalising,
+    pooling,
+    rearranging,
+    reducing,
+)
 from padless.tflite.file import Tensor, TFLiteBuilder
-from padless.tflite.forms import convolve, grows_plainly, padded, upsample
-from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered
+from padless.tflite.forms import convolve, padded, upsample, upsample_in_groups
+from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered, explained
 
 __all__ = ["Lowered", "Unlowered", "lower", "lower_layer"]
 
@@ -28,7 +38,7 @@ __all__ = ["Lowered", "Unlowered", "lower", "lower_layer"]
 def lower(graph: Graph, model: nn.Module) -> Lowered:
     """The recorded network as a TFLite file, with the weights of `model`, which must have the structure of `graph`.
 
-    Raises Unlowered, naming the operator and its module, where an operator has no rule.
+    Raises Unlowered, naming the operator and its module, where an operator has no exact form, or where a rule fails.
     """
     return Lowering(graph, model).network()
 
@@ -42,9 +52,18 @@ def _random() -> npt.NDArray[np.int8]:
 def lower_layer(layer: LayerShape) -> bytes:
     """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
 
-    Its padding is what its sizes imply. Raises Unlowered for a transposed convolution that cuts off more or less, and for
-    three dimensions.
+    Its padding is what its sizes imply. Raises Unlowered for a layer that has no form, such as one of three
+    dimensions.
     """
+    try:
+        return _alone(layer)
+    except (Unlowered, PadlessError):
+        raise
+    except Exception as error:
+        raise Unlowered(f"{layer} could not be lowered: {explained(error)}; please report it") from error
+
+
+def _alone(layer: LayerShape) -> bytes:
     if layer.three_dimensional:
         raise Unlowered(f"it is three-dimensional ({layer}), and Ethos-U computes maps of rows and columns")
     builder = TFLiteBuilder()
@@ -53,7 +72,10 @@ def lower_layer(layer: LayerShape) -> bytes:
         return builder.tensor(Tensor(name=name, shape=shape, **fields))
 
     depthwise, axis = layer.kind == "depthwise", 0
-    shape: tuple[int, ...] = (layer.c_out, *layer.kernel, layer.c_in // layer.groups)
+    kernel = layer.kernel
+    if layer.transposed:  # a dilated one has zeros between its weights
+        kernel = (layer.dilation[0] * (kernel[0] - 1) + 1, layer.dilation[1] * (kernel[1] - 1) + 1)
+    shape: tuple[int, ...] = (layer.c_out, *kernel, layer.c_in // layer.groups)
     if layer.kind == "linear":
         x = tensor("input", (layer.in_hw[0], layer.c_in), scale=(SCALE,))
         shape = (layer.c_out, layer.c_in)
@@ -62,7 +84,7 @@ def lower_layer(layer: LayerShape) -> bytes:
         x = tensor("input", (1, *layer.in_hw, layer.c_in), scale=(SCALE,))
         out = tensor("layer", (1, *layer.out_hw, layer.c_out), scale=(SCALE,))
         if depthwise:
-            shape, axis = (1, *layer.kernel, layer.c_out), 3
+            shape, axis = (1, *kernel, layer.c_out), 3
     scales = (0.01,) * (layer.c_out if layer.kind != "linear" else 1)
     data = np.resize(_random(), shape)
     biases = 4 * np.resize(_random(), layer.c_out).astype(np.int32)
@@ -71,14 +93,10 @@ def lower_layer(layer: LayerShape) -> bytes:
     if layer.kind == "linear":
         builder.operator("FULLY_CONNECTED", [x, weight, bias], [out])
     elif layer.transposed:
-        plain = all(
-            o == (n - 1) * s + k
-            for n, o, k, s in zip(layer.in_hw, layer.out_hw, layer.kernel, layer.stride, strict=True)
-        )
-        padding = (0, 0) if plain else (1, 1)
-        if layer.groups > 1 or not grows_plainly(layer.in_hw, layer.out_hw, layer.kernel, layer.stride, padding):
-            raise Unlowered(f"a transposed convolution from {layer.in_hw} to {layer.out_hw} has no TFLite form")
-        upsample(builder, [x, weight, bias], out, layer.kernel, layer.stride, padding)
+        sizes = zip(layer.in_hw, layer.out_hw, kernel, layer.stride, strict=True)
+        above, left = (max(0, (i - 1) * s + k - o) // 2 for i, o, k, s in sizes)
+        form = upsample if layer.groups == 1 else upsample_in_groups
+        form(builder, [x, weight, bias], out, kernel, layer.stride, (above, left))
     else:
         rows, columns = layer.implied_padding
         source = padded(builder, x, rows, columns, layer.stride, "padded")

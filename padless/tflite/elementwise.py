@@ -1,4 +1,4 @@
-"""The TFLite form of operations that work on each element alone."""
+"""The TFLite form of arithmetic on each element, with broadcasting."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from padless.graph.record import Op, Ref
 from padless.tflite.file import OptionValue
 from padless.tflite.layout import usual_order
-from padless.tflite.lowering import BOTTOM, Lowering, Stored, clamp, lowers, refuse
+from padless.tflite.lowering import Lowering, Stored, lowers, refuse
 
 
 def unary(lowering: Lowering, op: Op, code: str, **options: OptionValue) -> None:
@@ -19,182 +19,121 @@ def unary(lowering: Lowering, op: Op, code: str, **options: OptionValue) -> None
     lowering.builder.operator(code, [stored.tensor], [out], **options)
 
 
-@lowers("relu", "relu_", "hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_min_")
-def clamped(lowering: Lowering, op: Op) -> None:
-    """A clamp that could not be merged into the operation before it."""
-    if kind := clamp(op):
-        unary(lowering, op, kind)
-        return
-    bounds = [*op.args[1:3], None, None][:2]
-    if op.name.startswith("aten.hardtanh"):
-        bounds = [*op.args[1:3], *(-1.0, 1.0)[len(op.args) - 1 :]]
-    stored = lowering.stored(op, op.args[0])
-    tensor, shape = stored.tensor, lowering.builder.tensors[stored.tensor].shape
-    for bound, code in zip(bounds, ("MAXIMUM", "MINIMUM"), strict=True):
-        if bound is None:
-            continue
-        if isinstance(bound, Ref):
-            raise refuse(op, "clamps to a tensor")
-        limit = lowering.constant(f"{op.module} bound", np.full((1,) * len(shape), float(bound)))
-        limit = quantised_like(lowering, limit, tensor, float(bound))
-        out = lowering.another(op, code.lower(), tensor, shape)
-        lowering.builder.operator(code, [tensor, limit], [out])
-        tensor = out
-    lowering.at[op.outputs[0]] = Stored(tensor, stored.layout)
-
-
-def quantised_like(lowering: Lowering, constant: int, like: int, value: float) -> int:
-    """A constant of one element, requantised: the runtime wants equal scales on both sides of MINIMUM and MAXIMUM."""
-    from dataclasses import replace
-
-    pattern, tensor = lowering.builder.tensors[like], lowering.builder.tensors[constant]
-    number = np.clip(round(value / pattern.scale[0]) + pattern.zero_point, -128, 127)
-    lowering.builder.tensors[constant] = replace(
-        tensor, scale=pattern.scale, zero_point=pattern.zero_point, data=np.full(tensor.shape, number, np.int8)
-    )
-    return constant
-
-
-@lowers("hardswish", "hardswish_")
-def hardswish(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "HARD_SWISH")
-
-
-@lowers("gelu")
-def gelu(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "GELU", Approximate=op.kwargs.get("approximate") == "tanh")
-
-
-@lowers("leaky_relu", "leaky_relu_")
-def leaky_relu(lowering: Lowering, op: Op) -> None:
-    stored = lowering.stored(op, op.args[0])
-    out = lowering.result_as(op, op.outputs[0], stored.layout, lowering.builder.tensors[stored.tensor].shape)
-    slope = float(op.args[1]) if len(op.args) > 1 else 0.01
-    lowering.builder.operator("LEAKY_RELU", [stored.tensor], [out], Alpha=slope)
-
-
-@lowers("elu", "elu_")
-def elu(lowering: Lowering, op: Op) -> None:
-    if tuple(op.args[1:]) not in ((), (1.0,), (1,)):
-        raise refuse(op, "has factors of its own")
-    unary(lowering, op, "ELU")
-
-
-@lowers("exp", "exp_")
-def exponential(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "EXP")
-
-
-@lowers("rsqrt", "rsqrt_")
-def rsqrt(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "RSQRT")
-
-
-@lowers("neg", "neg_")
-def negative(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "NEG")
-
-
-@lowers("sigmoid", "sigmoid_")
-def sigmoid(lowering: Lowering, op: Op) -> None:
-    stored = lowering.stored(op, op.args[0])
-    lowering.at[op.outputs[0]] = Stored(logistic(lowering, op, stored.tensor), stored.layout)
-
-
-@lowers("tanh", "tanh_")
-def tanh(lowering: Lowering, op: Op) -> None:
-    stored = lowering.stored(op, op.args[0])
-    shape = lowering.builder.tensors[stored.tensor].shape
-    out = lowering.activation(
-        f"{op.module} tanh", shape, zero_point=0, scale=1 / 128
-    )  # the runtime insists on this scale
-    lowering.builder.operator("TANH", [stored.tensor], [out])
-    lowering.at[op.outputs[0]] = Stored(out, stored.layout)
-
-
-@lowers("silu", "silu_")
-def silu(lowering: Lowering, op: Op) -> None:
-    """x times its own logistic."""
-    stored = lowering.stored(op, op.args[0])
-    shape = lowering.builder.tensors[stored.tensor].shape
-    gate = logistic(lowering, op, stored.tensor)
-    lowering.builder.operator(
-        "MUL", [stored.tensor, gate], [lowering.result_as(op, op.outputs[0], stored.layout, shape)]
-    )
-
-
-def logistic(lowering: Lowering, op: Op, x: int) -> int:
-    # The runtime insists on this scale.
-    shape = lowering.builder.tensors[x].shape
-    out = lowering.activation(f"{op.module} logistic", shape, zero_point=BOTTOM, scale=1 / 256)
-    lowering.builder.operator("LOGISTIC", [x], [out])
-    return out
-
-
-@lowers("hardsigmoid", "hardsigmoid_")
-def hardsigmoid(lowering: Lowering, op: Op) -> None:
-    """relu6(x + 3) / 6."""
-    stored = lowering.stored(op, op.args[0])
-    shape = lowering.builder.tensors[stored.tensor].shape
-    moved = lowering.activation(f"{op.module} plus 3", shape, zero_point=BOTTOM)
-    three, sixth = (lowering.constant(f"{op.module} {c:.2f}", np.array([c])) for c in (3.0, 1 / 6))
-    lowering.builder.operator("ADD", [stored.tensor, three], [moved], FusedActivationFunction="RELU6")
-    lowering.builder.operator("MUL", [moved, sixth], [lowering.result_as(op, op.outputs[0], stored.layout, shape)])
-
-
-@lowers("_prelu_kernel", "prelu")
-def prelu(lowering: Lowering, op: Op) -> None:
-    slope = lowering.weight(op.args[1]).reshape(-1)
-    rank = len(lowering.shape(op.outputs[0]))
-    shape = (1,) * (rank - 2) + (len(slope),)  # the last stored axis is the channels'
-    x = lowering.arranged(op, op.args[0], usual_order(rank))
-    out = lowering.result(op, op.outputs[0])
-    lowering.builder.operator("PRELU", [x, lowering.constant(f"{op.module} slope", slope.reshape(shape))], [out])
-
-
 BINARY = {"add": "ADD", "sub": "SUB", "mul": "MUL", "div": "MUL", "maximum": "MAXIMUM", "minimum": "MINIMUM"}
 FUSING = ("ADD", "SUB", "MUL")
 
 
 @lowers(*BINARY, *(f"{name}_" for name in BINARY), "rsub")
 def arithmetic(lowering: Lowering, op: Op) -> None:
-    """With broadcasting, and the clamp behind merged in. A division by a number multiplies by its inverse."""
+    """With broadcasting, and the clamp behind merged in. A division multiplies by the inverse."""
     name = op.name.removeprefix("aten.").removesuffix("_")
-    if op.kwargs.get("alpha", 1) != 1 or (name == "rsub" and len(op.args) > 2 and op.args[2] != 1):
-        raise refuse(op, "has a factor")
     left, right = op.args[:2]
+    factor = op.args[2] if name == "rsub" and len(op.args) > 2 else op.kwargs.get("alpha", 1)
+    if factor != 1:  # of the second in `add` and `sub`, of the first in `rsub`, where that one is taken away
+        if name == "rsub":
+            left = scaled(lowering, op, left, float(factor))
+        else:
+            right = scaled(lowering, op, right, float(factor))
     if name == "rsub":
         left, right, name = right, left, "sub"
     if name == "div":
         if op.kwargs.get("rounding_mode"):
             raise refuse(op, "rounds")
-        if isinstance(right, Ref):
-            if lowering.computed(right):
-                raise refuse(op, "divides by an activation")
-            constant: Any = 1 / lowering.weight(right)
-        else:
-            constant = 1 / float(right)
-        combine(lowering, op, "MUL", left, constant)
-    else:
-        combine(lowering, op, BINARY[name], left, right)
+        right = inverse(lowering, op, right)
+    combine(lowering, op, BINARY[name], left, right)
 
 
-@lowers("pow", "square")
+def scaled(lowering: Lowering, op: Op, operand: Any, factor: float) -> Any:
+    """An operand times a number."""
+    if not isinstance(operand, Ref):
+        return operand * factor
+    if not lowering.computed(operand):
+        return lowering.weight(operand) * factor
+    stored = lowering.at[operand.value]
+    return Stored(times(lowering, op, stored.tensor, factor), stored.layout)
+
+
+def inverse(lowering: Lowering, op: Op, operand: Any) -> Any:
+    """1 / operand. TFLite's DIV takes no INT8: 1 / x = x * rsqrt(x * x) * rsqrt(x * x)."""
+    if not isinstance(operand, Ref):
+        return 1 / float(operand)
+    if not lowering.computed(operand):
+        return 1 / lowering.weight(operand)
+    stored = lowering.at[operand.value]
+    x = stored.tensor
+    root = apply(lowering, op, "RSQRT", apply(lowering, op, "MUL", x, x))
+    return Stored(apply(lowering, op, "MUL", apply(lowering, op, "MUL", x, root), root), stored.layout)
+
+
+@lowers("reciprocal", "reciprocal_")
+def reciprocal(lowering: Lowering, op: Op) -> None:
+    lowering.at[op.outputs[0]] = inverse(lowering, op, op.args[0])
+
+
+def times(lowering: Lowering, op: Op, x: int, factor: float) -> int:
+    return apply(lowering, op, "MUL", x, lowering.constant(f"{op.module} factor", np.array([factor])))
+
+
+def plus(lowering: Lowering, op: Op, x: int, term: float) -> int:
+    return apply(lowering, op, "ADD", x, lowering.constant(f"{op.module} term", np.array([term])))
+
+
+def apply(lowering: Lowering, op: Op, code: str, *operands: int) -> int:
+    """An operator on each element; the result is as large as the first operand."""
+    out = lowering.another(op, code.lower(), operands[0], lowering.builder.tensors[operands[0]].shape)
+    lowering.builder.operator(code, operands, [out])
+    return out
+
+
+def root(lowering: Lowering, op: Op, x: int) -> int:
+    """sqrt(x) = x * rsqrt(x), which no NPU's compiler leaves to the CPU; a tiny term keeps that right for zero."""
+    return apply(lowering, op, "MUL", x, apply(lowering, op, "RSQRT", plus(lowering, op, x, 1e-20)))
+
+
+@lowers("pow", "pow_", "square", "sqrt", "sqrt_")
 def power(lowering: Lowering, op: Op) -> None:
-    exponent = op.args[1] if len(op.args) > 1 else 2
-    if exponent != 2:
-        raise refuse(op, "has another exponent than 2")
-    combine(lowering, op, "MUL", op.args[0], op.args[0])
+    """Small whole exponents are products, halves roots, others exp(exponent * log(x)), which is NaN below zero, too."""
+    exponent = op.args[1] if len(op.args) > 1 else 0.5 if "sqrt" in op.name else 2
+    if not isinstance(op.args[0], Ref):
+        raise refuse(op, "raises a number")
+    if isinstance(exponent, Ref):
+        values = lowering.known(exponent.value)
+        if values is None or values.numel() != 1:
+            raise refuse(op, "has another exponent at each place")
+        exponent = float(values)
+    if exponent == 2:
+        combine(lowering, op, "MUL", op.args[0], op.args[0])
+        return
+    stored = lowering.stored(op, op.args[0])
+    lowering.at[op.outputs[0]] = Stored(raised(lowering, op, stored.tensor, float(exponent)), stored.layout)
+
+
+def raised(lowering: Lowering, op: Op, x: int, exponent: float) -> int:
+    if exponent == 0.5:
+        return root(lowering, op, x)
+    if exponent == -0.5:
+        return apply(lowering, op, "RSQRT", x)
+    if exponent in (1, 2, 3, 4):
+        product = x
+        for _ in range(int(exponent) - 1):
+            product = apply(lowering, op, "MUL", product, x)
+        return product
+    if exponent.is_integer():
+        raise refuse(op, "has another exponent than 1 to 4")
+    return apply(lowering, op, "EXP", times(lowering, op, apply(lowering, op, "LOG", x), exponent))
 
 
 def combine(lowering: Lowering, op: Op, code: str, left: Any, right: Any) -> None:
     """Two operands: activations, parameters, arrays or numbers. They lie as the first activation does, if that is plain."""
     shape = lowering.shape(op.outputs[0])
-    whole = [a for a in (left, right) if isinstance(a, Ref) and lowering.computed(a)]
-    whole.sort(key=lambda ref: -math.prod(lowering.shape(ref.value)))
-    main = lowering.at[whole[0].value]
+    left, right = (lowering.at[a.value] if isinstance(a, Ref) and lowering.computed(a) else a for a in (left, right))
+    whole = [a for a in (left, right) if isinstance(a, Stored)]
+    whole.sort(key=lambda stored: -math.prod(lowering.builder.tensors[stored.tensor].shape))
+    if not whole:
+        raise refuse(op, "reads a tensor that has no TFLite form")
+    main = whole[0]
     aligned = len(main.layout.axes) == len(shape)
-    alike = {(lowering.at[r.value].layout, lowering.builder.tensors[lowering.at[r.value].tensor].shape) for r in whole}
+    alike = {(stored.layout, lowering.builder.tensors[stored.tensor].shape) for stored in whole}
     if aligned and len(alike) == 1 and (len(whole) == 2 or _single(lowering, left) or _single(lowering, right)):
         order = None  # whatever it is, it is the same for both
     else:
@@ -211,14 +150,14 @@ def combine(lowering: Lowering, op: Op, code: str, left: Any, right: Any) -> Non
 
 def _single(lowering: Lowering, operand: Any) -> bool:
     """Whether an operand is one number."""
-    if isinstance(operand, Ref):
-        return not lowering.computed(operand) and lowering.weight(operand).size == 1
-    return np.size(operand) == 1
+    if isinstance(operand, Stored):
+        return False
+    return bool(lowering.weight(operand).size == 1 if isinstance(operand, Ref) else np.size(operand) == 1)
 
 
 def _operand(lowering: Lowering, op: Op, operand: Any, order: tuple[int, ...] | None, rank: int) -> int:
-    if isinstance(operand, Ref) and lowering.computed(operand):
-        stored = lowering.at[operand.value]
+    if isinstance(operand, Stored):
+        stored = operand
         if order is None:
             return stored.tensor
         missing = rank - len(stored.layout.axes)  # a tensor of fewer axes has ones in front
@@ -226,10 +165,10 @@ def _operand(lowering: Lowering, op: Op, operand: Any, order: tuple[int, ...] | 
             stored = Stored(
                 stored.tensor, type(stored.layout)(stored.layout.sizes, ((),) * missing + stored.layout.axes)
             )
-        key = (operand.value, (rank, *order))
-        if key not in lowering.moved:
-            lowering.moved[key] = lowering.brought(op, stored, order)
-        return lowering.moved[key]
+        key = (stored, order)
+        if key not in lowering.operands:
+            lowering.operands[key] = lowering.brought(op, stored, order)
+        return lowering.operands[key]
     if isinstance(operand, Ref):
         data, name = lowering.weight(operand), lowering.recording.values[operand.value].name
     else:

@@ -19,6 +19,7 @@ OptionValue = int | bool | float | str  # text names a member of an enumeration,
 
 # Operator -> the table of its options; None where it has none.
 OPTIONS: Final[Mapping[str, str | None]] = {
+    "ABS": "AbsOptions",
     "ADD": "AddOptions",
     "AVERAGE_POOL_2D": "Pool2DOptions",
     "BATCH_MATMUL": "BatchMatMulOptions",
@@ -28,10 +29,13 @@ OPTIONS: Final[Mapping[str, str | None]] = {
     "ELU": None,
     "EXP": "ExpOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
+    "GATHER": "GatherOptions",
     "GELU": "GeluOptions",
     "HARD_SWISH": "HardSwishOptions",
     "LEAKY_RELU": "LeakyReluOptions",
+    "LOG": None,
     "LOGISTIC": None,
+    "LOG_SOFTMAX": "LogSoftmaxOptions",
     "MAXIMUM": "MaximumMinimumOptions",
     "MAX_POOL_2D": "Pool2DOptions",
     "MEAN": "ReducerOptions",
@@ -66,7 +70,10 @@ ENUMERATIONS: Final = {
     "Mode": "MirrorPadMode",
 }
 # The first version of each operator that takes int8 with per-channel weights; 2 for the others.
-VERSIONS: Final = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "HARD_SWISH": 1, "RESHAPE": 1}
+VERSIONS: Final = {
+    "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4,
+    "HARD_SWISH": 1, "RESHAPE": 1, "PRELU": 1, "ELU": 1, "NEG": 1, "ABS": 1,
+}  # fmt: skip
 ALIGNMENT: Final = 16  # bytes; the schema's `force_align` of a buffer's data
 
 

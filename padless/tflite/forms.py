@@ -1,7 +1,11 @@
 """Operators that several rules write: convolutions, padding, pools."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from padless.hardware.rounding import ceil_div
 from padless.tflite.file import Tensor, TFLiteBuilder
 from padless.tflite.lowering import BOTTOM, NO_ACTIVATION
 
@@ -76,23 +80,91 @@ def pool(
     )  # fmt: skip
 
 
-def upsample(builder: TFLiteBuilder, inputs: list[int], out: int, kernel: Pair, stride: Pair, padding: Pair) -> None:
-    """TRANSPOSE_CONV (filters OHWI): VALID where nothing is cut off, SAME where the map grows by the stride.
+def upsample(builder: TFLiteBuilder, inputs: list[int], out: int, kernel: Pair, stride: Pair, begin: Pair) -> None:
+    """TRANSPOSE_CONV (filters OHWI), without the first `begin` rows and columns: VALID or SAME where it is one of them.
 
-    What PyTorch's padding cuts off of one side and adds at the other changes no work.
+    Else VALID, and a slice of it; zeros are joined to the map where the output reaches further.
     """
-    mode = "VALID" if padding == (0, 0) else "SAME"
-    shape = np.array(builder.tensors[out].shape, np.int32)
-    size = builder.tensor(Tensor(name="output shape", shape=shape.shape, dtype="INT32", data=shape))
     x, weight, bias = inputs
+    n, h, w, _ = builder.tensors[x].shape
+    _, *size, channels = builder.tensors[out].shape
+    axes = list(zip((h, w), size, kernel, stride, begin, strict=True))
+    if all(o == (i - 1) * s + k and b == 0 for i, o, k, s, b in axes):
+        _transpose_conv(builder, inputs, out, stride, "VALID")
+        return
+    if all(o == i * s and k >= s and b == (k - s) // 2 for i, o, k, s, b in axes):
+        _transpose_conv(builder, inputs, out, stride, "SAME")
+        return
+    name = builder.tensors[out].name
+    below, right = (max(0, ceil_div(b + o - (i - 1) * s - k, s)) for i, o, k, s, b in axes)
+    x = pad(builder, x, (0, below), (0, right), f"{name} pad")
+    whole = ((h + below - 1) * stride[0] + kernel[0], (w + right - 1) * stride[1] + kernel[1])
+    full = like(builder, out, f"{name} whole", (n, *whole, channels))
+    _transpose_conv(builder, [x, weight, bias], full, stride, "VALID")
+    crop(builder, full, out, (0, *begin, 0))
+
+
+def _transpose_conv(builder: TFLiteBuilder, inputs: list[int], out: int, stride: Pair, mode: str) -> None:
+    x, weight, bias = inputs
+    size = integers(builder, "output shape", builder.tensors[out].shape)
     builder.operator(
         "TRANSPOSE_CONV", [size, weight, x, bias], [out], Padding=mode, StrideH=stride[0], StrideW=stride[1]
     )
 
 
-def grows_plainly(in_hw: Pair, out_hw: Pair, kernel: Pair, stride: Pair, padding: Pair) -> bool:
-    """Whether `upsample` can express a transposed convolution."""
-    sizes = list(zip(in_hw, out_hw, kernel, stride, strict=True))
-    if padding == (0, 0):
-        return all(o == (n - 1) * s + k for n, o, k, s in sizes)
-    return all(o == n * s for n, o, k, s in sizes)
+def upsample_in_groups(
+    builder: TFLiteBuilder, inputs: list[int], out: int, kernel: Pair, stride: Pair, begin: Pair
+) -> None:
+    """The same for filters in groups, which TRANSPOSE_CONV has none of: a convolution of the map with zeros in between.
+
+    Each pixel is repeated, and all but the first of them made zero. The filters are turned around.
+    """
+    x, weight, bias = inputs
+    n, h, w, c = builder.tensors[x].shape
+    _, *size, _ = builder.tensors[out].shape
+    name = builder.tensors[out].name
+    if stride != (1, 1):
+        large = (h * stride[0], w * stride[1])
+        repeated, sparse = (like(builder, x, f"{name} {role}", (n, *large, c)) for role in ("repeated", "sparse"))
+        sides = [integers(builder, f"{name} size", large)]
+        builder.operator("RESIZE_NEAREST_NEIGHBOR", [x, *sides], [repeated], HalfPixelCenters=False)
+        first = np.zeros((1, *large, 1), np.int8)
+        first[:, :: stride[0], :: stride[1]] = 1
+        mask = builder.tensor(Tensor(name=f"{name} first", shape=first.shape, scale=(1.0,), data=first))
+        builder.operator("MUL", [repeated, mask], [sparse], FusedActivationFunction=NO_ACTIVATION)
+        x = sparse
+    _, *has, _ = builder.tensors[x].shape
+    before = [k - 1 - b for k, b in zip(kernel, begin, strict=True)]
+    after = [o + k - 1 - i - b for o, k, i, b in zip(size, kernel, has, before, strict=True)]
+    if min(*before, *after) < 0:  # more is cut off than the filter reaches
+        begins = [max(0, -b) for b in before]
+        ends = [i - max(0, -a) for i, a in zip(has, after, strict=True)]
+        smaller = like(builder, x, f"{name} cut", (n, *(e - b for b, e in zip(begins, ends, strict=True)), c))
+        crop(builder, x, smaller, (0, *begins, 0))
+        x = smaller
+    (above, left), (below, right) = ([max(0, side) for side in sides] for sides in (before, after))
+    x = pad(builder, x, (above, below), (left, right), f"{name} pad")
+    depthwise = builder.tensors[weight].shape[0] == 1 and builder.tensors[weight].axis == 3
+    convolve(builder, [x, weight, bias], out, (1, 1), (1, 1), NO_ACTIVATION, depthwise)
+
+
+def crop(builder: TFLiteBuilder, x: int, out: int, begins: Sequence[int]) -> None:
+    """The part of a tensor that begins there and is as large as `out`."""
+    ends = [b + n for b, n in zip(begins, builder.tensors[out].shape, strict=True)]
+    sides = [
+        integers(builder, "begin", begins),
+        integers(builder, "end", ends),
+        integers(builder, "steps", [1] * len(ends)),
+    ]
+    builder.operator("STRIDED_SLICE", [x, *sides], [out])
+
+
+def like(builder: TFLiteBuilder, pattern: int, name: str, shape: tuple[int, ...]) -> int:
+    """An activation that is quantised like another."""
+    given = builder.tensors[pattern]
+    return builder.tensor(Tensor(name=name, shape=shape, scale=given.scale, zero_point=given.zero_point))
+
+
+def integers(builder: TFLiteBuilder, name: str, data: Any) -> int:
+    array = np.asarray(data, np.int32)
+    return builder.tensor(Tensor(name=name, shape=array.shape, dtype="INT32", data=array))

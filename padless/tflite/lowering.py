@@ -10,7 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from padless.graph import Graph, Layer
+from padless.errors import PadlessError
+from padless.graph import Graph
 from padless.graph.record import Op, Ref
 from padless.graph.shadow import tensor_names
 from padless.tflite.file import Tensor, TFLiteBuilder
@@ -22,11 +23,49 @@ NO_ACTIVATION, BOTTOM = "NONE", -128
 MAKERS = frozenset(
     ["arange", "zeros", "ones", "full", "linspace", "scalar_tensor", "eye"]
 )  # of constants, from nothing
+LIKE = frozenset(
+    ["new_full", "new_zeros", "new_ones", "full_like", "zeros_like", "ones_like"]
+)  # of constants, from a tensor's type and perhaps its shape
+VIEWS = frozenset(
+    [
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "squeeze",
+        "unsqueeze",
+        "flatten",
+        "unflatten",
+        "permute",
+        "transpose",
+        "t",
+        "expand",
+        "slice",
+        "select",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "unsafe_chunk",
+        "tensor_split",
+        "unbind",
+        "alias",
+        "detach",
+        "narrow",
+        "diagonal",
+        "unfold",
+        "movedim",
+        "view_as",
+    ]
+)  # of another tensor's memory
 MAP = (0, 2, 3, 1)  # the order of a feature map's axes here
 
 
 class Unlowered(Exception):  # noqa: N818
     """The network has an operator that this file format, or this module, has no form for."""
+
+
+def explained(error: Exception) -> str:
+    """An error that nobody expected, in one line."""
+    return f"{type(error).__name__} {str(error).strip().partition(chr(10))[0]}".strip()
 
 
 def refuse(op: Op, why: str) -> Unlowered:
@@ -58,6 +97,7 @@ class Lowering:
         self.builder = TFLiteBuilder()
         self.at: dict[int, Stored] = {}  # value -> where it is
         self.moved: dict[tuple[int, tuple[int, ...]], int] = {}  # value, order -> a tensor that was brought into it
+        self.operands: dict[tuple[Stored, tuple[int, ...]], int] = {}  # the same, with broadcast axes of size 1
         self.transposed: dict[int, int] = {}  # value -> weight
         self.folded: dict[int, torch.Tensor] = {}  # value -> what the forward makes of parameters alone
         self.roots: dict[int, frozenset[str]] = {}  # folded value -> the parameters it is made of
@@ -66,11 +106,12 @@ class Lowering:
         for i, op in enumerate(self.recording.ops):
             for value in set(op.inputs()):
                 self.readers.setdefault(value, []).append(i)
-        self.layers = iter(graph.layers)
+        self.layers = list(graph.layers)  # those that are still to come
         self.names: Counter[str] = Counter()
 
     def network(self) -> Lowered:
         """Every operation that somebody reads, in its order."""
+        self.check_writes()
         for value in self.recording.inputs:
             shape = self.recording.shape(value)
             if shape[0] != 1:
@@ -81,12 +122,7 @@ class Lowering:
         for i, op in enumerate(self.recording.ops):
             if i in self.merged or not any(v in self.readers or v in self.recording.outputs for v in op.outputs):
                 continue
-            if self.fold(op):
-                continue
-            rule = RULES.get(op.name)
-            if rule is None:
-                raise refuse(op, "has no TFLite form")
-            rule(self, op)
+            self.write(op)
         try:
             inputs, outputs = (
                 [self.at[v].tensor for v in values] for values in (self.recording.inputs, self.recording.outputs)
@@ -95,6 +131,37 @@ class Lowering:
             raise Unlowered("an output of the network is not computed by it") from error
         tflite = self.builder.build(inputs, outputs, "main")
         return Lowered(tflite=tflite, operators=tuple(self.builder.operator_names()))
+
+    def check_writes(self) -> None:
+        """Raises Unlowered where the forward writes into a part of a tensor that it reads again as a whole."""
+        outputs = set(self.recording.outputs)
+        root: dict[int, int] = {}  # a view -> the tensor that it is a view of
+        family: dict[int, list[int]] = {}  # a tensor -> its views and itself, in the order of their making
+        for place, op in enumerate(self.recording.ops):
+            in_place = op.name.endswith("_")
+            if not op.reads or not (in_place or op.name.removeprefix("aten.") in VIEWS):
+                continue
+            source = root.get(op.reads[0], op.reads[0])
+            views = family.setdefault(source, [source])
+            others = [v for v in views if v != op.reads[0]]
+            if in_place and any(v in outputs or self.readers.get(v, [-1])[-1] > place for v in others):
+                raise refuse(op, "writes into a tensor that is read elsewhere, too")
+            views.extend(op.outputs)
+            root.update(dict.fromkeys(op.outputs, source))
+
+    def write(self, op: Op) -> None:
+        """The form of one operation. A mistake in a rule is told as a form that is missing: the network has others."""
+        try:
+            if self.fold(op):
+                return
+            rule = RULES.get(op.name)
+            if rule is None:
+                raise refuse(op, "has no TFLite form")
+            rule(self, op)
+        except (Unlowered, PadlessError):
+            raise
+        except Exception as error:
+            raise refuse(op, f"could not be lowered: {explained(error)}; please report it") from error
 
     # --- reading the recording -------------------------------------------------------------------------------------
 
@@ -106,9 +173,13 @@ class Lowering:
         return ref.value in self.at
 
     def stored(self, op: Op, ref: Ref) -> Stored:
-        """Where an activation is. Raises Unlowered for a constant."""
+        """Where a value is; a constant is written when it is first read. Raises Unlowered for what was not computed."""
         if ref.value not in self.at:
-            raise refuse(op, "reads a constant where an activation is expected")
+            values = self.known(ref.value)
+            if values is None:
+                raise refuse(op, "reads a tensor that has no TFLite form")
+            data = values.detach().cpu().double().numpy()
+            return Stored(self.known_activation(f"{op.module or 'network'} constant", data), Layout.of(data.shape))
         return self.at[ref.value]
 
     def weight(self, ref: Ref) -> Floats:
@@ -121,33 +192,52 @@ class Lowering:
 
     def known(self, value: int) -> torch.Tensor | None:
         """The values of a constant; None for an activation."""
-        return self.folded.get(value, self.parameters.get(self.recording.values[value].name))
+        if value in self.transposed:
+            weight = self.known(self.transposed[value])
+            return None if weight is None else weight.t()
+        tensor = self.folded.get(value, self.parameters.get(self.recording.values[value].name))
+        if tensor is None and value in self.recording.contents and self.recording.values[value].origin == "constant":
+            return torch.from_numpy(self.recording.contents[value])
+        return tensor
 
     def fold(self, op: Op) -> bool:
         """Run an operation now if it reads constants alone. A weight's transposition is left to the layer behind it."""
-        reads = op.inputs()
-        if op.name == "aten.t" or any(self.known(v) is None for v in reads) or len(op.outputs) != 1:
+        name = op.name.removeprefix("aten.")
+        reads, like = op.inputs(), name in LIKE
+        if name == "t" or any(self.known(v) is None for v in (reads[1:] if like else reads)):
             return False
-        if not reads and op.name.removeprefix("aten.") not in MAKERS:
+        if not reads and name not in MAKERS:
             return False
 
         def real(arg: Any) -> Any:
             if isinstance(arg, Ref):
-                return self.known(arg.value)
+                constant = (
+                    torch.zeros(self.shape(arg.value)) if like and arg.value == reads[0] else self.known(arg.value)
+                )
+                return constant.clone() if constant is not None and name.endswith("_") else constant
             return [real(a) for a in arg] if isinstance(arg, list | tuple) else arg
 
         kwargs = {name: real(arg) for name, arg in op.kwargs.items() if name not in ("device", "layout", "pin_memory")}
         with torch.no_grad():
-            self.folded[op.outputs[0]] = op.function(*map(real, op.args), **kwargs)
-        names = (self.roots.get(v, frozenset([self.recording.values[v].name])) for v in reads)
-        self.roots[op.outputs[0]] = frozenset().union(*names)
+            result = op.function(*map(real, op.args), **kwargs)
+        roots = frozenset().union(*(self.made_of(v) for v in reads if self.known(v) is not None))
+        for value, tensor in zip(op.outputs, [result] if isinstance(result, torch.Tensor) else result, strict=True):
+            self.folded[value], self.roots[value] = tensor, roots
         return True
 
-    def layer_of(self, weight: Ref) -> Layer:
-        """The layer that the next call of a weight is; calls whose result nobody reads are passed over."""
-        value = self.transposed.get(weight.value, weight.value)
-        names = self.roots.get(value, frozenset([self.recording.values[value].name]))
-        return next(layer for layer in self.layers if layer.weight in names)
+    def made_of(self, value: int) -> frozenset[str]:
+        """The names of the parameters that a constant is made of."""
+        value = self.transposed.get(value, value)
+        return self.roots.get(value, frozenset([self.recording.values[value].name]))
+
+    def layer_name(self, op: Op, weight: Ref) -> str:
+        """The name of the layer that the next call of a weight is; calls whose result nobody reads are passed over."""
+        names = self.made_of(weight.value)
+        for i, layer in enumerate(self.layers):
+            if layer.weight in names:
+                del self.layers[: i + 1]
+                return layer.name
+        return op.module or op.name
 
     def only_reader(self, value: int) -> tuple[int, Op] | None:
         """The one operation that reads a value, if nothing else does."""
@@ -167,7 +257,7 @@ class Lowering:
 
     def normalisation_behind(self, op: Op) -> Op | None:
         reader = self.only_reader(op.outputs[0])
-        if reader and reader[1].name == "aten.native_batch_norm":
+        if reader and reader[1].name == "aten.native_batch_norm" and has_statistics(reader[1]):
             self.merged.add(reader[0])
             return reader[1]
         return None
@@ -183,6 +273,19 @@ class Lowering:
             self.moved[key] = self.tiled(op, tensor, sizes)
         return self.moved[key]
 
+    def map_of(self, op: Op, ref: Ref) -> int:
+        """A map [N, rows, columns, channels] of a value [N, channels, (rows,) columns] or [rows, channels]."""
+        shape = self.shape(ref.value)
+        order = (0, *range(2, len(shape)), 1)
+        return self.reshaped(op, self.arranged(op, ref, order), as_map(tuple(shape[a] for a in order)))
+
+    def map_result(self, op: Op, value: int, *, like: int | None = None, name: str = "") -> int:
+        """The tensor of a result that is computed as such a map."""
+        shape = self.shape(value)
+        order = (0, *range(2, len(shape)), 1)
+        layout = Layout.of(shape, order)
+        return self.result_as(op, value, layout, as_map(layout.sizes), like=like, name=name)
+
     def brought(self, op: Op, stored: Stored, order: Sequence[int]) -> int:
         """The same, but an axis that is broadcast has size 1."""
         tensor, layout = stored.tensor, stored.layout
@@ -195,6 +298,7 @@ class Lowering:
         return self.reshaped(op, tensor, tuple(layout.width(a) for a in order))
 
     def reshaped(self, op: Op, tensor: int, shape: Shape) -> int:
+        shape = shape or (1,)  # a shape without axes would be an empty constant, which Vela refuses
         if self.builder.tensors[tensor].shape == shape:
             return tensor
         out = self.another(op, "reshape", tensor, shape)
@@ -251,6 +355,14 @@ class Lowering:
             name=self.name(name), shape=data.shape, scale=(scale,), data=np.round(data / scale).astype(np.int8),
         ))  # fmt: skip
 
+    def known_activation(self, name: str, data: Floats) -> int:
+        """A constant that stands among activations: quantised as they are where its numbers allow that."""
+        stored = np.round(data / SCALE)
+        if not np.allclose(stored * SCALE, data) or np.abs(stored).max(initial=0) > 127:
+            return self.constant(name, data)
+        values = stored.astype(np.int8)
+        return self.builder.tensor(Tensor(name=self.name(name), shape=data.shape, scale=(SCALE,), data=values))
+
     def integers(self, name: str, data: Any) -> int:
         array = np.asarray(data, np.int32)
         return self.builder.tensor(Tensor(name=self.name(name), shape=array.shape, dtype="INT32", data=array))
@@ -285,6 +397,17 @@ def lowers(*names: str) -> Callable[[LoweringRule], LoweringRule]:
         return rule
 
     return register
+
+
+def as_map(shape: Shape) -> Shape:
+    """Four axes: rows of channels are one row of pixels, and what has one axis of places lies in one row."""
+    return (1,) * (4 - len(shape)) + shape if len(shape) < 3 else (shape[0], *(1,) * (4 - len(shape)), *shape[1:])
+
+
+def has_statistics(norm: Op) -> bool:
+    """Whether a batch norm uses statistics that it keeps, not those of its input."""
+    _, _, _, mean, variance, training, *_ = norm.args
+    return mean is not None and variance is not None and not training
 
 
 def clamp(op: Op) -> str | None:

@@ -1,16 +1,27 @@
 """The TFLite form of operations that only move data. Views and permutations move nothing: they regroup a layout."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from padless.graph.record import Op, Ref
-from padless.tflite.file import OptionValue, Tensor
+from padless.tflite.file import Tensor
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import BOTTOM, MAP, NO_ACTIVATION, Lowering, Stored, lowers, refuse
+from padless.tflite.lowering import BOTTOM, NO_ACTIVATION, Lowering, Stored, lowers, refuse
 
 
-@lowers("clone", "detach", "alias", "native_dropout", "_to_copy", "contiguous", "lift_fresh", "as_strided_")
+@lowers(
+    "clone",
+    "detach",
+    "alias",
+    "native_dropout",
+    "_to_copy",
+    "contiguous",
+    "lift_fresh",
+    "lift_fresh_copy",
+    "as_strided_",
+)
 def same(lowering: Lowering, op: Op) -> None:
     """Nothing to compute."""
     source = op.args[0]
@@ -82,15 +93,27 @@ def stack(lowering: Lowering, op: Op) -> None:
 
 
 def join(lowering: Lowering, op: Op, refs: list[Ref], axis: int) -> None:
-    order = lowering.stored(op, refs[0]).layout.order() or usual_order(len(lowering.shape(op.outputs[0])))
-    parts = [lowering.arranged(op, part, order) for part in refs]
+    computed = next((ref for ref in refs if lowering.computed(ref)), refs[0])
+    order = lowering.stored(op, computed).layout.order() or usual_order(len(lowering.shape(op.outputs[0])))
+    parts = [lowering.arranged(op, part, order) for part in refs if len(lowering.shape(part.value)) == len(order)]
     out = lowering.result(op, op.outputs[0], order)
     lowering.builder.operator(
         "CONCATENATION", parts, [out], Axis=order.index(axis), FusedActivationFunction=NO_ACTIVATION
     )
 
 
-@lowers("split", "split_with_sizes", "chunk", "unsafe_chunk", "tensor_split")
+def joined(lowering: Lowering, op: Op, parts: Sequence[int], axis: int) -> int:
+    """Stored tensors, one behind the other along a stored axis."""
+    if len(parts) == 1:
+        return parts[0]
+    shapes = [lowering.builder.tensors[part].shape for part in parts]
+    shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1 :])
+    out = lowering.another(op, "joined", parts[0], shape)
+    lowering.builder.operator("CONCATENATION", parts, [out], Axis=axis, FusedActivationFunction=NO_ACTIVATION)
+    return out
+
+
+@lowers("split", "split_with_sizes", "chunk", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "tensor_split")
 def split(lowering: Lowering, op: Op) -> None:
     """A slice for each part that somebody reads."""
     source = op.args[0]
@@ -193,25 +216,3 @@ def constant_pad(lowering: Lowering, op: Op) -> None:
         lowering.builder.operator("PADV2" if value else "PAD", inputs, [out])
         tensor = out
     lowering.at[op.outputs[0]] = Stored(tensor, layout)
-
-
-@lowers("reflection_pad2d")
-def mirror(lowering: Lowering, op: Op) -> None:
-    left, right, above, below = op.args[1]
-    source = lowering.arranged(op, op.args[0], MAP)
-    around = lowering.integers("widths", [(0, 0), (above, below), (left, right), (0, 0)])
-    lowering.builder.operator("MIRROR_PAD", [source, around], [lowering.result(op, op.outputs[0])], Mode="REFLECT")
-
-
-@lowers("upsample_bilinear2d", "upsample_nearest2d", "_upsample_nearest_exact2d")
-def resize(lowering: Lowering, op: Op) -> None:
-    source = lowering.arranged(op, op.args[0], MAP)
-    out = lowering.result(op, op.outputs[0])
-    size = lowering.integers("size", lowering.shape(op.outputs[0])[2:])
-    if "bilinear" in op.name:
-        corners = bool(op.args[2])
-        options: dict[str, OptionValue] = {"AlignCorners": corners, "HalfPixelCenters": not corners}
-        lowering.builder.operator("RESIZE_BILINEAR", [source, size], [out], **options)
-    else:
-        exact = "exact" in op.name
-        lowering.builder.operator("RESIZE_NEAREST_NEIGHBOR", [source, size], [out], HalfPixelCenters=exact)

@@ -1,14 +1,15 @@
-"""The TFLite form of reductions, normalisation at run time, softmax and products of activations."""
+"""The TFLite form of reductions and softmax."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from padless.graph.record import Op, Ref
+from padless.tflite.elementwise import apply, combine, root, times
 from padless.tflite.forms import convolve
-from padless.tflite.layers import scale_and_shift
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import MAP, NO_ACTIVATION, Lowering, Stored, lowers, refuse
+from padless.tflite.lowering import NO_ACTIVATION, Lowering, Stored, lowers, refuse
 from padless.tflite.moving import sliced
 from padless.tflite.pooling import global_average
 
@@ -19,24 +20,73 @@ CODES = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX", "amin": "REDUCE_MIN
 @lowers(*CODES)
 def reduction(lowering: Lowering, op: Op) -> None:
     """An average over rows and columns is a pool."""
-    x, name = op.args[0], op.name.removeprefix("aten.")
-    rank = len(lowering.shape(x.value))
-    axes = sorted(a % rank for a in (op.args[1] if len(op.args) > 1 and op.args[1] else range(rank)))
-    if name == "mean" and rank == 4 and axes == [2, 3]:
+    axes = _axes(lowering, op, op.args[1] if len(op.args) > 1 else None)
+    name = op.name.removeprefix("aten.")
+    if name == "mean" and len(lowering.shape(op.args[0].value)) == 4 and axes == [2, 3]:
         global_average(lowering, op)
         return
-    order = lowering.stored(op, x).layout.order() or usual_order(rank)
-    source, places = lowering.arranged(op, x, order), [order.index(a) for a in axes]
-    few = len(axes) == 1 and lowering.shape(x.value)[axes[0]] <= FEW and name in ("sum", "mean")
+    order, source, places = _places(lowering, op, axes)
+    few = len(axes) == 1 and lowering.shape(op.args[0].value)[axes[0]] <= FEW and name in ("sum", "mean")
     out = added(lowering, op, name, source, places[0]) if few else reduced(lowering, op, CODES[name], source, places)
-    shape = lowering.shape(op.outputs[0])
-    if len(shape) == rank:
+    put_reduced(lowering, op, op.outputs[0], out, axes, order)
+
+
+def _axes(lowering: Lowering, op: Op, given: Any) -> list[int]:
+    """The recorded axes that are reduced, all where none are given."""
+    rank = len(lowering.shape(op.args[0].value))
+    if given is None or given == []:
+        return list(range(rank))
+    return sorted(a % rank for a in ([given] if isinstance(given, int) else given))
+
+
+def _places(lowering: Lowering, op: Op, axes: list[int]) -> tuple[tuple[int, ...], int, list[int]]:
+    """An order of the axes, a tensor in this order, and where in it the reduced axes lie."""
+    x = op.args[0]
+    order = lowering.stored(op, x).layout.order() or usual_order(len(lowering.shape(x.value)))
+    return order, lowering.arranged(op, x, order), [order.index(a) for a in axes]
+
+
+def put_reduced(lowering: Lowering, op: Op, value: int, out: int, axes: list[int], order: tuple[int, ...]) -> None:
+    """`out`, whose reduced axes have size 1, as the value, which may have lost them."""
+    shape = lowering.shape(value)
+    if len(shape) == len(order):
         layout = Layout.of(shape, order)
     else:
         axes_left = [a for a in order if a not in axes]
         layout = Layout.of(shape, [sorted(axes_left).index(a) for a in axes_left])
         out = lowering.reshaped(op, out, layout.sizes)
-    lowering.at[op.outputs[0]] = Stored(out, layout)
+    lowering.at[value] = Stored(out, layout)
+
+
+@lowers("max", "min")
+def extreme(lowering: Lowering, op: Op) -> None:
+    """Over all, or along an axis, without the places where it lies; of two tensors it is MAXIMUM or MINIMUM."""
+    name = op.name.removeprefix("aten.")
+    if len(op.args) > 1 and isinstance(op.args[1], Ref):
+        combine(lowering, op, {"max": "MAXIMUM", "min": "MINIMUM"}[name], *op.args[:2])
+        return
+    if len(op.outputs) > 1 and (op.outputs[1] in lowering.readers or op.outputs[1] in lowering.recording.outputs):
+        raise refuse(op, "tells places, too")
+    axes = _axes(lowering, op, op.args[1] if len(op.args) > 1 else None)
+    order, source, places = _places(lowering, op, axes)
+    out = reduced(lowering, op, {"max": "REDUCE_MAX", "min": "REDUCE_MIN"}[name], source, places)
+    put_reduced(lowering, op, op.outputs[0], out, axes, order)
+
+
+@lowers("linalg_vector_norm", "norm")
+def vector_norm(lowering: Lowering, op: Op) -> None:
+    """Of order 1, 2 or infinity: a sum of absolute values, the root of a sum of squares, the largest."""
+    order_of_norm = float(op.args[1]) if len(op.args) > 1 and op.args[1] is not None else 2.0
+    axes = _axes(lowering, op, op.args[2] if len(op.args) > 2 else None)
+    order, source, places = _places(lowering, op, axes)
+    if order_of_norm == 2:
+        out = root(lowering, op, reduced(lowering, op, "SUM", apply(lowering, op, "MUL", source, source), places))
+    elif order_of_norm in (1, math.inf):
+        code = "SUM" if order_of_norm == 1 else "REDUCE_MAX"
+        out = reduced(lowering, op, code, apply(lowering, op, "ABS", source), places)
+    else:
+        raise refuse(op, "has another order than 1, 2 or infinity")
+    put_reduced(lowering, op, op.outputs[0], out, axes, order)
 
 
 def added(lowering: Lowering, op: Op, name: str, tensor: int, axis: int) -> int:
@@ -77,109 +127,36 @@ def reduced(lowering: Lowering, op: Op, code: str, tensor: int, axes: list[int])
     return out
 
 
-@lowers("native_layer_norm")
-def layer_norm(lowering: Lowering, op: Op) -> None:
-    """Over the last axes: (x - mean) * rsqrt(mean of squares + eps), then gain and shift."""
-    x, normalised, gain, shift, eps = op.args
-    rank = len(lowering.shape(x.value))
-    axes = list(range(rank - len(normalised), rank))
-    normalise(lowering, op, x, axes, gain, shift, float(eps))
-
-
-@lowers("var")
+@lowers("var", "var_mean", "std", "std_mean")
 def variance_alone(lowering: Lowering, op: Op) -> None:
-    """The mean of squared distances from the mean; PyTorch's correction is a factor."""
-    x = op.args[0]
-    shape = lowering.shape(x.value)
-    axes = sorted(a % len(shape) for a in (op.args[1] if len(op.args) > 1 and op.args[1] else range(len(shape))))
-    if len(lowering.shape(op.outputs[0])) != len(shape):
-        raise refuse(op, "drops axes")
-    correction = op.kwargs.get("correction", 1)
-    order = lowering.stored(op, x).layout.order() or usual_order(len(shape))
-    _, variance = spread(lowering, op, lowering.arranged(op, x, order), [order.index(a) for a in axes])
-    count = math.prod(shape[a] for a in axes)
+    """The mean of squared distances from the mean, or its root; PyTorch's correction is a factor."""
+    given = op.args[1] if len(op.args) > 1 and not isinstance(op.args[1], bool) else None
+    axes = _axes(lowering, op, given)
+    bools = [a for a in op.args[1:] if isinstance(a, bool)]  # the old form's `unbiased`
+    correction = float(bools[0]) if bools else op.kwargs.get("correction", 1)
+    correction = 1.0 if correction is None else float(correction)
+    order, source, places = _places(lowering, op, axes)
+    mean, _, variance = spread(lowering, op, source, places)
+    count = math.prod(lowering.shape(op.args[0].value)[a] for a in axes)
     if correction:
-        out = lowering.another(op, "corrected", variance, lowering.builder.tensors[variance].shape)
-        factor = lowering.constant(f"{op.module} correction", np.array([count / (count - float(correction))]))
-        lowering.builder.operator("MUL", [variance, factor], [out])
-        variance = out
-    lowering.at[op.outputs[0]] = Stored(variance, Layout.of(lowering.shape(op.outputs[0]), order))
+        if count <= correction:
+            raise refuse(op, "divides by zero")
+        variance = times(lowering, op, variance, count / (count - correction))
+    if "std" in op.name:
+        variance = root(lowering, op, variance)
+    put_reduced(lowering, op, op.outputs[0], variance, axes, order)
+    if len(op.outputs) > 1:
+        put_reduced(lowering, op, op.outputs[1], mean, axes, order)
 
 
-def spread(lowering: Lowering, op: Op, source: int, places: list[int]) -> tuple[int, int]:
-    """The distances from the mean along stored axes, and the mean of their squares."""
+def spread(lowering: Lowering, op: Op, source: int, places: list[int]) -> tuple[int, int, int]:
+    """The mean along stored axes, the distances from it, and the mean of their squares."""
     shape = lowering.builder.tensors[source].shape
     mean = reduced(lowering, op, "MEAN", source, places)
     centred, squared = (lowering.another(op, name, source, shape) for name in ("centred", "squared"))
     lowering.builder.operator("SUB", [source, mean], [centred])
     lowering.builder.operator("MUL", [centred, centred], [squared])
-    return centred, reduced(lowering, op, "MEAN", squared, places)
-
-
-def normalise(
-    lowering: Lowering, op: Op, x: Ref, axes: list[int], gain: Ref | None, shift: Ref | None, eps: float
-) -> None:
-    rank = len(lowering.shape(x.value))
-    order = lowering.stored(op, x).layout.order() or usual_order(rank)
-    places = [order.index(a) for a in axes]
-    source = lowering.arranged(op, x, order)
-    layout = Layout.of(lowering.shape(x.value), order)
-    centred, variance = spread(lowering, op, source, places)
-    small = lowering.builder.tensors[variance].shape
-    safe, inverse = lowering.another(op, "plus eps", source, small), lowering.another(op, "rsqrt", source, small)
-    lowering.builder.operator("ADD", [variance, lowering.constant(f"{op.module} eps", np.array([eps]))], [safe])
-    lowering.builder.operator("RSQRT", [safe], [inverse])
-    out = lowering.another(op, "normalised", source, layout.sizes)
-    lowering.builder.operator("MUL", [centred, inverse], [out])
-    out = _gain_and_shift(lowering, op, out, layout, axes, gain, shift)
-    lowering.at[op.outputs[0]] = Stored(out, layout)
-
-
-def _gain_and_shift(
-    lowering: Lowering, op: Op, x: int, layout: Layout, axes: list[int], gain: Ref | None, shift: Ref | None
-) -> int:
-    """Along one last stored axis of a map as a depthwise 1x1 convolution, else as MUL and ADD."""
-    if gain is None and shift is None:
-        return x
-    sizes = tuple(layout.width(a) for a in axes)
-    g = lowering.weight(gain) if gain is not None else np.ones(sizes)
-    s = lowering.weight(shift) if shift is not None else np.zeros(sizes)
-    if len(layout.sizes) == 4 and len(axes) == 1 and layout.axes[axes[0]] == (3,):
-        out = lowering.another(op, "scaled", x, layout.sizes)
-        scale_and_shift(lowering, op, x, g, s, out, "NONE")
-        return out
-    rank = len(layout.axes)
-    order = layout.order() or usual_order(rank)
-    for code, data in (("MUL", g), ("ADD", s)):
-        constant = lowering.constant(
-            f"{op.module} {code}", data.reshape((1,) * (rank - data.ndim) + data.shape).transpose(order)
-        )
-        out = lowering.another(op, code.lower(), x, layout.sizes)
-        lowering.builder.operator(code, [x, constant], [out])
-        x = out
-    return x
-
-
-@lowers("native_group_norm")
-def group_norm(lowering: Lowering, op: Op) -> None:
-    """Each group's channels and pixels are one row: MEAN and the rest over it, then gain and shift for each channel."""
-    x, gain, shift, _, channels, _, groups, eps = op.args
-    shape = lowering.shape(x.value)
-    if len(shape) != 4:
-        raise refuse(op, "is not over a feature map")
-    per, value = channels // groups, op.outputs[0]
-    source = lowering.arranged(op, x, MAP)
-    sizes = (1, shape[2] * shape[3], groups, per)
-    rows = lowering.reshaped(op, source, sizes)
-    centred, variance = spread(lowering, op, rows, [1, 3])
-    safe, inverse = (lowering.another(op, name, source, (1, 1, groups, 1)) for name in ("plus eps", "rsqrt"))
-    lowering.builder.operator("ADD", [variance, lowering.constant(f"{op.module} eps", np.array([float(eps)]))], [safe])
-    lowering.builder.operator("RSQRT", [safe], [inverse])
-    out = lowering.another(op, "normalised", source, sizes)
-    lowering.builder.operator("MUL", [centred, inverse], [out])
-    layout = Layout.of(shape, MAP)
-    back = lowering.reshaped(op, out, layout.sizes)
-    lowering.at[value] = Stored(_gain_and_shift(lowering, op, back, layout, [1], gain, shift), layout)
+    return mean, centred, reduced(lowering, op, "MEAN", squared, places)
 
 
 @lowers("_softmax", "_safe_softmax", "softmax")
@@ -196,8 +173,16 @@ def softmax(lowering: Lowering, op: Op) -> None:
     lowering.at[op.outputs[0]] = Stored(out, layout)
 
 
-@lowers("bmm")
-def product(lowering: Lowering, op: Op) -> None:
-    """BATCH_MATMUL of two activations."""
-    operands = [lowering.arranged(op, ref, (0, 1, 2)) for ref in op.args[:2]]
-    lowering.builder.operator("BATCH_MATMUL", operands, [lowering.result(op, op.outputs[0])])
+@lowers("_log_softmax", "log_softmax")
+def log_softmax(lowering: Lowering, op: Op) -> None:
+    """Along the last stored axis. Vela leaves it to the CPU."""
+    x = op.args[0]
+    rank = len(lowering.shape(x.value))
+    axis = op.args[1] % rank
+    order = (*(a for a in range(rank) if a != axis), axis)
+    source = lowering.arranged(op, x, order)
+    layout = Layout.of(lowering.shape(op.outputs[0]), order)
+    # The runtime insists on this scale and zero point.
+    out = lowering.activation(f"{op.module or 'network'} log_softmax", layout.sizes, zero_point=127, scale=16 / 256)
+    lowering.builder.operator("LOG_SOFTMAX", [source], [out])
+    lowering.at[op.outputs[0]] = Stored(out, layout)

@@ -143,7 +143,9 @@ def strided_slice(o, x, begin, end, steps):
 
 
 def resize(o, x, size, mode):
-    corners = {} if mode == "nearest" else {"align_corners": bool(o.AlignCorners)}
+    if mode == "nearest" and o.HalfPixelCenters:
+        mode = "nearest-exact"
+    corners = {} if "nearest" in mode else {"align_corners": bool(o.AlignCorners)}
     return nhwc(F.interpolate(nchw(x), whole(size), mode=mode, **corners))
 
 
@@ -157,6 +159,7 @@ def mirror(o, x, widths):
 
 
 OPERATORS = {
+    "ABS": lambda o, x: x.abs(),
     "ADD": lambda o, a, b: activated(o, a + b),
     "AVERAGE_POOL_2D": average,
     "BATCH_MATMUL": lambda o, a, b: a @ b,
@@ -166,10 +169,13 @@ OPERATORS = {
     "ELU": lambda o, x: F.elu(x),
     "EXP": lambda o, x: x.exp(),
     "FULLY_CONNECTED": lambda o, x, w, b: activated(o, F.linear(x, w, b)),
-    "GELU": lambda o, x: F.gelu(x),
+    "GATHER": lambda o, x, places: x.index_select(o.Axis, places.long()),
+    "GELU": lambda o, x: F.gelu(x, approximate="tanh" if o.Approximate else "none"),
     "HARD_SWISH": lambda o, x: F.hardswish(x),
     "LEAKY_RELU": lambda o, x: F.leaky_relu(x, o.Alpha),
+    "LOG": lambda o, x: x.log(),
     "LOGISTIC": lambda o, x: x.sigmoid(),
+    "LOG_SOFTMAX": lambda o, x: x.log_softmax(-1),
     "MAXIMUM": lambda o, a, b: torch.maximum(a, b),
     "MAX_POOL_2D": maximum,
     "MEAN": reduce(torch.mean),

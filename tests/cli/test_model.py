@@ -142,3 +142,30 @@ def test_several_budgets_are_met_together(run, tmp_path):
         "prune", "models.networks:Small", "--target", "unit:4", "--budget", "macs=70%", "--importance", "fisher"
     )
     assert code == 2 and "The importance fisher watches calibration images. Give --data." in err
+
+
+def test_cycles_that_are_a_sum_and_totals_that_rise_are_told(run, tmp_path):
+    code, out, err = run(
+        "prune", "models.networks:Unlowered", "--target", "ethos-u55-256", "--budget", "macs=60%", "--out", "run"
+    )
+    assert code == 0, err
+    summary, page = json.loads((tmp_path / "run" / "summary.json").read_text()), tmp_path / "run" / "report.html"
+    told = (
+        "Cycles are a sum over layers. The network could not be compiled as a whole: aten.erf has no TFLite form. Its layers "
+        "were, alone, with random weights; what lies between them is not counted. Between the layers stand add (2), erf (1), "
+        "avg_pool2d (1), mean (1)."
+    )
+    assert summary["notes"] == [told] and told in page.read_text() and told in " ".join(out.split())
+    assert "Higher after" not in out
+    code, out, err = run(
+        "prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=60%", "--out", "run",
+        "--oracle", "expr 10000000 / {cout} / {cin}",
+    )  # fmt: skip
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    before, after = summary["before"]["cycles"], summary["after"]["cycles"]
+    told = f"Higher after the cut than before: cycles, {after:,} instead of {before:,} (+"
+    assert after > before and told in " ".join(out.split()) and told in page.read_text()
+    assert [note.startswith(told) for note in summary["notes"]].count(True) == 1
+    assert "A budget on cycles would forbid that." in page.read_text()
+    assert "prices layers alone; what lies between them is not counted" in summary["notes"][0]

@@ -13,8 +13,8 @@ from padless import load_target, trace
 from padless.cost import CachedOracle
 from padless.cost.oracles.vela import Vela
 from padless.errors import UsageError
-from padless.tflite import Unlowered, lower, lower_layer
 from padless.tflite import file as schema
+from padless.tflite import lower, lower_layer
 from padless.tflite.file import Tensor, TFLiteBuilder
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
@@ -98,7 +98,10 @@ def test_padding_of_a_convolution_costs_nothing():
     [
         (lambda x: F.max_pool2d(x, 2), ["MAX_POOL_2D"], "VALID"),
         (lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True), ["MAX_POOL_2D"], "SAME"),
-        (lambda x: F.max_pool2d(x, 3, 2, 1), ["MAX_POOL_2D"], "SAME"),
+        (lambda x: F.max_pool2d(x, 3, 2, 1), ["PADV2", "MAX_POOL_2D"], "VALID"),
+        (lambda x: F.max_pool2d(x, 3, 1, 1), ["MAX_POOL_2D"], "SAME"),
+        (lambda x: F.max_pool2d(x[:, :, :7, :7], 3, 2, 1), ["STRIDED_SLICE", "STRIDED_SLICE", "MAX_POOL_2D"], "SAME"),
+        (lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), ["PAD", "AVERAGE_POOL_2D", "MUL"], "VALID"),
         (lambda x: F.max_pool2d(x, 2, 1, 1), ["PADV2", "MAX_POOL_2D"], "VALID"),
         (lambda x: F.avg_pool2d(x, 3, 1, 1), ["PAD", "AVERAGE_POOL_2D"], "VALID"),
         (lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False), ["AVERAGE_POOL_2D"], "SAME"),
@@ -116,10 +119,14 @@ def test_the_windows_of_pools(function, codes, padding):
     assert [n for n in read.shape(read.graph.Outputs(0)) if n > 1] == [n for n in nhwc.shape if n > 1]
 
 
-def test_a_divisor_of_its_own_is_refused():
-    model = Calls(lambda x: F.avg_pool2d(x, 2, divisor_override=3))
-    with pytest.raises(Unlowered, match="aten.avg_pool2d has a divisor of its own"):
-        lowered(model, 1, 3, 8, 8)
+def versions(read: Read) -> dict[str, int]:
+    codes = [read.model.OperatorCodes(op.OpcodeIndex()) for op in read.operators]
+    return {name: code.Version() for name, code in zip(read.codes, codes, strict=True)}
+
+
+def test_versions_are_those_that_the_runtime_has():
+    read = lowered(Calls(lambda x: F.prelu(F.elu(-x), torch.ones(1)).abs().view(1, 4, 8, 8).relu()), 1, 3, 8, 8)
+    assert versions(read) == {"CONV_2D": 3, "NEG": 1, "ELU": 1, "PRELU": 1, "ABS": 1, "RELU": 2}
 
 
 def test_what_is_joined_or_pooled_shares_its_quantisation():

@@ -25,6 +25,7 @@ class Changes(TypedDict, total=False):
     freeze: Sequence[str]
     widths: Mapping[str, tuple[int, int]]
     floor: float
+    outputs: Sequence[str | int] | None
     time_limit: float
     seed: int
 
@@ -44,6 +45,7 @@ class Choices:
     - `freeze`: layers (wildcards allowed) whose output channels all stay. `widths`: layers with the least and the greatest
       number of output channels.
     - `floor`: the share of its importance that every group keeps at least, from 0 to 1.
+    - `outputs`: the paths of the outputs whose channels must stay (`0`, `boxes`); others may be cut. By default all stay.
     - `time_limit`: seconds for each solution of the best widths.
     - `seed`: of random scores and of the check after the cut.
 
@@ -57,6 +59,7 @@ class Choices:
     freeze: Sequence[str] = ()
     widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     floor: float = 0.0
+    outputs: Sequence[str | int] | None = None
     time_limit: float = 10.0
     seed: int = 0
 

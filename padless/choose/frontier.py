@@ -62,7 +62,7 @@ def pareto(
         )
     choices, hardware = choices or Choices(), as_target(target)
     batches = batches_of(images)
-    with Pricing(model, example, hardware, oracle=oracle) as pricing:
+    with Pricing(model, example, hardware, oracle=oracle, outputs=choices.outputs) as pricing:
         graph = pricing.graph
         check_prunable(graph)
         budget = Budget(quantity=quantity, share=1.0)

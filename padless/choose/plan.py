@@ -60,6 +60,7 @@ class Plan:
     after: Totals
     keep: dict[str, list[int]]
     zeros: dict[str, int]  # channels of zeros that a group gets to fill its units
+    outputs: list[str] | None = None  # those whose channels stay; None: all
 
     def mask(self, graph: Graph) -> Keep:
         """How many of each channel stay on a graph, int [channels].

@@ -53,7 +53,7 @@ def plan(
     expect(choices, (Choices, type(None)), "choices", "Write padless.Choices(allocate=…), or the choice by its name.")
     chosen = replace(choices or Choices(), **changes)
     batches = batches_of(images)
-    with Pricing(model, example, as_target(target), oracle=oracle) as pricing:
+    with Pricing(model, example, as_target(target), oracle=oracle, outputs=chosen.outputs) as pricing:
         return make_plan(pricing, budget, chosen, batches)
 
 
@@ -98,6 +98,7 @@ def make_plan(
         before=dense.totals(),
         after=after.totals(),
         keep=_kept(graph, keep),
+        outputs=None if choices.outputs is None else [str(path) for path in choices.outputs],
         zeros={g.id: more for g in graph.groups if (more := allocation.widths[g.id] - g.width) > 0},
     )
 

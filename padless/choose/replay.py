@@ -39,4 +39,6 @@ def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
 def retrace(model: nn.Module, plan: Plan) -> Graph:
     """The graph of `model` on the input shapes that the plan was made with."""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    return trace(model, *(torch.empty(shape, dtype=dtype, device="meta") for shape in plan.example_shapes))
+    return trace(
+        model, *(torch.empty(shape, dtype=dtype, device="meta") for shape in plan.example_shapes), outputs=plan.outputs
+    )

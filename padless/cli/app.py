@@ -71,6 +71,14 @@ Criterion = Annotated[
         "reconstruction with --data, else l1.",
     ),
 ]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--outputs",
+        help="An output whose channels must stay, by its path in what the model returns (0, boxes, 1.feats); may be given "
+        "several times. The others may then lose channels. By default all outputs stay.",
+    ),
+]
 TimeLimit = Annotated[
     float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of the best widths.")
 ]

@@ -18,6 +18,7 @@ from padless.cli.app import (
     Memory,
     Model,
     Oracle,
+    Outputs,
     Shape,
     System,
     TargetOption,
@@ -49,6 +50,7 @@ def plan_command(
     png: Annotated[Path | None, typer.Option("--png", help="Also draw it to this file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write it, with all widths, here.")] = None,
     input_shape: Shape = None,
+    outputs: Outputs = None,
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
@@ -67,7 +69,7 @@ def plan_command(
     frontier = pareto(
         loaded.model, torch.zeros(loaded.input_shape), target=hardware, quantity=quantity, points=points,
         images=images.calibration(CALIBRATION, seed) if images else (), oracle=oracle,
-        choices=Choices(importance=importance, time_limit=time_limit, seed=seed),
+        choices=Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed),
     )  # fmt: skip
     title = f"{model} on {hardware.name}"
     if png:

@@ -17,6 +17,7 @@ from padless.cli.app import (
     Memory,
     Model,
     Oracle,
+    Outputs,
     Shape,
     System,
     TargetOption,
@@ -46,6 +47,7 @@ def inspect_command(
         Path | None,
         typer.Option("--roofline", help="Also write the roofline, utilisation per layer, to this HTML file."),
     ] = None,
+    outputs: Outputs = None,
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
@@ -59,7 +61,7 @@ def inspect_command(
     loaded = load_model(model, input_shape=parse_shape(input_shape))
     if weights:
         load_weights(loaded.model, weights)
-    cost = inspect(loaded.model, torch.zeros(loaded.input_shape), target=hardware, oracle=oracle)
+    cost = inspect(loaded.model, torch.zeros(loaded.input_shape), target=hardware, oracle=oracle, outputs=outputs)
     if page:
         write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
@@ -107,6 +109,7 @@ def prune_command(
         list[str] | None,
         typer.Option("--freeze", help="A layer whose output channels all stay; wildcards; may be given several times."),
     ] = None,
+    outputs: Outputs = None,
     floor: Annotated[
         float,
         typer.Option("--floor", min=0, max=1, help="The share of its importance that every group keeps at least."),
@@ -162,7 +165,7 @@ def prune_command(
     """
     choices = Choices(
         importance=importance, allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor,
-        time_limit=time_limit, seed=seed,
+        outputs=outputs, time_limit=time_limit, seed=seed,
     )  # fmt: skip
     job = Job(
         model=model, target=load_target(target, system=system, memory_mode=memory_mode), budgets=tuple(budget),

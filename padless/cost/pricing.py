@@ -1,6 +1,7 @@
 """What a model, and each cut of it, costs on a target: one place that asks the oracle."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -35,9 +36,10 @@ class Pricing:
         target: Target,
         *,
         oracle: str | OracleLike | None = None,
+        outputs: Sequence[str | int] | None = None,
     ) -> None:
-        self.graph: Graph = trace(model, *example)
-        self.model, self.example, self.target = original_of(model), example, target
+        self.graph: Graph = trace(model, *example, outputs=outputs)
+        self.model, self.example, self.target, self.outputs = original_of(model), example, target, outputs
         self.levels = aligned_levels(self.graph, target)
         self.out_of_reach = unavoidable(self.graph, target, self.levels.fixed)
         chosen = oracle or default_oracle(target)
@@ -66,7 +68,7 @@ class Pricing:
     def on(self, model: nn.Module) -> "Pricing":
         """The same target and oracle for another model: a cut of this one."""
         other = copy.copy(self)
-        other.model, other.graph = model, trace(model, *self.example)
+        other.model, other.graph = model, trace(model, *self.example, outputs=self.outputs)
         other.levels = aligned_levels(other.graph, self.target)
         other.out_of_reach = unavoidable(other.graph, self.target, other.levels.fixed)
         return other
@@ -114,13 +116,14 @@ def inspect(
     *example: Tensor,
     target: Target | str | Path,
     oracle: str | OracleLike | None = None,
+    outputs: Sequence[str | int] | None = None,
 ) -> NetworkCost:
     """What `model` computes, stores and wastes on `target`, layer by layer and in all, for inputs shaped as `example`.
 
     `oracle` says who is asked for cycles: `ceil`, `vela`, `scalesim 16x16`, `zigzag 16x16`, `onnxruntime`, `csv FILE`, a
     command with `{cin}` and `{cout}` in it, or one that another package brings; a function from layer shapes to cycles, or
-    a `padless.cost.Oracle`; by default the best that the target has. Raises UsageError for an unknown target, TraceError
-    for a model that does not run, OracleError from the compiler.
+    a `padless.cost.Oracle`; by default the best that the target has. `outputs` are as for `trace`. Raises UsageError for an
+    unknown target, TraceError for a model that does not run, OracleError from the compiler.
     """
-    with Pricing(model, example, as_target(target), oracle=oracle) as pricing:
+    with Pricing(model, example, as_target(target), oracle=oracle, outputs=outputs) as pricing:
         return pricing.dense()

@@ -54,7 +54,16 @@ class Reference:
         follow_paths(modules_of(copied), path)
         masked = _Masked(self, path)
         with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), masked, _Whole(masked):
-            return list(tensors_of(copied(*inputs)))
+            return self._outputs(list(tensors_of(copied(*inputs))))
+
+    def _outputs(self, results: list[Tensor]) -> list[Tensor]:
+        """The outputs with the channels that are left: of those that were not to stay, some may be gone."""
+        for i, value in enumerate(self.graph.recording.outputs):
+            axis = self.graph.values.get(value)
+            if axis is not None and value not in self.graph.recording.staying and len(results) > i:
+                left = places(axis.channels, self.keep).nonzero()[0]
+                results[i] = results[i].index_select(axis.axis, torch.from_numpy(left).to(results[i].device))
+        return results
 
     def _masked(self, name: str, tensor: Tensor) -> Tensor:
         """A parameter as it is, or with zeros for the removed columns of a recurrent layer."""

@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from torch import Tensor, nn
 
-from padless.errors import expect
+from padless.errors import UsageError, expect
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
 from padless.graph.numbers import Number, Product, Size, resolved
 from padless.graph.record import Op, Recording, record
@@ -29,19 +29,38 @@ from padless.graph.structure import (
 )
 
 
-def trace(model: nn.Module, *example: Tensor) -> Graph:
+def trace(model: nn.Module, *example: Tensor, outputs: Sequence[str | int] | None = None) -> Graph:
     """The layers of `model`, its channels, and the groups of channels that must be cut together.
 
     `example` holds the inputs of one run; only their shapes count, and nothing is computed. The model is only read: its
-    training mode, its parameters and their gradients stay as they are. The outputs' channels are pinned.
+    training mode, its parameters and their gradients stay as they are. The outputs' channels are pinned; where `outputs`
+    names some of them, by their paths in what the model returns (`0`, `boxes`, `head.1`; a path stands for all below it),
+    only theirs are, and the others may lose channels.
 
-    Raises TraceError when the forward fails on these shapes, UsageError for what is no module or no tensor.
+    Raises TraceError when the forward fails on these shapes, UsageError for what is no module or no tensor, and for an
+    output that there is not.
     """
     inner = isinstance(getattr(model, "model", None), nn.Module)
     expect(model, nn.Module, "model", "Give its .model." if inner else "Give a torch.nn.Module.")
     for x in example:
         expect(x, Tensor, "An example input", "Give tensors of the shapes that the network takes.")
-    return grouped(record(model, *example), tuple(tuple(t.shape) for t in example))
+    recording = record(model, *example)
+    if outputs is not None:
+        recording = replace(recording, staying=_chosen(recording, [str(path) for path in outputs]))
+    return grouped(recording, tuple(tuple(t.shape) for t in example))
+
+
+def _chosen(recording: Recording, paths: Sequence[str]) -> tuple[int, ...]:
+    """The outputs at some paths."""
+    names = recording.output_names
+    below = {path: [name == path or name.startswith(f"{path}.") for name in names] for path in paths}
+    for path, hits in below.items():
+        if not any(hits):
+            shown = ", ".join(name or "(the only one)" for name in names[:12]) + (", …" if len(names) > 12 else "")
+            raise UsageError(f"The network has no output {path!r}. Its outputs: {shown}.")
+    if not paths:
+        raise UsageError("Name one output or more that must stay, or leave outputs out: then all do.")
+    return tuple(value for i, value in enumerate(recording.outputs) if any(hits[i] for hits in below.values()))
 
 
 def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:
@@ -96,7 +115,7 @@ def _followed(recording: Recording, within: frozenset[int] = frozenset()) -> Fol
         channels.freeze(root, "their number goes through a function of Python")
     for value in recording.scripted & set(channels.leaves):
         channels.pin_value(value, "belongs to a compiled module")
-    for value in recording.outputs:
+    for value in recording.staying:
         channels.pin_value(value, "output of the network")
     return channels, *channels.classes()
 

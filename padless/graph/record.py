@@ -68,6 +68,8 @@ class Recording:
     ops: tuple[Op, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    output_names: tuple[str, ...]  # where each lies in what the model returns, such as `0` or `boxes.1`
+    staying: tuple[int, ...]  # the outputs whose channels must stay: all, unless some were chosen
     filters: frozenset[int]  # weights of convolutions, whose axes from the third on are kernels
     contents: dict[int, npt.NDArray[np.int64]]  # of whole-number buffers and constants, which may be positions
     equal: tuple[tuple[Size, Attribute], ...]  # sizes that the forward found equal to what a module stores
@@ -120,20 +122,22 @@ def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> 
             result = shadow(*inputs)
     except Exception as error:
         raise TraceError(_explain(error, mode, [tuple(t.shape) for t in example])) from error
-    for leaf in _leaves(result):
+    for _, leaf in _named_leaves(result):
         if not isinstance(leaf, Tensor | bool | int | float | str | None):
             raise TraceError(
                 f"The model returned a {type(leaf).__name__}, in which tensors may hide. Return tensors in tuples, lists, "
                 "dictionaries or dataclasses."
             )
-    outputs = [mode.known[id(t)] for t in tensors_of(result) if id(t) in mode.known]
-    if not outputs:
+    named = [(name, mode.known[id(t)]) for name, t in _named_leaves(result) if id(t) in mode.known]
+    if not named:
         raise TraceError(f"The model returned {type(result).__name__} without any tensor; a channel pruner needs one.")
     recording = Recording(
         values=tuple(mode.values),
         ops=tuple(mode.ops),
         inputs=tuple(range(len(inputs))),
-        outputs=tuple(outputs),
+        outputs=tuple(value for _, value in named),
+        output_names=tuple(name for name, _ in named),
+        staying=tuple(value for _, value in named),
         filters=frozenset(mode.known[id(m.weight)] for _, m in modules if _has_filters(m)),
         contents=mode.contents,
         equal=tuple(dict.fromkeys(mode.origins.log.equal)),
@@ -279,20 +283,22 @@ def _name(func: Any) -> str:
 
 def tensors_of(tree: Any) -> Iterator[Tensor]:
     """The tensors in whatever a model returns: a tensor, or tuples, lists and dictionaries of them."""
-    return (t for t in _leaves(tree) if isinstance(t, Tensor))
+    return (leaf for _, leaf in _named_leaves(tree) if isinstance(leaf, Tensor))
 
 
-def _leaves(tree: Any) -> Iterator[Any]:
+def _named_leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each leaf with its path: keys, field names and positions, with dots between."""
     if is_dataclass(tree) and not isinstance(tree, type):
-        yield from _leaves(vars(tree))
-    elif isinstance(tree, dict):
-        for x in tree.values():
-            yield from _leaves(x)
+        tree = vars(tree)
+    if isinstance(tree, dict):
+        branches: Iterable[tuple[Any, Any]] = tree.items()
     elif isinstance(tree, (list, tuple)) and not isinstance(tree, Ref):
-        for x in tree:
-            yield from _leaves(x)
+        branches = enumerate(tree)
     else:
-        yield tree
+        yield path, tree
+        return
+    for key, branch in branches:
+        yield from _named_leaves(branch, f"{path}.{key}" if path else str(key))
 
 
 def _replace(tree: Any, function: Callable[[Any], Any]) -> Any:

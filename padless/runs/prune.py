@@ -97,7 +97,7 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
     """The part of `run` after loading."""
     work = _Work(job, loaded, images)
     work.prepare()
-    with Pricing(loaded.model, (work.example,), job.target, oracle=job.oracle) as pricing:
+    with Pricing(loaded.model, (work.example,), job.target, oracle=job.oracle, outputs=job.choices.outputs) as pricing:
         dense = pricing.dense()
         work.test_dense()
         staged = prune_in_stages(

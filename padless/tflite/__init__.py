@@ -6,7 +6,7 @@ and zero point, so that concatenations and pools need no requantisation. (A zero
 a ReLU, as a quantiser would choose, gives the same cycles.) The file is for costing, not for running a trained network.
 
 A convolution's padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution, at the cycles
-of SAME. It does not merge that of pools, which are therefore SAME (see `pooling.windows`).
+of SAME. It does not merge that of pools, which are SAME only where that has the same windows (see `pooling.windows`).
 """
 
 from functools import cache

@@ -40,7 +40,12 @@ def lower(graph: Graph, model: nn.Module) -> Lowered:
 
     Raises Unlowered, naming the operator and its module, where an operator has no exact form, or where a rule fails.
     """
-    return Lowering(graph, model).network()
+    try:
+        return Lowering(graph, model).network()
+    except (Unlowered, PadlessError):
+        raise
+    except Exception as error:
+        raise Unlowered(f"the network could not be lowered: {explained(error)}; please report it") from error
 
 
 @cache

@@ -6,7 +6,7 @@ and zero point, so that concatenations and pools need no requantisation. (A zero
 a ReLU, as a quantiser would choose, gives the same cycles.) The file is for costing, not for running a trained network.
 
 A convolution's padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution, at the cycles
-of SAME. It does not merge that of pools, which are therefore SAME (see `pooling.windows`).
+of SAME. It does not merge that of pools, which are SAME only where that has the same windows (see `pooling.windows`).
 """
 
 from functools import cache
@@ -40,7 +40,12 @@ def lower(graph: Graph, model: nn.Module) -> Lowered:
 
     Raises Unlowered, naming the operator and its module, where an operator has no exact form, or where a rule fails.
     """
-    return Lowering(graph, model).network()
+    try:
+        return Lowering(graph, model).network()
+    except (Unlowered, PadlessError):
+        raise
+    except Exception as error:
+        raise Unlowered(f"the network could not be lowered: {explained(error)}; please report it") from error
 
 
 @cache

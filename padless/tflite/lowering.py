@@ -13,49 +13,14 @@ from torch import nn
 from padless.errors import PadlessError
 from padless.graph import Graph
 from padless.graph.record import Op, Ref
-from padless.graph.shadow import tensor_names
+from padless.tflite.constants import Constants
 from padless.tflite.file import Tensor, TFLiteBuilder
 from padless.tflite.layout import Layout, Shape, moves, usual_order
+from padless.tflite.writes import overwriting
 
 Floats = npt.NDArray[np.float64]
 SCALE = 0.05  # nominal, of every activation
 NO_ACTIVATION, BOTTOM = "NONE", -128
-MAKERS = frozenset(
-    ["arange", "zeros", "ones", "full", "linspace", "scalar_tensor", "eye"]
-)  # of constants, from nothing
-LIKE = frozenset(
-    ["new_full", "new_zeros", "new_ones", "full_like", "zeros_like", "ones_like"]
-)  # of constants, from a tensor's type and perhaps its shape
-VIEWS = frozenset(
-    [
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "squeeze",
-        "unsqueeze",
-        "flatten",
-        "unflatten",
-        "permute",
-        "transpose",
-        "t",
-        "expand",
-        "slice",
-        "select",
-        "split",
-        "split_with_sizes",
-        "chunk",
-        "unsafe_chunk",
-        "tensor_split",
-        "unbind",
-        "alias",
-        "detach",
-        "narrow",
-        "diagonal",
-        "unfold",
-        "movedim",
-        "view_as",
-    ]
-)  # of another tensor's memory
 MAP = (0, 2, 3, 1)  # the order of a feature map's axes here
 
 
@@ -93,14 +58,12 @@ class Lowering:
 
     def __init__(self, graph: Graph, model: nn.Module) -> None:
         self.graph, self.recording = graph, graph.recording
-        self.parameters = tensor_names(model)
+        self.constants = Constants(self.recording, model)
         self.builder = TFLiteBuilder()
         self.at: dict[int, Stored] = {}  # value -> where it is
         self.moved: dict[tuple[int, tuple[int, ...]], int] = {}  # value, order -> a tensor that was brought into it
         self.operands: dict[tuple[Stored, tuple[int, ...]], int] = {}  # the same, with broadcast axes of size 1
-        self.transposed: dict[int, int] = {}  # value -> weight
-        self.folded: dict[int, torch.Tensor] = {}  # value -> what the forward makes of parameters alone
-        self.roots: dict[int, frozenset[str]] = {}  # folded value -> the parameters it is made of
+        self.transposed = self.constants.transposed  # value -> weight
         self.merged: set[int] = set()  # operations that were merged into an earlier one
         self.readers: dict[int, list[int]] = {}
         for i, op in enumerate(self.recording.ops):
@@ -111,10 +74,12 @@ class Lowering:
 
     def network(self) -> Lowered:
         """Every operation that somebody reads, in its order."""
-        self.check_writes()
+        op = overwriting(self.recording, self.readers)
+        if op is not None:
+            raise refuse(op, "writes into a tensor that is read elsewhere, too")
         for value in self.recording.inputs:
             shape = self.recording.shape(value)
-            if shape[0] != 1:
+            if shape and shape[0] != 1:
                 raise Unlowered(f"the example has a batch of {shape[0]}, the compiler takes 1")
             layout = Layout.of(shape, usual_order(len(shape)))
             name = self.recording.values[value].name
@@ -132,27 +97,10 @@ class Lowering:
         tflite = self.builder.build(inputs, outputs, "main")
         return Lowered(tflite=tflite, operators=tuple(self.builder.operator_names()))
 
-    def check_writes(self) -> None:
-        """Raises Unlowered where the forward writes into a part of a tensor that it reads again as a whole."""
-        outputs = set(self.recording.outputs)
-        root: dict[int, int] = {}  # a view -> the tensor that it is a view of
-        family: dict[int, list[int]] = {}  # a tensor -> its views and itself, in the order of their making
-        for place, op in enumerate(self.recording.ops):
-            in_place = op.name.endswith("_")
-            if not op.reads or not (in_place or op.name.removeprefix("aten.") in VIEWS):
-                continue
-            source = root.get(op.reads[0], op.reads[0])
-            views = family.setdefault(source, [source])
-            others = [v for v in views if v != op.reads[0]]
-            if in_place and any(v in outputs or self.readers.get(v, [-1])[-1] > place for v in others):
-                raise refuse(op, "writes into a tensor that is read elsewhere, too")
-            views.extend(op.outputs)
-            root.update(dict.fromkeys(op.outputs, source))
-
     def write(self, op: Op) -> None:
         """The form of one operation. A mistake in a rule is told as a form that is missing: the network has others."""
         try:
-            if self.fold(op):
+            if self.constants.fold(op):
                 return
             rule = RULES.get(op.name)
             if rule is None:
@@ -184,55 +132,18 @@ class Lowering:
 
     def weight(self, ref: Ref) -> Floats:
         """The values of a parameter or buffer, or of what is made of them alone."""
-        value = self.transposed.get(ref.value, ref.value)
-        tensor = self.known(value)
+        tensor = self.known(self.transposed.get(ref.value, ref.value))
         if tensor is None:
             raise Unlowered("a weight is computed from activations")
         return tensor.detach().cpu().double().numpy()
 
     def known(self, value: int) -> torch.Tensor | None:
         """The values of a constant; None for an activation."""
-        if value in self.transposed:
-            weight = self.known(self.transposed[value])
-            return None if weight is None else weight.t()
-        tensor = self.folded.get(value, self.parameters.get(self.recording.values[value].name))
-        if tensor is None and value in self.recording.contents and self.recording.values[value].origin == "constant":
-            return torch.from_numpy(self.recording.contents[value])
-        return tensor
-
-    def fold(self, op: Op) -> bool:
-        """Run an operation now if it reads constants alone. A weight's transposition is left to the layer behind it."""
-        name = op.name.removeprefix("aten.")
-        reads, like = op.inputs(), name in LIKE
-        if name == "t" or any(self.known(v) is None for v in (reads[1:] if like else reads)):
-            return False
-        if not reads and name not in MAKERS:
-            return False
-
-        def real(arg: Any) -> Any:
-            if isinstance(arg, Ref):
-                constant = (
-                    torch.zeros(self.shape(arg.value)) if like and arg.value == reads[0] else self.known(arg.value)
-                )
-                return constant.clone() if constant is not None and name.endswith("_") else constant
-            return [real(a) for a in arg] if isinstance(arg, list | tuple) else arg
-
-        kwargs = {name: real(arg) for name, arg in op.kwargs.items() if name not in ("device", "layout", "pin_memory")}
-        with torch.no_grad():
-            result = op.function(*map(real, op.args), **kwargs)
-        roots = frozenset().union(*(self.made_of(v) for v in reads if self.known(v) is not None))
-        for value, tensor in zip(op.outputs, [result] if isinstance(result, torch.Tensor) else result, strict=True):
-            self.folded[value], self.roots[value] = tensor, roots
-        return True
-
-    def made_of(self, value: int) -> frozenset[str]:
-        """The names of the parameters that a constant is made of."""
-        value = self.transposed.get(value, value)
-        return self.roots.get(value, frozenset([self.recording.values[value].name]))
+        return self.constants.known(value)
 
     def layer_name(self, op: Op, weight: Ref) -> str:
         """The name of the layer that the next call of a weight is; calls whose result nobody reads are passed over."""
-        names = self.made_of(weight.value)
+        names = self.constants.made_of(weight.value)
         for i, layer in enumerate(self.layers):
             if layer.weight in names:
                 del self.layers[: i + 1]

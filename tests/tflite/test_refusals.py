@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from padless import inspect, tflite, trace
 from padless.tflite import Unlowered, lower, lower_layer
+from padless.tflite.file import TFLiteBuilder
 from padless.tflite.lowering import RULES
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
@@ -75,6 +76,16 @@ def test_a_mistake_in_a_form_is_told_as_one_that_is_missing(error, monkeypatch):
         lower(graph, model)
     cost = inspect(model, X, target="ethos-u55-256")
     assert not cost.cycles.whole and "could not be compiled as a whole: aten._softmax could not be" in cost.cycles.note
+
+
+def test_a_mistake_while_the_file_is_written(monkeypatch):
+    def broken(*_):
+        raise IndexError("of ours")
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 1)).eval()
+    monkeypatch.setattr(TFLiteBuilder, "build", broken)
+    with pytest.raises(Unlowered, match="the network could not be lowered: IndexError of ours; please report it"):
+        lower(trace(model, X), model)
 
 
 def test_a_mistake_in_the_form_of_a_layer_alone(monkeypatch):

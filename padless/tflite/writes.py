@@ -1,0 +1,58 @@
+"""Operations that write into a tensor which is read elsewhere: the values of a recording are written once."""
+
+from collections.abc import Mapping, Sequence
+
+from padless.graph.record import Op, Recording
+
+VIEWS = frozenset(
+    [
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "squeeze",
+        "unsqueeze",
+        "flatten",
+        "unflatten",
+        "permute",
+        "transpose",
+        "t",
+        "expand",
+        "slice",
+        "select",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "unsafe_chunk",
+        "tensor_split",
+        "unbind",
+        "alias",
+        "detach",
+        "narrow",
+        "diagonal",
+        "unfold",
+        "movedim",
+        "view_as",
+    ]
+)  # of another tensor's memory
+
+
+def overwriting(recording: Recording, readers: Mapping[int, Sequence[int]]) -> Op | None:
+    """The first operation that writes into a part of a tensor that is read again as a whole, or the other way round.
+
+    `readers` has for each value the places of the operations that read it.
+    """
+    outputs = set(recording.outputs)
+    root: dict[int, int] = {}  # a view -> the tensor that it is a view of
+    family: dict[int, list[int]] = {}  # a tensor -> its views and itself, in the order of their making
+    for place, op in enumerate(recording.ops):
+        in_place = op.name.endswith("_")
+        if not op.reads or not (in_place or op.name.removeprefix("aten.") in VIEWS):
+            continue
+        source = root.get(op.reads[0], op.reads[0])
+        views = family.setdefault(source, [source])
+        others = [v for v in views if v != op.reads[0]]
+        if in_place and any(v in outputs or readers.get(v, [-1])[-1] > place for v in others):
+            return op
+        views.extend(op.outputs)
+        root.update(dict.fromkeys(op.outputs, source))
+    return None

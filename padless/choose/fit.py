@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from padless.choose.allocation import Allocation
 from padless.choose.budget import Budget
-from padless.choose.peaks import Chooser, Method
+from padless.choose.peaks import Chooser, Method, WidthsAt
 from padless.choose.plan import Proof
 from padless.choose.tables import WHOLE, Tables
 from padless.cost import NetworkCost
@@ -62,16 +62,18 @@ def best_widths(
     *,
     time_limit: float,
     method: Method = solve,
+    ladders: Sequence[WidthsAt] = (),
 ) -> Allocation:
     """The best widths found with `time_limit` seconds for each solution. `fixed` are the widths that cannot be chosen.
 
     `method` chooses levels within the tables' limits: `solve`, which proves how good they are, or one of the baselines.
+    `ladders` are simple ways to narrow the network, than which no answer of `solve` is worse.
 
     Raises InfeasibleError, naming the budget to blame and the least that can be reached.
     """
     if not tables.sizes:
         return _as_it_is(fixed, budgets, dense, price, proven=method is solve)
-    chooser = Chooser(tables, importance, budgets, method, time_limit)
+    chooser = Chooser(tables, importance, budgets, method, time_limit, ladders)
     return _Fit(chooser, fixed, budgets, dense, price).run()
 
 

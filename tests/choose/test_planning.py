@@ -7,7 +7,7 @@ from models.networks import Nothing, small
 
 from padless import plan, prune
 from padless.choose import RATIOS
-from padless.choose.planning import ALLOCATIONS
+from padless.choose.choices import ALLOCATIONS
 from padless.errors import InfeasibleError, UsageError
 
 X = torch.zeros(1, 3, 16, 16)

@@ -5,7 +5,7 @@ import torch
 from models.networks import small
 
 from padless import plan, trace
-from padless.choose.planning import ALLOCATIONS
+from padless.choose.choices import ALLOCATIONS
 from padless.errors import UsageError
 from padless.importance import importance
 

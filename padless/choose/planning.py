@@ -18,7 +18,7 @@ from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.fit import best_widths
 from padless.choose.plan import Outcome, Plan
 from padless.choose.ratios import RATIOS, mildest
-from padless.choose.restrict import check_prunable, restricted
+from padless.choose.restrict import check_prunable, held, restricted
 from padless.choose.tables import WHOLE, tabulate
 from padless.cost import NetworkCost, OracleLike
 from padless.cost.pricing import Pricing
@@ -112,14 +112,16 @@ def scored(pricing: Pricing, choices: Choices, images: Sequence[Tensor]) -> Impo
 
 def offered(pricing: Pricing, choices: Choices, curves: Importance) -> Levels:
     """The widths that each group may have."""
-    graph = pricing.graph
+    return restricted(_of_target(pricing, choices), pricing.graph, curves, choices)
+
+
+def _of_target(pricing: Pricing, choices: Choices) -> Levels:
+    """The widths that fill units, or all."""
     if choices.align == "none":
-        levels = free_levels(graph)
-    elif choices.repair == "down":
-        levels = pricing.levels
-    else:
-        levels = aligned_levels(graph, pricing.target, repair=choices.repair)
-    return restricted(levels, graph, curves, choices)
+        return free_levels(pricing.graph)
+    if choices.repair == "down":
+        return pricing.levels
+    return aligned_levels(pricing.graph, pricing.target, repair=choices.repair)
 
 
 def _outcomes(
@@ -163,6 +165,7 @@ def _by_tables(
         best = best_widths(
             tables, curves, fixed, budgets, dense, price,
             time_limit=choices.time_limit, method=METHODS[choices.allocate], ladders=ladders,
+            held=held(graph, pricing.target, _of_target(pricing, choices), levels),
         )  # fmt: skip
         if best.proof and best.proof.status != "optimal" and not _asks_whole(budgets):
             best = _no_worse(best, ladders, curves, budgets, dense, price)

@@ -77,6 +77,17 @@ def test_the_example_of_a_criterion_runs(capsys):
     assert capsys.readouterr().out.split() == ["spread", "optimal", "32"]
 
 
+def test_the_example_of_a_part_runs(capsys):
+    import_torchvision()
+    names: dict = {"__name__": "example"}
+    for code in re.findall(r"```python\n(.*?)```", (DOCS / "parts-of-networks.md").read_text(), re.DOTALL):
+        with warnings.catch_warnings(action="ignore"):
+            exec(compile(code, "parts-of-networks.md", "exec"), names)
+    assert capsys.readouterr().out.splitlines() == ["50% of the MACs, 0.0 % avoidable", "['boxes', 'labels', 'scores']"]
+    sizes = [sum(p.numel() for p in part.parameters()) for part in (names["small"], names["core"])]
+    assert sizes[0] < sizes[1]
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from padless.choose.allocation import Allocation
 from padless.choose.budget import Budget
-from padless.choose.peaks import Chooser, Method
+from padless.choose.peaks import Chooser, Method, WidthsAt
 from padless.choose.plan import Proof
+from padless.choose.restrict import Held
 from padless.choose.tables import WHOLE, Tables
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
@@ -25,6 +26,8 @@ WIDER = 1.01  # how much more the tables may spend where the same widths were ch
 USED, ENOUGH = 0.985, 0.97  # of a budget, at least, if the tables can; from round PATIENT on, less will do
 PATIENT = 3
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
+
+HELD = Held()  # of nobody
 
 Price = Callable[[dict[str, int]], NetworkCost]
 
@@ -62,27 +65,38 @@ def best_widths(
     *,
     time_limit: float,
     method: Method = solve,
+    ladders: Sequence[WidthsAt] = (),
+    held: Held = HELD,
 ) -> Allocation:
     """The best widths found with `time_limit` seconds for each solution. `fixed` are the widths that cannot be chosen.
 
     `method` chooses levels within the tables' limits: `solve`, which proves how good they are, or one of the baselines.
+    `ladders` are simple ways to narrow the network, than which no answer of `solve` is worse. `held` says for groups of
+    one width why they have no other.
 
     Raises InfeasibleError, naming the budget to blame and the least that can be reached.
     """
     if not tables.sizes:
-        return _as_it_is(fixed, budgets, dense, price, proven=method is solve)
-    chooser = Chooser(tables, importance, budgets, method, time_limit)
-    return _Fit(chooser, fixed, budgets, dense, price).run()
+        return _as_it_is(fixed, budgets, dense, price, held, proven=method is solve)
+    chooser = Chooser(tables, importance, budgets, method, time_limit, ladders)
+    return _Fit(chooser, fixed, budgets, dense, price, limited=held.limited).run()
 
 
 class _Fit:
     """Rounds of choosing on the tables and asking what the network as a whole costs."""
 
     def __init__(
-        self, chooser: Chooser, fixed: dict[str, int], budgets: Sequence[Budget], dense: NetworkCost, price: Price
+        self,
+        chooser: Chooser,
+        fixed: dict[str, int],
+        budgets: Sequence[Budget],
+        dense: NetworkCost,
+        price: Price,
+        *,
+        limited: bool,
     ) -> None:
         self.chooser, self.tables, self.fixed = chooser, chooser.tables, fixed
-        self.budgets, self.dense, self.price = budgets, dense, price
+        self.budgets, self.dense, self.price, self.limited = budgets, dense, price, limited
         self.approximate = [budget.quantity in WHOLE for budget in budgets]
         self.limits = self._first_limits()
         self.best: Allocation | None = None
@@ -168,12 +182,12 @@ class _Fit:
         if solution.status == "infeasible" and solution.blame is None:
             return InfeasibleError(
                 "No combination of the widths that are allowed fills whole units where branches are joined. "
-                "Freeze or limit fewer layers, or use --align none."
+                + ("Freeze or limit fewer layers, or use --align none." if self.limited else "Use --align none.")
             )
         if solution.status != "infeasible" and not reached:
             return InfeasibleError(
                 f"No widths within {every} were found in {solution.seconds:.1f} s, nor ruled out. "
-                "Give --time-limit more, or ask for more."
+                + ("Give --time-limit more, or ask for more." if solution.status == "time limit" else "Ask for more.")
             )
         k = solution.blame or 0
         budget, limit = budgets[k], self.limits[k]
@@ -196,15 +210,21 @@ def _proof(solution: Solution, rounds: int) -> Proof:
 
 
 def _as_it_is(
-    fixed: dict[str, int], budgets: Sequence[Budget], dense: NetworkCost, price: Price, *, proven: bool
+    fixed: dict[str, int],
+    budgets: Sequence[Budget],
+    dense: NetworkCost,
+    price: Price,
+    held: Held,
+    *,
+    proven: bool,
 ) -> Allocation:
     """The answer where nothing can be chosen."""
     cost = price(dict(fixed))
     for budget in budgets:
         if budget.of(cost) > budget.limit(dense):
             raise InfeasibleError(
-                f"The budget {budget} asks for at most {math.floor(budget.limit(dense)):,}; nothing may be cut, and the "
-                f"network costs {budget.of(cost):,}. Freeze or limit fewer layers."
+                f"The budget {budget} asks for at most {math.floor(budget.limit(dense)):,}; every group of channels has one "
+                f"width, and the network costs {budget.of(cost):,}. " + held.explain()
             )
     proof = Proof(name="nothing to choose", status="optimal", objective=0.0, bound=0.0, gap=0.0, seconds=0.0, rounds=1)
     totals = tuple(float(budget.of(cost)) for budget in budgets)

@@ -5,7 +5,7 @@ to, and made again with the one that it exceeds most, until it exceeds none. Wha
 problem, so the bound holds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,13 +14,19 @@ from padless.choose.budget import Budget
 from padless.choose.tables import PEAKS, Tables
 from padless.importance import Importance
 from padless.optimise.buckets import Array, Factor, Pick, sum_at
-from padless.optimise.problem import Problem, Solution, with_tolerance
+from padless.optimise.problem import Ladder, Problem, Solution, with_tolerance
 
 Method = Callable[[Problem, float], Solution]
+WidthsAt = Callable[[float], Mapping[str, int]]  # by the share of channels that go
 
 
-def problem_of(tables: Tables, importance: Importance, budgets: Sequence[Budget]) -> Problem:
-    """The choice of levels, without limits yet. A budget on a peak is there with its largest moment."""
+def problem_of(
+    tables: Tables, importance: Importance, budgets: Sequence[Budget], ladders: Sequence[WidthsAt] = ()
+) -> Problem:
+    """The choice of levels, without limits yet. A budget on a peak is there with its largest moment.
+
+    `ladders` are simple ways to narrow the network, from a ratio to widths; each width becomes the nearest level.
+    """
     widest = {v: size - 1 for v, size in tables.sizes.items()}
     largest = max(tables.peaks, key=lambda moment: sum_at(moment, widest), default=())
     return Problem(
@@ -29,16 +35,31 @@ def problem_of(tables: Tables, importance: Importance, budgets: Sequence[Budget]
         costs=[largest if budget.quantity in PEAKS else tables.costs[budget.quantity] for budget in budgets],
         limits=[np.inf] * len(budgets),
         hard=tables.hard,
+        ladders=[_on_levels(tables, ladder) for ladder in ladders],
     )
+
+
+def _on_levels(tables: Tables, widths_at: WidthsAt) -> Ladder:
+    def levels(ratio: float) -> Pick:
+        wanted = widths_at(ratio)
+        return {id: int(np.abs(widths - wanted[id]).argmin()) for id, widths in tables.widths.items()}
+
+    return levels
 
 
 class Chooser:
     """The best levels within limits by a method, and what they cost."""
 
     def __init__(
-        self, tables: Tables, importance: Importance, budgets: Sequence[Budget], method: Method, time_limit: float
+        self,
+        tables: Tables,
+        importance: Importance,
+        budgets: Sequence[Budget],
+        method: Method,
+        time_limit: float,
+        ladders: Sequence[WidthsAt] = (),
     ) -> None:
-        self.problem = problem_of(tables, importance, budgets)
+        self.problem = problem_of(tables, importance, budgets, ladders)
         self.tables, self.method, self.time_limit = tables, method, time_limit
         self.peaks = [k for k, budget in enumerate(budgets) if budget.quantity in PEAKS]
         self.more: list[tuple[int, tuple[Factor, ...]]] = []  # a budget and another of its moments

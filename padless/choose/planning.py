@@ -18,11 +18,11 @@ from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.fit import best_widths
 from padless.choose.plan import Outcome, Plan
 from padless.choose.ratios import RATIOS, mildest
-from padless.choose.restrict import check_prunable, restricted
+from padless.choose.restrict import check_prunable, held, restricted
 from padless.choose.tables import WHOLE, tabulate
 from padless.cost import NetworkCost, OracleLike
 from padless.cost.pricing import Pricing
-from padless.errors import UsageError, expect
+from padless.errors import InfeasibleError, UsageError, expect
 from padless.graph import Graph, Keep
 from padless.hardware import Target
 from padless.hardware.target import as_target
@@ -113,14 +113,16 @@ def scored(pricing: Pricing, choices: Choices, images: Sequence[Tensor]) -> Impo
 
 def offered(pricing: Pricing, choices: Choices, curves: Importance) -> Levels:
     """The widths that each group may have."""
-    graph = pricing.graph
+    return restricted(_of_target(pricing, choices), pricing.graph, curves, choices)
+
+
+def _of_target(pricing: Pricing, choices: Choices) -> Levels:
+    """The widths that fill units, or all."""
     if choices.align == "none":
-        levels = free_levels(graph)
-    elif choices.repair == "down":
-        levels = pricing.levels
-    else:
-        levels = aligned_levels(graph, pricing.target, repair=choices.repair)
-    return restricted(levels, graph, curves, choices)
+        return free_levels(pricing.graph)
+    if choices.repair == "down":
+        return pricing.levels
+    return aligned_levels(pricing.graph, pricing.target, repair=choices.repair)
 
 
 def _outcomes(
@@ -145,9 +147,12 @@ def _kept(graph: Graph, keep: Keep) -> dict[str, list[int]]:
 def _by_ratio(
     pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost, choices: Choices
 ) -> Allocation:
-    graph = pricing.graph
     with _pricing_widths("Searching", pricing, budgets, curves, dense) as price:
-        return mildest(budgets, dense, lambda ratio: RATIOS[choices.allocate](graph, curves, levels, ratio), price)
+        return mildest(budgets, dense, _ladder(choices.allocate, pricing.graph, curves, levels), price)
+
+
+def _ladder(name: str, graph: Graph, curves: Importance, levels: Levels) -> Callable[[float], dict[str, int]]:
+    return lambda ratio: RATIOS[name](graph, curves, levels, ratio)
 
 
 def _by_tables(
@@ -156,11 +161,43 @@ def _by_tables(
     graph = pricing.graph
     tables = tabulate(graph, levels, pricing.target, pricing.oracle, [budget.quantity for budget in budgets])
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
+    ladders = [_ladder(name, graph, curves, levels) for name in RATIOS]
     with _pricing_widths("Choosing widths for", pricing, budgets, curves, dense) as price:
-        return best_widths(
+        best = best_widths(
             tables, curves, fixed, budgets, dense, price,
-            time_limit=choices.time_limit, method=METHODS[choices.allocate],
+            time_limit=choices.time_limit, method=METHODS[choices.allocate], ladders=ladders,
+            held=held(graph, pricing.target, _of_target(pricing, choices), levels),
         )  # fmt: skip
+        if best.proof and best.proof.status != "optimal" and not _asks_whole(budgets):
+            best = _no_worse(best, ladders, curves, budgets, dense, price)
+        return best
+
+
+def _no_worse(
+    best: Allocation,
+    ladders: Sequence[Callable[[float], dict[str, int]]],
+    curves: Importance,
+    budgets: list[Budget],
+    dense: NetworkCost,
+    price: Callable[[dict[str, int]], NetworkCost],
+) -> Allocation:
+    """The best answer, or what a ladder reaches: it knows widths between those that the tables offer."""
+
+    def worth(widths: dict[str, int]) -> float:
+        return sum(float(curves.worth(id, np.array([width]))[0]) for id, width in widths.items())
+
+    for ladder in ladders:
+        try:
+            rival = mildest(budgets, dense, ladder, price)
+        except InfeasibleError:
+            continue
+        if (more := worth(rival.widths) - worth(best.widths)) > 0 and best.proof:
+            objective = best.proof.objective + more
+            bound = max(best.proof.bound, objective)
+            gap = (bound - objective) / max(abs(objective), 1e-300)
+            proof = replace(best.proof, objective=objective, bound=bound, gap=gap)
+            best = replace(best, widths=rival.widths, cost=rival.cost, proof=proof, table_totals=None)
+    return best
 
 
 @contextmanager

@@ -1,17 +1,21 @@
 """What the user wants of single groups: layers that stay, least and greatest widths, a floor of importance."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
 
-from padless.align.levels import Levels
+from padless.align import Levels
+from padless.align.units import Units
 from padless.choose.choices import Choices
 from padless.cost.fixed import fixed_layers
 from padless.errors import UsageError, suggest
 from padless.graph import ChannelGroup, Graph
+from padless.hardware import Target
 from padless.importance import Importance
+
+REASONS = 5  # that a message lists
 
 
 def restricted(levels: Levels, graph: Graph, curves: Importance, choices: Choices) -> Levels:
@@ -71,3 +75,39 @@ def check_prunable(graph: Graph) -> None:
 
 def _few(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Groups that could be cut and have one width left: by the target's units, or by what was frozen and limited."""
+
+    by_unit: tuple[str, ...] = ()
+    by_choice: tuple[str, ...] = ()
+    limited: bool = False  # whether anything was frozen or limited
+
+    def explain(self) -> str:
+        """What to try, and the groups with their reasons."""
+        ways = ["freeze or limit fewer layers"] * bool(self.by_choice)
+        ways += ["use --align none, which leaves units partly empty, or a target of smaller units"] * bool(self.by_unit)
+        way = ", or ".join(ways) or "ask for more"
+        reasons = (*self.by_unit, *self.by_choice)
+        more = f"\n  and {len(reasons) - REASONS} more" if len(reasons) > REASONS else ""
+        return f"{way[0].upper()}{way[1:]}." + "".join(f"\n  {reason}" for reason in reasons[:REASONS]) + more
+
+
+def held(graph: Graph, target: Target, levels: Levels, chosen: Levels) -> Held:
+    """Why groups have one width. `levels` are those of the target, `chosen` what freezing and limits left of them."""
+    layers, units = {layer.name: layer for layer in graph.layers}, Units(target)
+    by_unit, by_choice = [], []
+    for group in graph.groups:
+        if group.pinned or len(chosen.widths[group.id]) > 1:
+            continue
+        if len(levels.widths[group.id]) > 1:
+            by_choice.append(f"{group.id}: frozen or limited to {int(chosen.widths[group.id][-1])} channels")
+            continue
+        needed = [(units.at(layers[m.layer], m.side, group.width) // m.repeats, m) for m in group.members]
+        unit, member = max(needed, key=lambda pair: pair[0])
+        side = "outputs" if member.side == "out" else "inputs"
+        by_unit.append(f"{group.id}: its {group.width} channels are {side} of {member.layer}, in units of {unit}")
+    limited = any(len(chosen.widths[id]) < len(widths) for id, widths in levels.widths.items())
+    return Held(by_unit=tuple(by_unit), by_choice=tuple(by_choice), limited=limited)

@@ -80,7 +80,7 @@ Outputs = Annotated[
     ),
 ]
 TimeLimit = Annotated[
-    float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of the best widths.")
+    float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of the best widths, at most.")
 ]
 Shape = Annotated[
     str | None, typer.Option("--input-shape", help="Such as 1,3,32,32; the model's usual shape by default.")

@@ -158,7 +158,7 @@ def reach(graph: Graph) -> Reach:
     for group in free:
         least[group.first + 1 : group.first + group.width] = 0
     macs = sum(layer.macs for layer in graph.layers)
-    left = sum(layer.macs for layer in narrowed(graph, least)) if graph.groups else macs
+    left = sum(layer.macs for layer in narrowed(graph, least)) if free else macs  # there may be no channels at all
     return Reach(
         channels_percent=100 * sum(g.width for g in free) / max(1, graph.channels),
         macs_percent=100 * (1 - left / macs) if macs else 0.0,

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from padless.optimise.buckets import Array, Factor, Pick
+from padless.optimise.buckets import Factor, Pick
+from padless.optimise.moves import Moves, greedy_pick
 from padless.optimise.problem import Problem, Solution
 from padless.optimise.search import solve
 
@@ -18,31 +19,7 @@ def greedy(problem: Problem, time_limit: float) -> Solution:
     Costs of several budgets count by the share of those that are not met yet. Steps that save nothing are not taken.
     """
     started = time.monotonic()
-    limits = np.array(problem.limits)
-    sums = [f for f in problem.hard if len(f.scope) == 3]
-    groups = list(problem.value)
-    levels = {v: problem.sizes[v] - 1 for v in groups}
-    pick = _completed(levels, sums)
-    spent = problem.spent(pick)
-    while not problem.within(spent):
-        best: tuple[float, Pick, Array] | None = None
-        for v in groups:
-            for level in range(levels[v] - 1, -1, -1):
-                narrower = _completed({**levels, v: level}, sums)
-                if not _allowed(problem, narrower):
-                    continue
-                cost = problem.spent(narrower)
-                saved = float(((spent - cost) / limits)[spent > limits].sum())
-                if saved <= 0:
-                    continue
-                rate = (problem.value[v][levels[v]] - problem.value[v][level]) / saved
-                if best is None or rate < best[0]:
-                    best = rate, narrower, cost
-                break  # the next narrower level that saves something
-        if best is None:
-            return _answer(problem, {}, started, "greedy by importance per cost")
-        pick, spent = best[1], best[2]
-        levels = {v: pick[v] for v in groups}
+    pick = greedy_pick(Moves(problem))
     return _answer(problem, pick, started, "greedy by importance per cost")
 
 
@@ -74,19 +51,6 @@ def _frozen(factor: Factor) -> Factor:
     if len(factor.scope) < 2:
         return factor
     return Factor(factor.scope[1:], factor.table[-1])
-
-
-def _completed(levels: Pick, sums: list[Factor]) -> Pick:
-    """The levels of groups with those of the running sums that follow from them."""
-    pick = dict(levels)
-    for factor in sums:
-        before, added, total = factor.scope
-        pick[total] = int(np.flatnonzero(np.isfinite(factor.table[pick[before], pick[added]]))[0])
-    return pick
-
-
-def _allowed(problem: Problem, pick: Pick) -> bool:
-    return all(np.isfinite(f.table[tuple(pick[v] for v in f.scope)]) for f in problem.hard)
 
 
 def _answer(problem: Problem, pick: Pick, started: float, name: str) -> Solution:

@@ -17,6 +17,7 @@ from padless.optimise.problem import with_tolerance
 
 Ints = npt.NDArray[np.int64]
 MOST = 1_000_000  # labels of a bucket
+MOST_IN_ALL = 20_000_000  # labels of all buckets together
 WINDOW = 16  # neighbours that a label is compared with, where there are several budgets
 
 
@@ -53,7 +54,8 @@ def best_in_band(
     """The levels of most value with each of `costs` within its limit, of those whose priced sum is in the band.
 
     `buckets` hold that sum, prices x costs - value; the band reaches from its least to `band` above. None where no levels
-    in it are within the limits. Raises GivenUpError above `most` labels, and at `deadline` (of time.monotonic()).
+    in it are within the limits. Raises GivenUpError above `most` labels of a bucket, `MOST_IN_ALL` together, and at
+    `deadline` (of time.monotonic()).
     """
     search = _Search(buckets, np.asarray(prices), band, deadline, most)
     own: dict[str, list[list[Factor]]] = {v: [[] for _ in costs] for v in buckets.order}
@@ -73,6 +75,7 @@ class _Search:
     def __init__(self, buckets: Buckets, prices: Array, band: float, deadline: float, most: int) -> None:
         self.buckets, self.prices, self.band, self.deadline, self.most = buckets, prices, band, deadline, most
         self.done: dict[str, _Labels] = {}
+        self.joined = 0  # labels so far
 
     def eliminate(self, v: str, own: Sequence[Sequence[Factor]]) -> None:
         """Keep the front of v's bucket for each combination of the levels that v is eliminated into."""
@@ -94,7 +97,8 @@ class _Search:
         first = np.searchsorted(child_labels.entry, places)
         count = np.searchsorted(child_labels.entry, places, "right") - first
         total = int(count.sum())
-        if total > self.most or time.monotonic() > self.deadline:
+        self.joined += total
+        if total > self.most or self.joined > MOST_IN_ALL or time.monotonic() > self.deadline:
             raise GivenUpError("Too many labels, or no time left.")
         label = np.repeat(np.arange(len(count)), count)
         child_label = np.arange(total) + np.repeat(first - np.cumsum(count) + count, count)

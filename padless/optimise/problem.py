@@ -1,6 +1,6 @@
 """What is asked of the optimiser, and what it answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from padless.optimise.buckets import Array, Factor, Pick, sum_at
 
+Ladder = Callable[[float], Pick]  # from 0, widest, to 1, narrowest: levels of the variables that have a value
 _Limit = TypeVar("_Limit", float, Array)
 Status = Literal["optimal", "time limit", "gap left", "infeasible"]
 
@@ -21,7 +22,8 @@ def with_tolerance(limit: _Limit) -> _Limit:
 class Problem:
     """Choose a level for each variable: the most `value` with each sum of `costs` within its limit.
 
-    `hard` are tables of 0 and +inf: combinations that are not allowed.
+    `hard` are tables of 0 and +inf: combinations that are not allowed. `ladders` are simple ways down from the widest
+    levels, to begin with where nothing is proven.
     """
 
     sizes: Mapping[str, int]
@@ -29,6 +31,7 @@ class Problem:
     costs: Sequence[Sequence[Factor]]
     limits: Sequence[float]
     hard: Sequence[Factor] = ()
+    ladders: Sequence[Ladder] = ()
 
     def worth(self, pick: Pick) -> float:
         return float(sum(values[pick[v]] for v, values in self.value.items()))

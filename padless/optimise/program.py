@@ -21,6 +21,7 @@ class ProgramResult:
 
     pick: Pick
     bound: float
+    finished: bool  # before its seconds ran out
 
 
 def integer_program(problem: Problem, levels: Levels, seconds: float) -> ProgramResult:
@@ -51,10 +52,10 @@ def integer_program(problem: Problem, levels: Levels, seconds: float) -> Program
     )
     bound = -solution.mip_dual_bound if solution.mip_dual_bound is not None else np.inf
     if solution.x is None:
-        return ProgramResult(pick={}, bound=-np.inf if solution.status == 2 else bound)
+        return ProgramResult(pick={}, bound=-np.inf if solution.status == 2 else bound, finished=solution.status != 1)
     starts = columns.starts
     pick = {v: int(left[np.argmax(solution.x[starts[v] : starts[v] + len(left)])]) for v, left in levels.items()}
-    return ProgramResult(pick=pick, bound=bound)
+    return ProgramResult(pick=pick, bound=bound, finished=solution.status != 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

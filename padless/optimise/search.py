@@ -3,11 +3,17 @@
 Prices on the budgets make the problem a sum of small tables, which bucket elimination solves exactly (`buckets`); the
 prices' dual value bounds every answer within the budgets (Lagrangian relaxation: Geoffrion, Mathematical Programming
 Study 2, 1974). What then remains between the best answer and the bound is closed by looking through all answers that the
-bound leaves in question (`fronts`). Where those are too many, or the graph of variables is too entangled, an integer
-program (HiGHS) takes over.
+bound leaves in question (`fronts`). Where those are too many an integer program (HiGHS) takes over. Where the graph of
+variables is too entangled, buckets are split (`minibuckets`): the bound is looser, and still a bound.
+
+Where no answer is proven, the baselines' are taken to begin with: none of them is better than what is returned.
+
+What is done is bounded by counts, so that the same problem has the same answer on a busy machine. Seconds are a last
+resort, and the status says so.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +29,10 @@ from padless.optimise.buckets import (
     minimise,
 )
 from padless.optimise.fronts import GivenUpError, best_in_band
-from padless.optimise.problem import Problem, Solution, Status, with_tolerance
-from padless.optimise.program import integer_program
+from padless.optimise.minibuckets import MiniBuckets
+from padless.optimise.moves import Moves, State, greedy_pick
+from padless.optimise.problem import Ladder, Problem, Solution, Status, with_tolerance
+from padless.optimise.program import Levels, integer_program
 
 WIDEST = 5_000_000  # entries of a bucket
 PRICES = 60  # rounds of finding prices, at most
@@ -33,13 +41,16 @@ CLOSED = 1e-9  # of the objective
 RANGE = 1000.0  # of the objective inside: solvers' tolerances are absolute
 BANDS = tuple(2.0**-n for n in range(4, -1, -1))  # of the gap that is left
 LARGEST = 400_000  # table entries that an integer program is given
+LARGEST_ALONE = 40_000  # where it has no price to begin with
+PROGRAM_SECONDS = 10.0  # of an integer program, which cannot be counted
+COMPUTED = 10_000_000  # entries of a bucket of an entangled graph whose sums are computed
+SPLIT = 200_000  # above which buckets are split where that is not enough
+SWEPT = 1_000_000_000  # entries in all rounds of finding prices on it
+LADDER = 12  # halvings of a ladder
 
 
-def solve(problem: Problem, time_limit: float = 10.0) -> Solution:
-    """The best levels found within `time_limit` seconds, and the bound.
-
-    Deterministic, but for where the time runs out.
-    """
+def solve(problem: Problem, time_limit: float = 60.0) -> Solution:
+    """The best levels, and the bound. Deterministic, unless the status says "time limit"."""
     unit = sum(float(np.ptp(values)) for values in problem.value.values()) / RANGE or 1.0
     value = {v: values / unit for v, values in problem.value.items()}
     solution = _solved(replace(problem, value=value), time_limit)
@@ -52,16 +63,18 @@ def _solved(problem: Problem, time_limit: float) -> Solution:
     try:
         search = _Search(problem, started + time_limit)
     except TooWideError:
-        return _program_alone(problem, started, time_limit)
+        search = _Entangled(problem, started + time_limit)
     if (blamed := search.unreachable()) is not None:
         return Solution(
             status="infeasible", pick={}, objective=-np.inf, bound=-np.inf, seconds=time.monotonic() - started,
-            name="Lagrangian prices", blame=blamed[0], least=blamed[1],
+            name=search.name, blame=blamed[0], least=blamed[1],
         )  # fmt: skip
     search.find_prices()
     if not search.closed and time.monotonic() < search.deadline:
         search.close()
-    late: Status = "time limit" if time.monotonic() > search.deadline else "gap left"
+    if not search.closed and search.bound > -np.inf:
+        search.begin_simply()
+    late: Status = "time limit" if search.hurried or time.monotonic() > search.deadline else "gap left"
     reached: Status = "optimal" if search.closed else late
     return Solution(
         status="infeasible" if search.bound == -np.inf else reached,
@@ -80,11 +93,16 @@ class _Search:
     def __init__(self, problem: Problem, deadline: float) -> None:
         self.problem, self.deadline = problem, deadline
         self.limits = np.minimum(np.array(problem.limits, dtype=float), NO_LIMIT)
-        scopes = [factor.scope for factor in problem.factors()]
-        self.order = elimination_order(problem.sizes, scopes, WIDEST)
         self.best, self.pick, self.bound = -np.inf, Pick(), np.inf
-        self.name = "Lagrangian prices, bucket elimination"
         self.prices = np.zeros(len(problem.costs))
+        self.rounds, self.hurried = PRICES, False
+        self.name = "Lagrangian prices, bucket elimination"
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Order the variables. Raises TooWideError."""
+        scopes = [factor.scope for factor in self.problem.factors()]
+        self.order = elimination_order(self.problem.sizes, scopes, WIDEST)
 
     def tables(self, worth: float, prices: Array) -> list[Factor]:
         """The sum to minimise."""
@@ -120,7 +138,7 @@ class _Search:
         cuts: list[tuple[float, Array]] = []
         top = 10.0 * (1.0 + sum(float(np.ptp(values)) for values in self.problem.value.values()))
         prices = self.prices * scale  # in worth for the whole budget
-        for _ in range(PRICES):
+        for _ in range(self.rounds):
             value, pick = self.cheapest(1.0, prices / scale)
             if not np.isfinite(value):
                 self.bound = self.best
@@ -174,28 +192,107 @@ class _Search:
             for v, least in buckets.marginals().items()
         }
         entries = sum(int(np.prod([len(levels[v]) for v in f.scope])) for f in self.problem.factors())
+        if entries <= LARGEST:
+            self.run_program(levels)
+
+    def run_program(self, levels: Levels) -> None:
+        """An integer program over the levels that are left."""
         left = self.deadline - time.monotonic()
-        if entries > LARGEST or left <= 0:
+        if left <= 0:
             return
-        result = integer_program(self.problem, levels, left)
+        result = integer_program(self.problem, levels, min(left, PROGRAM_SECONDS))
         self.name += ", HiGHS"
+        self.hurried = not result.finished
         if result.pick:
             self.consider(result.pick)
         self.bound = max(self.best, min(self.bound, result.bound))
 
+    def begin_simply(self) -> None:
+        """Take the best of what the baselines answer, and step up from it and from the answer at hand while that fits."""
+        moves = Moves(self.problem)
+        states = [moves.start({v: self.pick[v] for v in self.problem.value})] if self.pick else []
+        if pick := greedy_pick(moves):
+            states.append(moves.start({v: pick[v] for v in self.problem.value}))
+        states += [state for ladder in self.problem.ladders if (state := self.mildest(moves, ladder))]
+        for state in states:
+            self.consider(moves.filled(state).pick)
 
-def _program_alone(problem: Problem, started: float, time_limit: float) -> Solution:
-    """For graphs that are too entangled for elimination."""
-    levels = {v: np.arange(n) for v, n in problem.sizes.items()}
-    result = integer_program(problem, levels, time_limit)
-    objective = problem.worth(result.pick) if result.pick else -np.inf
-    proven = bool(result.pick) and result.bound - objective <= 1e-6 * abs(objective)
-    return Solution(
-        status="infeasible" if result.bound == -np.inf else "optimal" if proven else "time limit",
-        pick=result.pick,
-        objective=objective,
-        bound=max(objective, result.bound),
-        seconds=time.monotonic() - started,
-        name="HiGHS",
-        blame=None if result.pick else 0,
-    )
+    def mildest(self, moves: Moves, ladder: Ladder) -> State | None:
+        """The highest step of a ladder that is within the limits, as far as halving finds it."""
+        low, high, found = 0.0, 1.0, None
+        for t in (0.0, 1.0, *([None] * LADDER)):
+            at = (low + high) / 2 if t is None else t
+            state = moves.start(ladder(at))
+            if moves.allowed(state.pick) and self.problem.within(state.spent):
+                found, high = state, at
+                if at == 0:
+                    break
+            else:
+                low = max(low, at) if at < 1 else low
+        return found
+
+
+class _Entangled(_Search):
+    """Prices from mini-buckets, for graphs that are too entangled for elimination."""
+
+    def prepare(self) -> None:
+        problem = self.problem
+        factors = [*(Factor((v,), values) for v, values in problem.value.items()), *problem.factors()]
+        self.buckets = MiniBuckets(problem.sizes, factors, problem.hard, COMPUTED)
+        if not self.buckets.exact:
+            self.buckets = MiniBuckets(problem.sizes, factors, problem.hard, SPLIT)
+        self.moves = Moves(problem)
+        self.rounds = int(np.clip(SWEPT // max(1, self.buckets.entries), 8, PRICES))
+        self.name = "Lagrangian prices, " + ("elimination of sums" if self.buckets.exact else "mini-buckets")
+
+    def cheapest(self, worth: float, prices: Array) -> tuple[float, Pick]:
+        """The least that the buckets tell, and a pick: where they are split it need not cost as little."""
+        least, pick = self.buckets.minimise(self.tables(worth, prices))
+        return least, self.moves.completed({v: pick[v] for v in self.problem.value})
+
+    def unreachable(self) -> tuple[int | None, float | None] | None:
+        """As ever; the least is then what a pick costs, not its bound."""
+        blamed = super().unreachable()
+        if blamed is None or blamed[0] is None or self.buckets.exact:
+            return blamed
+        pick = self.cheapest(0.0, np.eye(len(self.limits))[blamed[0]])[1]
+        return blamed[0], float(self.problem.spent(pick)[blamed[0]])
+
+    def find_prices(self) -> None:
+        """As ever where no bucket is split. Else picks say little of the slope: prices are tried, closer and closer."""
+        if self.buckets.exact:
+            return super().find_prices()
+        worth = sum(float(np.ptp(values)) for values in self.problem.value.values())
+        shares = worth / np.maximum(self.limits, 1e-12) / len(self.limits)
+        duals: dict[float, float] = {}
+        powers = [-np.inf, *np.linspace(-4.0, 4.0, max(3, self.rounds // 2)).tolist()]
+        while powers and time.monotonic() < self.deadline:
+            power = powers.pop(0)
+            prices = shares * 10.0**power
+            value, pick = self.cheapest(1.0, prices)
+            duals[power] = -value + float(prices @ self.limits)
+            if not np.isfinite(value):
+                self.bound = self.best
+                return None
+            if duals[power] < self.bound:
+                self.bound, self.prices = duals[power], prices
+            self.consider(pick)
+            if not powers and len(duals) + 1 < self.rounds:
+                powers = _between(duals)
+        return None
+
+    def consider(self, pick: Pick) -> Array:
+        return super().consider(pick) if self.moves.allowed(pick) else self.problem.spent(pick)
+
+    def close(self) -> None:
+        """An integer program where it is small."""
+        if sum(factor.table.size for factor in self.problem.factors()) <= LARGEST_ALONE:
+            self.run_program({v: np.arange(n) for v, n in self.problem.sizes.items()})
+
+
+def _between(duals: Mapping[float, float]) -> list[float]:
+    """The powers halfway from the best one to its neighbours."""
+    tried = sorted(duals)
+    best = tried.index(min(duals, key=duals.__getitem__))
+    near = [tried[i] for i in (best - 1, best + 1) if 0 <= i < len(tried)]
+    return [(tried[best] + power) / 2 for power in near if np.isfinite(tried[best] + power)]

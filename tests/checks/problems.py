@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from padless.optimise.buckets import Factor
+from padless.optimise.moves import Moves
 from padless.optimise.problem import Problem
 
 
@@ -60,5 +61,44 @@ def brute_force(problem: Problem) -> float:
         if all(np.isfinite(f.table[tuple(pick[v] for v in f.scope)]) for f in problem.hard) and problem.within(
             problem.spent(pick)
         ):
+            best = max(best, problem.worth(pick))
+    return best
+
+
+def entangled_problem(
+    seed: int, variables: int, budgets: int, share: float, sizes: tuple[int, int] = (2, 4)
+) -> Problem:
+    """A random graph of many pairs, and a running sum over some variables whose values cost with each other variable."""
+    rng = np.random.default_rng(seed)
+    names = [f"v{i}" for i in range(variables)]
+    levels = {
+        v: np.sort(rng.choice(np.arange(1, 9), rng.integers(sizes[0], sizes[1] + 1), replace=False)) for v in names
+    }
+    value = {v: np.cumsum(rng.exponential(size=len(w))) for v, w in levels.items()}
+    hard, pairs = [], [pair for pair in itertools.combinations(names, 2) if rng.random() < 0.7]
+    before, sizes_of = names[0], {v: len(w) for v, w in levels.items()}
+    so_far = levels[before]
+    for i, v in enumerate(names[1 : variables // 2 + 1]):
+        total = so_far[:, None] + levels[v][None]
+        values = np.unique(total)
+        hard.append(Factor((before, v, f"sum {i}"), np.where(total[..., None] == values, 0.0, np.inf)))
+        before, so_far, sizes_of[f"sum {i}"] = f"sum {i}", values, len(values)
+        pairs.append((before, names[rng.integers(variables // 2 + 1, variables)]))
+        levels[before] = values
+    costs = [
+        [Factor((a, b), np.outer(levels[a], levels[b]) * rng.uniform(0.8, 1.2)) for a, b in pairs]
+        for _ in range(budgets)
+    ]
+    widest = {v: n - 1 for v, n in sizes_of.items()}
+    limits = [share * sum(float(f.table[tuple(widest[v] for v in f.scope)]) for f in cost) for cost in costs]
+    return Problem(sizes=sizes_of, value=value, costs=costs, limits=limits, hard=hard)
+
+
+def best_of_free(problem: Problem) -> float:
+    """By enumeration of the variables that have a value."""
+    best, moves = -np.inf, Moves(problem)
+    for levels in itertools.product(*(range(problem.sizes[v]) for v in problem.value)):
+        pick = moves.completed(dict(zip(problem.value, levels, strict=True)))
+        if moves.allowed(pick) and problem.within(problem.spent(pick)):
             best = max(best, problem.worth(pick))
     return best

@@ -11,15 +11,21 @@ from models.networks import small
 from torch import nn
 
 from padless import load_target, plan
-from padless.choose import Budget
+from padless.choose import Budget, tables
 from padless.choose.choices import ALLOCATIONS
 from padless.choose.fit import best_widths
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError
 from padless.graph import narrowed
 from padless.importance import importance
+from padless.optimise import search
+from padless.optimise.fronts import GivenUpError
 
 X = torch.zeros(1, 3, 16, 16)
+
+
+def gives_up(*_args, **_more):
+    raise GivenUpError
 
 
 @pytest.mark.parametrize(
@@ -137,3 +143,34 @@ def test_no_rival_keeps_more_importance(model, share):
 def test_greedy_finds_nothing_where_nothing_fits():
     with pytest.raises(InfeasibleError, match="No widths of this target meet all of macs=1"):
         plan(small(), X, target="unit:8", budget="macs=1", allocate="greedy")
+
+
+@pytest.mark.parametrize("model", [Dense, small])
+@pytest.mark.parametrize("share", [85, 75, 60])
+def test_no_rival_keeps_more_where_nothing_is_proven(model, share, monkeypatch):
+    """As for graphs that are too entangled: every bucket is split, and no integer program helps."""
+    for limit in ("WIDEST", "COMPUTED", "SPLIT", "LARGEST_ALONE"):
+        monkeypatch.setattr(search, limit, 1)
+    torch.manual_seed(0)
+    net = model()
+    kept = {
+        allocate: plan(net, X, target="unit:8", budget=f"macs={share}%", allocate=allocate)
+        for allocate in ("optimal", "greedy", "uniform", "global")
+    }
+    best = kept.pop("optimal")
+    assert best.solver.status == "gap left" and best.solver.bound >= best.solver.objective
+    assert best.after["macs"] <= share / 100 * best.before["macs"]
+    assert all(best.importance_kept >= other.importance_kept - 1e-12 for other in kept.values())
+
+
+def test_widths_between_those_offered_count_too(monkeypatch):
+    """A wide group is offered few widths; uniform, which knows all, comes closer to the budget."""
+    monkeypatch.setattr(tables, "MOST", 2)
+    monkeypatch.setattr(search, "best_in_band", gives_up)
+    monkeypatch.setattr(search, "LARGEST", 0)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 32, 1), nn.Conv2d(32, 32, 1), nn.Conv2d(32, 2, 1))
+    made = plan(net, X, target="unit:1", budget="macs=50%")
+    uniform = plan(net, X, target="unit:1", budget="macs=50%", allocate="uniform")
+    assert made.importance_kept >= uniform.importance_kept - 1e-12
+    assert made.solver.bound >= made.solver.objective and made.outcomes[0].compiler_total <= made.outcomes[0].asked

@@ -8,7 +8,7 @@ import torch
 from models.networks import small
 
 from padless import inspect, trace
-from padless.cost import Cost
+from padless.cost import Cost, reach
 from padless.errors import UsageError
 from padless.graph import narrowed
 from padless.report.tables import _notes
@@ -70,3 +70,13 @@ def test_totals_are_the_sums_of_the_rows():
     assert totals["cycles"] == sum(row.cycles for row in cost.layers)
     assert totals["peak_sram_bytes"] is None
     assert dataclasses.asdict(cost.cost)["padded_macs"] == totals["padded_macs"]
+
+
+def test_where_nothing_can_be_cut_nothing_is_in_reach():
+    """A forward that closes over another model: its layers have no channels of this one's."""
+    make = lambda: torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.Conv2d(8, 2, 1))  # noqa: E731
+    model, other = make(), make()
+    model.forward = other.forward
+    found = reach(trace(model, torch.zeros(1, 3, 4, 4)))
+    assert (found.channels_percent, found.macs_percent, found.pinned) == (0, 0, ())
+    assert reach(trace(make(), torch.zeros(1, 3, 4, 4))).macs_percent == 87.5

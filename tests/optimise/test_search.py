@@ -82,15 +82,18 @@ def test_budgets_that_no_cheapest_choice_meets():
 
 
 def test_nothing_found_is_not_infeasible(monkeypatch):
-    costs = [[Factor(("a",), np.array(table))] for table in ([0.0, 2.0, 9.0], [9.0, 2.0, 0.0])]
-    problem = Problem(sizes={"a": 3}, value={"a": np.array([1.0, 1.1, 3.0])}, costs=costs, limits=[5.0, 5.0])
+    """Any one of a and b saves nothing, so that the baselines find nothing either."""
+    both = np.array([[1.0, 9.0], [9.0, 9.0]])
+    costs = [[Factor(("a", "b"), both), Factor(("c",), np.array(c))] for c in ([0.0, 2.0, 9.0], [9.0, 2.0, 0.0])]
+    value = {"a": np.array([0.0, 1.0]), "b": np.array([0.0, 1.0]), "c": np.array([1.0, 1.1, 3.0])}
+    problem = Problem(sizes={"a": 2, "b": 2, "c": 3}, value=value, costs=costs, limits=[5.0, 5.0])
     hurried = solve(problem, time_limit=0.0)
     assert (hurried.status, hurried.pick) == ("time limit", {}) and hurried.bound >= 1.1
     monkeypatch.setattr(solver, "best_in_band", partial(best_in_band, most=0))
-    assert solve(problem).pick == {"a": 1}  # by the integer program, without an answer to begin with
+    assert solve(problem).pick == {"a": 0, "b": 0, "c": 1}  # by the integer program, without an answer to begin with
     monkeypatch.setattr(solver, "LARGEST", 0)
     large = solve(problem)
-    assert (large.status, large.pick) == ("gap left", {}) and large.bound >= 1.1
+    assert large.status == "gap left" and large.bound >= 1.1
 
 
 def test_no_levels_are_allowed():
@@ -124,5 +127,5 @@ def test_entangled_graphs_are_left_to_the_integer_program(monkeypatch):
     best = brute_force(problem)
     monkeypatch.setattr(solver, "WIDEST", 1)
     found = solve(problem)
-    assert (found.status, found.name) == ("optimal", "HiGHS")
+    assert found.status == "optimal" and found.name.endswith("elimination of sums, HiGHS")
     assert found.objective == pytest.approx(best)

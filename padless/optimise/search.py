@@ -30,9 +30,10 @@ from padless.optimise.buckets import (
 )
 from padless.optimise.fronts import GivenUpError, best_in_band
 from padless.optimise.minibuckets import MiniBuckets
-from padless.optimise.moves import Moves, State, greedy_pick
-from padless.optimise.problem import Ladder, Problem, Solution, Status, with_tolerance
+from padless.optimise.moves import Moves
+from padless.optimise.problem import Problem, Solution, Status, with_tolerance
 from padless.optimise.program import Levels, integer_program
+from padless.optimise.starts import starts
 
 WIDEST = 5_000_000  # entries of a bucket
 PRICES = 60  # rounds of finding prices, at most
@@ -46,7 +47,6 @@ PROGRAM_SECONDS = 10.0  # of an integer program, which cannot be counted
 COMPUTED = 10_000_000  # entries of a bucket of an entangled graph whose sums are computed
 SPLIT = 200_000  # above which buckets are split where that is not enough
 SWEPT = 1_000_000_000  # entries in all rounds of finding prices on it
-LADDER = 12  # halvings of a ladder
 
 
 def solve(problem: Problem, time_limit: float = 60.0) -> Solution:
@@ -73,7 +73,8 @@ def _solved(problem: Problem, time_limit: float) -> Solution:
     if not search.closed and time.monotonic() < search.deadline:
         search.close()
     if not search.closed and search.bound > -np.inf:
-        search.begin_simply()
+        for pick in starts(problem, search.pick):
+            search.consider(pick)
     late: Status = "time limit" if search.hurried or time.monotonic() > search.deadline else "gap left"
     reached: Status = "optimal" if search.closed else late
     return Solution(
@@ -206,30 +207,6 @@ class _Search:
         if result.pick:
             self.consider(result.pick)
         self.bound = max(self.best, min(self.bound, result.bound))
-
-    def begin_simply(self) -> None:
-        """Take the best of what the baselines answer, and step up from it and from the answer at hand while that fits."""
-        moves = Moves(self.problem)
-        states = [moves.start({v: self.pick[v] for v in self.problem.value})] if self.pick else []
-        if pick := greedy_pick(moves):
-            states.append(moves.start({v: pick[v] for v in self.problem.value}))
-        states += [state for ladder in self.problem.ladders if (state := self.mildest(moves, ladder))]
-        for state in states:
-            self.consider(moves.filled(state).pick)
-
-    def mildest(self, moves: Moves, ladder: Ladder) -> State | None:
-        """The highest step of a ladder that is within the limits, as far as halving finds it."""
-        low, high, found = 0.0, 1.0, None
-        for t in (0.0, 1.0, *([None] * LADDER)):
-            at = (low + high) / 2 if t is None else t
-            state = moves.start(ladder(at))
-            if moves.allowed(state.pick) and self.problem.within(state.spent):
-                found, high = state, at
-                if at == 0:
-                    break
-            else:
-                low = max(low, at) if at < 1 else low
-        return found
 
 
 class _Entangled(_Search):

@@ -208,7 +208,7 @@ def test_groups_that_cannot_go_are_narrowed():
 
         def forward(self, x):
             y = self.grouped(self.a(x))
-            n, c, h, w = y.shape
+            n, _, h, w = y.shape
             return y.view(n, 4 if self.parts == 0 else self.parts, -1, h, w).sum(1).mean(1)
 
     def groups(grouped, parts=0):

@@ -105,7 +105,6 @@ class Ask(nn.Module):
         (lambda m, x: torch.ones(1, 2, 4, 4).view(1, 2, 16).repeat(1, x.shape[1], 1).sum() + x, "aten.repeat is given their number"),
         (lambda m, x: torch.rot90(x, 1, (1, 2)).transpose(1, 2), "aten.rot90 turns the channels"),
         (lambda m, x: m.compiled(x), "belongs to a compiled module"),
-        (lambda m, x: x.view(1, m.square.shape[0], 4, 4), "the size given to aten.view is taken from an axis with other channels"),
         (lambda m, x: x.view(1, x.shape[2] * 2, 4, 4), "the size given to aten.view is that of an axis of fixed size"),
     ],
 )  # fmt: skip

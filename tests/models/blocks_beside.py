@@ -77,3 +77,21 @@ def masked_in_place(c, pick):
         return torch.cat([second, first], 2)
 
     return Does(forward), c
+
+
+@block
+def attended_map(c, pick):
+    """Attention over pixels whose result takes its size from the input, which has other channels than the values."""
+    heads = pick([1, 2])
+    c_in, key = nn.Conv2d(c, 4 * heads, 1), pick([2, 3])
+
+    def forward(m, x):
+        x = m.c_in(x)
+        n, width, h, w = x.shape
+        q, k, v = (f(x).view(n, m.heads, -1, h * w) for f in (m.q, m.k, m.v))
+        y = v @ (q.transpose(2, 3) @ k).softmax(-1).transpose(2, 3)
+        return m.out(y.view(n, width, h, w) + m.local(v.reshape(n, width, h, w)))
+
+    q, k, v = (nn.Conv2d(4 * heads, n * heads, 1) for n in (key, key, 4))
+    out, local = nn.Conv2d(4 * heads, 5, 1), nn.Conv2d(4 * heads, 4 * heads, 3, padding=1, groups=4 * heads)
+    return Does(forward, c_in=c_in, q=q, k=k, v=v, out=out, local=local, heads=heads), 5

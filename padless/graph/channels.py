@@ -273,17 +273,34 @@ class Channels:
 
     def classes(self) -> tuple[ChannelIds, list[str | None]]:
         """The class of every id once the ties are drawn, and each class's first reason to stay."""
-        left = np.concatenate([a for a, _ in self.ties] or [np.empty(0, np.int64)])
-        right = np.concatenate([b for _, b in self.ties] or [np.empty(0, np.int64)])
-        links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(self.size, self.size))
-        count, label = connected_components(links, directed=False)
-        label = label.astype(np.int64)
+        label = self._connected()
+        while self._tie_sizes(label):
+            label = self._connected()
         self._check_numbers(label)
-        reasons: list[str | None] = [None] * count
+        reasons: list[str | None] = [None] * (int(label.max(initial=-1)) + 1)
         for ids, reason in self.pins:
             for c in np.unique(label[ids]).tolist():
                 reasons[c] = reasons[c] or reason
         return label, reasons
+
+    def _connected(self) -> ChannelIds:
+        """The class of every id by the ties so far."""
+        left = np.concatenate([a for a, _ in self.ties] or [np.empty(0, np.int64)])
+        right = np.concatenate([b for _, b in self.ties] or [np.empty(0, np.int64)])
+        links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(self.size, self.size))
+        label: ChannelIds = connected_components(links, directed=False)[1].astype(np.int64)
+        return label
+
+    def _tie_sizes(self, label: ChannelIds) -> bool:
+        """Where an axis is given the size of one with other channels, as behind attention, both lose the same places."""
+        tied = False
+        for ids, root, _ in self.sizes:
+            source = self.of(root.value).get(root.axis)
+            alike = source is not None and root.scale == 1 and len(source) == len(ids)
+            if alike and not np.array_equal(np.sort(label[ids]), np.sort(label[source])):
+                self.tie(source, ids)
+                tied = True
+        return tied
 
     def _check_numbers(self, label: ChannelIds) -> None:
         """Pin where a size that the forward computes or stores would not be that of the axis it is used for."""

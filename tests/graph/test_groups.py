@@ -222,3 +222,24 @@ def test_groups_that_cannot_go_are_narrowed():
     assert groups(nn.Conv2d(32, 32, 3, padding=1, groups=8), 2) == ([("a", 4, None)], [False, True])
     pinned, drops = groups(nn.Sequential(nn.Conv2d(32, 32, 1, groups=4), nn.Softmax(1)))
     assert all(reason is not None for *_, reason in pinned) and drops == [False, True]
+
+
+def test_an_axis_of_the_size_of_another_is_cut_alike():
+    """Attention over pixels: `view(b, c, h, w)` takes c from the input, and what is viewed are the values."""
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.q, self.v, self.out = (nn.Conv2d(i, o, 1) for i, o in ((3, 16), (16, 8), (16, 16), (16, 4)))
+
+        def forward(self, x):
+            x = self.stem(x)
+            b, c, h, w = x.shape
+            q, v = self.q(x).flatten(2), self.v(x).flatten(2)
+            return self.out((v @ (q.mT @ q).softmax(-1).mT).view(b, c, h, w))
+
+    graph = trace(Attention(), torch.zeros(1, 3, 4, 4))
+    assert [(g.id, g.width, g.pinned) for g in graph.groups] == [
+        ("stem", 16, None), ("q", 8, None), ("out", 4, "output of the network"),
+    ]  # fmt: skip
+    assert {m.layer for m in graph.group("stem").members if m.side == "out"} == {"stem", "v"}

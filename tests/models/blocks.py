@@ -7,7 +7,14 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models import blocks_made, blocks_mixing, blocks_moving, blocks_staying, blocks_volumes  # noqa: F401  (they fill BLOCKS)
+from models import (  # noqa: F401  (they fill BLOCKS)
+    blocks_beside,
+    blocks_made,
+    blocks_mixing,
+    blocks_moving,
+    blocks_staying,
+    blocks_volumes,
+)  # fmt: skip
 from models.block_base import BLOCKS, Pick
 
 __all__ = ["BLOCKS", "build", "networks"]

@@ -9,7 +9,7 @@ from padless.graph.rules.registry import UNTAGGED
 from tools.pages import DOCS
 
 PAGE = DOCS / "supported-operators.md"
-ROOMS = ("layers", "recurrent", "norms", "reductions", "movement", "parts", "factories")
+ROOMS = ("layers", "recurrent", "norms", "reductions", "movement", "parts", "positions", "transforms", "factories")
 INTRODUCTION = """# Supported operators
 
 Written by `python -m tools.pages.operators` from the docstrings of `padless/graph/rules/`; a test fails when it is stale.

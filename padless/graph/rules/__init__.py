@@ -6,8 +6,10 @@ from padless.graph.rules import (  # noqa: F401  (they register their rules)
     movement,
     norms,
     parts,
+    positions,
     recurrent,
     reductions,
+    transforms,
 )
 from padless.graph.rules.registry import RULES, RegisteredRule, apply_rule, argument, rule
 

@@ -142,6 +142,46 @@ def product(op: Op, channels: Channels) -> None:
         channels.calls.append(Call(op=op, weight=weight, inputs=columns, outputs=rows, c_in=c_in, c_out=c_out))
 
 
+@rule("mv", "dot", "vdot")
+def vectors(op: Op, channels: Channels) -> None:
+    """A sum of products with a vector, over the channels that are left; of a weight's rows it is a layer."""
+    a, b = op.args[:2]
+    last = len(channels.shape(a)) - 1
+    left, right = channels.of(a), channels.of(b)
+    channels.tie(left.get(last), right.get(0), f"{op.name} contracts with a tensor of fixed size")
+    channels.put(op, {0: left[0]} if last and 0 in left else {})
+    if last in left and 0 in right:
+        channels.gather(op)
+    if last and a.value in channels.weights and b.value not in channels.weights:
+        c_out, c_in = channels.shape(a)
+        channels.calls.append(
+            Call(
+                op=op,
+                weight=channels.weights[a.value],
+                inputs=right.get(0),
+                outputs=left.get(0),
+                c_in=c_in,
+                c_out=c_out,
+            )
+        )
+
+
+@rule("_euclidean_dist", "_cdist_forward")
+def distances(op: Op, channels: Channels) -> None:
+    """Distances between rows, over the channels that are left; other axes stay."""
+    sides = []
+    for value in op.args[:2]:
+        axes, last = channels.of(value), len(channels.shape(value)) - 1
+        for axis, ids in axes.items():
+            if axis != last:
+                channels.pin(ids, f"{op.name} compares them")
+        sides.append(axes.get(last))
+    channels.tie(sides[0], sides[1], f"{op.name} compares with a tensor of fixed size")
+    channels.put(op, {})
+    if all(side is not None for side in sides):
+        channels.gather(op)
+
+
 def _layer_name(weight: Ref, channels: Channels) -> str:
     value = channels.weights.get(weight.value, weight.value)
     return channels.recording.values[value].name.removesuffix(".weight")

@@ -11,7 +11,7 @@ from padless.graph.record import Op
 from padless.graph.rules.registry import argument, rule, unknown
 
 
-@rule("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze", reads_numbers=True)
+@rule("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze", "squeeze_", "unsqueeze_", reads_numbers=True)
 def view(op: Op, channels: Channels) -> None:
     """The same view of the ids. Where it splits an axis of channels in two, what it makes must stay rectangular.
 
@@ -94,7 +94,7 @@ def _runs(source: Sequence[int], target: Sequence[int]) -> Iterator[tuple[slice,
     yield slice(i, len(source)), slice(j, len(target))  # what is left are ones
 
 
-@rule("t", "transpose", "permute", "movedim")
+@rule("t", "transpose", "permute", "movedim", "t_", "transpose_")
 def permute(op: Op, channels: Channels) -> None:
     """Moves axes about; the ids move with them."""
     axes = channels.of(op.args[0])
@@ -103,7 +103,7 @@ def permute(op: Op, channels: Channels) -> None:
         order = list(range(ndim))
         if op.name == "aten.permute":
             order = [d % ndim for d in op.args[1]]
-        elif op.name == "aten.transpose":
+        elif op.name in ("aten.transpose", "aten.transpose_"):
             a, b = op.args[1] % ndim, op.args[2] % ndim
             order[a], order[b] = b, a
         else:

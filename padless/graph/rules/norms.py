@@ -43,7 +43,10 @@ def layer_norm(op: Op, channels: Channels) -> None:
 
 @rule("native_group_norm", reads_numbers=True)
 def group_norm(op: Op, channels: Channels) -> None:
-    """Normalises groups of channels. Of four and more whole groups go; of fewer, or where they cannot, each is narrowed."""
+    """Normalises groups of channels. Of four and more whole groups go.
+
+    Of fewer, and where they cannot, each is narrowed alike.
+    """
     x, *parameters, _, _, _, groups, _ = op.args
     axes = dict(channels.of(x))
     ids = axes.get(1)

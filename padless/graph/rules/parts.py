@@ -53,7 +53,8 @@ def stack(op: Op, channels: Channels) -> None:
     channels.put(op, {a + (a >= new): ids for a, ids in met.items()})
 
 
-@rule("split", "split_with_sizes", "split_copy", "split_with_sizes_copy", reads_numbers=True)
+@rule("split", "split_with_sizes", "split_copy", "split_with_sizes_copy", "unsafe_split", "unsafe_split_with_sizes",
+      reads_numbers=True)  # fmt: skip
 def split(op: Op, channels: Channels) -> None:
     """Parts of an axis. Equal parts are cut alike; sizes that a module stores are cut, each with its part."""
     x, size = op.args[:2]
@@ -197,7 +198,7 @@ def _dropped(op: Op, channels: Channels, lost: ChannelIds, root: Root | int | No
         channels.pin(lost, f"{op.name} drops a fixed number of channels")
 
 
-@rule("index_select", "index", "gather")
+@rule("index_select", "index")
 def index(op: Op, channels: Channels) -> None:
     """Positions. Along other axes channels pass; along the channels a buffer of positions is rewritten with the cut.
 
@@ -206,7 +207,7 @@ def index(op: Op, channels: Channels) -> None:
     x = op.args[0]
     axes = dict(channels.of(x))
     positions = _positions(op)
-    if positions is None or op.name == "aten.gather":  # several, or one for each element
+    if positions is None:  # several
         for value in op.inputs():
             channels.pin_value(value, f"{op.name} reads elements by their positions")
         return
@@ -242,7 +243,7 @@ def _chosen(op: Op, channels: Channels, ids: ChannelIds, axis: int, where: Ref) 
 
 def _positions(op: Op) -> tuple[int, Ref] | None:
     """The axis and the tensor of the positions, where there is one of each."""
-    if op.name in ("aten.index_select", "aten.gather"):
+    if op.name == "aten.index_select":
         return op.args[1], op.args[2]
     given = [(axis, where) for axis, where in enumerate(op.args[1]) if where is not None]
     return given[0] if len(given) == 1 else None

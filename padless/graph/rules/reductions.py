@@ -6,7 +6,7 @@ from padless.graph.rules.registry import argument, rule, unknown
 
 
 @rule("mean", "sum", "amax", "amin", "max", "min", "var", "var_mean", "std", "std_mean", "prod", "logsumexp",
-      "linalg_vector_norm", "norm", "any", "all")  # fmt: skip
+      "linalg_vector_norm", "norm", "any", "all", "nansum", "count_nonzero")  # fmt: skip
 def reduction(op: Op, channels: Channels) -> None:
     """Channels pass a reduction over other axes. One over channels is over those that are left."""
     x = op.args[0]
@@ -29,25 +29,27 @@ def reduction(op: Op, channels: Channels) -> None:
         channels.gather(op)
 
 
-@rule("_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "sort", "topk", "argmax", "argmin", "logcumsumexp")
+@rule("_softmax", "_log_softmax", "softmax", "cumsum", "cumprod", "cummax", "cummin", "sort", "topk", "argmax", "argmin",
+      "logcumsumexp", "median", "nanmedian", "kthvalue", "mode")  # fmt: skip
 def along_one(op: Op, channels: Channels) -> None:
     """Works along one axis; channels on it stay, since each depends on all or on their order. Others pass."""
     x = op.args[0]
     ndim = len(channels.shape(x))
-    dim = argument(op, "dim")
+    named = any(a.name == "dim" for a in op.function._schema.arguments)
+    dim = argument(op, "dim") if named else None
     axes = dict(channels.of(x))
     for axis in range(ndim) if dim is None else [dim % ndim]:
         if axis in axes:
             channels.pin(axes.pop(axis), f"{op.name} works along the channels")
-    channels.put(op, axes if len(channels.shape(op.outputs[0])) == ndim else {})
-    if len(channels.shape(op.outputs[0])) != ndim:
-        for ids in axes.values():
-            channels.pin(ids, f"{op.name} drops an axis")
+    if len(channels.shape(op.outputs[0])) < ndim:
+        axes = {a - (dim is not None and a > dim % ndim): ids for a, ids in axes.items()}
+    channels.put(op, axes)
 
 
 @rule("max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d",
       "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d", "lp_pool2d",
-      "fractional_max_pool2d", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "_upsample_nearest_exact2d",
+      "fractional_max_pool2d", "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
+      "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d",
       "upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d", "_upsample_bilinear2d_aa",
       "_upsample_bicubic2d_aa", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d",
       "replication_pad1d", "replication_pad2d", "replication_pad3d")  # fmt: skip
@@ -72,7 +74,7 @@ def rotate(op: Op, channels: Channels) -> None:
     channels.put(op, axes)
 
 
-@rule("grid_sampler_2d")
+@rule("grid_sampler_2d", "grid_sampler_3d")
 def grid_sample(op: Op, channels: Channels) -> None:
     """Samples rows and columns of each channel apart; the grid stays."""
     axes = {axis: ids for axis, ids in channels.of(op.args[0]).items() if axis == 1}

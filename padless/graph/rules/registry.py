@@ -46,7 +46,21 @@ def rule(*names: str, reads_numbers: bool = False) -> Callable[[Function], Funct
 
 # Elementwise, though torch does not tag them so.
 UNTAGGED = frozenset(
-    "aten." + n for n in ("hardswish", "hardswish_", "gelu_", "mish_", "_prelu_kernel", "threshold_", "copy_", "rrelu")
+    "aten." + n
+    for n in (
+        "hardswish",
+        "hardswish_",
+        "gelu_",
+        "mish_",
+        "_prelu_kernel",
+        "threshold_",
+        "copy_",
+        "rrelu",
+        "rrelu_with_noise",
+        "log_sigmoid_forward",
+        "complex",
+        "polar",
+    )
 )
 
 

@@ -1,0 +1,77 @@
+"""Transforms along some axes: channels on these stay, on the others they pass."""
+
+from padless.graph.channels import Channels
+from padless.graph.record import Op
+from padless.graph.rules.registry import argument, rule
+
+
+@rule("_fft_r2c", "_fft_c2r", "_fft_c2c")
+def fourier(op: Op, channels: Channels) -> None:
+    """Fourier transforms: channels beside the transformed axes pass."""
+    axes = dict(channels.of(op.args[0]))
+    for axis in {d % len(channels.shape(op.args[0])) for d in argument(op, "dim")} & set(axes):
+        channels.pin(axes.pop(axis), f"{op.name} works along the channels")
+    channels.put(op, axes)
+
+
+@rule("view_as_complex", "view_as_real", "view_as_complex_copy", "view_as_real_copy")
+def complex_view(op: Op, channels: Channels) -> None:
+    """Pairs on the last axis are complex numbers; other axes pass."""
+    axes = dict(channels.of(op.args[0]))
+    last = len(channels.shape(op.args[0])) - 1
+    if "as_complex" in op.name and last in axes:
+        channels.pin(axes.pop(last), f"{op.name} makes pairs of the channels")
+    channels.put(op, axes)
+
+
+@rule("unfold")
+def windows(op: Op, channels: Channels) -> None:
+    """Windows along one axis, whose places are a new last axis; channels beside it pass."""
+    axes = dict(channels.of(op.args[0]))
+    dim = argument(op, "dimension") % len(channels.shape(op.args[0]))
+    if dim in axes:
+        channels.pin(axes.pop(dim), f"{op.name} works along the channels")
+    channels.put(op, axes)
+
+
+@rule("triu", "tril", "triu_", "tril_")
+def triangle(op: Op, channels: Channels) -> None:
+    """Keeps one side of the diagonal of the last two axes; channels on them stay, others pass."""
+    axes = dict(channels.of(op.args[0]))
+    last = len(channels.shape(op.args[0])) - 1
+    for axis in {last - 1, last} & set(axes):
+        channels.pin(axes.pop(axis), f"{op.name} tells places along the channels apart")
+    channels.put(op, axes)
+
+
+@rule("diagonal", "diagonal_copy")
+def diagonal(op: Op, channels: Channels) -> None:
+    """The diagonal of two axes becomes the last one; channels beside them pass."""
+    ndim, axes = len(channels.shape(op.args[0])), dict(channels.of(op.args[0]))
+    gone = {argument(op, "dim1") % ndim, argument(op, "dim2") % ndim}
+    for axis in gone & set(axes):
+        channels.pin(axes.pop(axis), f"{op.name} works along the channels")
+    channels.put(op, {a - sum(g < a for g in gone): ids for a, ids in axes.items()})
+
+
+@rule("affine_grid_generator", reads_numbers=True)
+def affine_grid(op: Op, channels: Channels) -> None:
+    """Positions on a map of a size of which the number of channels does not matter."""
+    channels.pin_value(op.args[0], f"{op.name} makes positions of them")
+    for axis, root in enumerate(channels.origins(op, list(op.args[1]))):
+        if axis != 1:
+            channels.freeze(root, f"{op.name} is given their number")
+    channels.put(op, {})
+
+
+@rule("max_unpool2d", "max_unpool3d")
+def unpool(op: Op, channels: Channels) -> None:
+    """Puts each channel's elements back where a pool found them."""
+    spatial = 3 if "3d" in op.name else 2
+    axes, where = dict(channels.of(op.args[0])), channels.of(op.args[1])
+    first = len(channels.shape(op.args[0])) - spatial
+    for axis in set(axes) | set(where):
+        channels.tie(
+            axes.get(axis), where.get(axis) if axis < first else None, f"{op.name} meets positions of fixed number"
+        )
+    channels.put(op, {axis: ids for axis, ids in axes.items() if axis in where and axis < first})

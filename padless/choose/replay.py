@@ -1,5 +1,7 @@
 """A plan replayed on a model: the smaller model, proven equal to the masked one."""
 
+import json
+
 import torch
 from torch import nn
 
@@ -8,6 +10,7 @@ from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut
 from padless.errors import expect
 from padless.graph import Graph, trace
+from padless.graph.examples import Example
 from padless.graph.shadow import original_of
 
 
@@ -37,6 +40,12 @@ def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
 
 
 def retrace(model: nn.Module, plan: Plan) -> Graph:
-    """The graph of `model` on the input shapes that the plan was made with."""
+    """The graph of `model` on inputs of the shapes and types that the plan was made with."""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    return trace(model, *(torch.empty(shape, dtype=dtype, device="meta") for shape in plan.example_shapes))
+    shapes = tuple(tuple(shape) for shape in plan.example_shapes)
+    example = Example(
+        shapes=shapes,
+        types=tuple(plan.example_types) or (str(dtype).removeprefix("torch."),) * len(shapes),
+        structure=plan.example_structure or json.dumps(list(range(len(shapes)))),
+    )
+    return trace(model, *example.empty())

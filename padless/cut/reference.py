@@ -6,6 +6,7 @@ of a weight over its inputs) runs on those that are left, and the removed places
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,8 +43,8 @@ class Reference:
     def _is_cut(self, contraction: Contraction) -> bool:
         return not all(self.left[p.ids].all() for p in (*contraction.inputs, *contraction.outputs))
 
-    def run(self, model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-        """The outputs of a copy of `model`, which is only read, on `inputs`."""
+    def run(self, model: nn.Module, inputs: Sequence[Any]) -> list[Tensor]:
+        """The outputs of a copy of `model`, which is only read, called with `inputs`."""
         copied = rebuilt(model, lambda _, tensor: tensor)
         path = [""]
         follow_paths(modules_of(copied), path)

@@ -4,13 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
+from padless.calls import expect_tensors
 from padless.errors import expect
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
+from padless.graph.examples import Example
 from padless.graph.numbers import Number, Product, Size, resolved
 from padless.graph.record import Op, Recording, record
 from padless.graph.rules import apply_rule
@@ -30,10 +32,11 @@ from padless.graph.structure import (
 )
 
 
-def trace(model: nn.Module, *example: Tensor) -> Graph:
+def trace(model: nn.Module, *example: Any) -> Graph:
     """The layers of `model`, its channels, and the groups of channels that must be cut together.
 
-    `example` holds the inputs of one run; only their shapes count, and nothing is computed. The model is only read: its
+    `example` holds the arguments of one run: tensors, or tuples and dictionaries of them. Only their shapes and types
+    count, and nothing is computed. The model is only read: its
     training mode, its parameters and their gradients stay as they are. The outputs' channels are pinned.
 
     Raises TraceError when the forward fails on these shapes, UsageError for what is no module or no tensor.
@@ -41,8 +44,10 @@ def trace(model: nn.Module, *example: Tensor) -> Graph:
     inner = isinstance(getattr(model, "model", None), nn.Module)
     expect(model, nn.Module, "model", "Give its .model." if inner else "Give a torch.nn.Module.")
     for x in example:
-        expect(x, Tensor, "An example input", "Give tensors of the shapes that the network takes.")
-    return grouped(record(model, *example), tuple(tuple(t.shape) for t in example))
+        expect_tensors(x, "An example input", "Give tensors of the shapes that the network takes.")
+    inputs = Example.of(example)
+    graph = grouped(record(model, *example), inputs.shapes)
+    return replace(graph, example_types=inputs.types, example_structure=inputs.structure)
 
 
 def grouped(recording: Recording, example_shapes: tuple[tuple[int, ...], ...]) -> Graph:

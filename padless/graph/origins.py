@@ -147,10 +147,9 @@ def clear_caches() -> bool:
     Caches may be anywhere, in closures and classes: only the garbage collector knows them all. That takes some tens of
     milliseconds, and is asked for where a forward looks sizes up.
     """
-    filled = [
-        x for x in gc.get_objects()
-        if type(x) is _Cache and str(getattr(x, "__module__", "")).split(".")[0] not in _NOT_CLEARED and x.cache_info().currsize
-    ]  # fmt: skip
+    caches = (x for x in gc.get_objects() if type(x) is _Cache)
+    others = (x for x in caches if str(getattr(x, "__module__", "")).split(".")[0] not in _NOT_CLEARED)
+    filled = [x for x in others if x.cache_info().currsize]
     for function in filled:
         function.cache_clear()
     return bool(filled)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from padless.calls import eager
+from padless.calls import eager, mapped, tensors_in
 from padless.errors import TraceError
 from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.origins import Origins, clear_caches, mark_attributes
@@ -78,7 +78,7 @@ class Recording:
         return self.values[value].shape
 
 
-def record(model: nn.Module, *example: Tensor) -> Recording:
+def record(model: nn.Module, *example: Any) -> Recording:
     """Record one evaluation-mode run of `model` on inputs shaped like `example`.
 
     Where the forward looks sizes up in a `functools` cache, it is recorded once more with empty ones, and they are left
@@ -94,7 +94,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
     return recording
 
 
-def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> tuple[Recording, bool]:
+def _recorded(model: nn.Module, example: tuple[Any, ...], *, apart: bool) -> tuple[Recording, bool]:
     """A recording, and whether the forward looked sizes up. `apart`: sizes of different axes are different keys."""
     try:
         shadow = rebuilt(model, _stand_in)
@@ -102,7 +102,8 @@ def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> 
         raise TraceError(
             f"The model cannot be copied: {error}\nDoes a module keep an object that cannot be copied? Remove it."
         ) from error
-    inputs = [torch.empty_like(t, device="meta") for t in example]
+    arguments = mapped(example, lambda tensor: torch.empty_like(tensor, device="meta"))
+    inputs = list(tensors_in(arguments))
     positions = {
         n: t.cpu().numpy().astype(np.int64)
         for n, t in tensor_names(model).items()
@@ -116,9 +117,9 @@ def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> 
         mark_attributes(modules, mode.origins.log)
         follow_paths(modules, mode.path)
         with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
-            result = shadow(*inputs)
+            result = shadow(*arguments)
     except Exception as error:
-        raise TraceError(_explain(error, mode, [tuple(t.shape) for t in example])) from error
+        raise TraceError(_explain(error, mode, [tuple(t.shape) for t in inputs])) from error
     for leaf in _leaves(result):
         if not isinstance(leaf, Tensor | bool | int | float | str | None):
             raise TraceError(

@@ -83,10 +83,18 @@ def parts_of(batch: Any, size: int) -> list[Any]:
     count = count_of(batch)
     if isinstance(batch, Tensor):
         return list(batch.split(size))
-    return [
-        mapped(batch, lambda t, a=start: t[a : a + size] if t.ndim and len(t) == count else t)  # type: ignore[misc]
-        for start in range(0, count, size)
-    ]
+    return [images_of(batch, start, start + size) for start in range(0, count, size)]
+
+
+def images_of(batch: Any, start: int, stop: int | None = None) -> Any:
+    """Some of a batch's images."""
+    count = count_of(batch)
+    return mapped(batch, lambda t: t[start:stop] if t.ndim and len(t) == count else t)
+
+
+def run(model: nn.Module, batch: Any) -> Any:
+    """The model's outputs on a batch, which is brought to where the model lies and to its type."""
+    return model(*arguments(like_model(batch, model)))
 
 
 def joined(batches: list[Any]) -> Any:

@@ -82,7 +82,8 @@ def _onnx(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        torch.onnx.export(model, x, file, dynamo=True, external_data=False, verbose=False)
+        positional = (*x, {}) if isinstance(x[-1], dict) else x  # a dictionary at the end would be keywords
+        torch.onnx.export(model, positional, file, dynamo=True, external_data=False, verbose=False)
     exported = onnx.load(file)
     _check_widths(exported, model, x)
     session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])

@@ -8,6 +8,7 @@ from torch import nn
 from padless.choose.plan import Plan
 from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut
+from padless.cut.stale import warn_of_stale
 from padless.errors import expect
 from padless.graph import Graph, trace
 from padless.graph.examples import Example
@@ -20,7 +21,7 @@ def prune(model: nn.Module, plan: Plan) -> nn.Module:
     Every cut is checked: the result must equal the original with the removed channels' consumers zeroed, to 1e-10 in
     float64 (1e-4 in float32 where the forward insists on that). Layers that only training uses, such as GoogLeNet's
     extra heads, are not traced and stay as they are. Raises UsageError when the plan was made on another network,
-    EquivalenceError when the check fails.
+    EquivalenceError when the check fails. Warns of stored counts that only a method reads which was not traced.
     """
     return prune_with_error(model, plan)[0]
 
@@ -36,6 +37,7 @@ def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
     awake = awakened(model, plan.seed)
     if awake is not None:
         error = max(error, equivalence_error(awake, cut(awake, graph, keep), graph, keep, seed=plan.seed))
+    warn_of_stale(model, graph, keep)
     return small, error
 
 

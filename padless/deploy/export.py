@@ -86,7 +86,13 @@ def _onnx(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:
         torch.onnx.export(model, positional, file, dynamo=True, external_data=False, verbose=False)
     exported = onnx.load(file)
     _check_widths(exported, model, x)
-    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    try:
+        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    except Exception as error:  # of classes that it does not name, for one where it has no kernel of a type
+        raise PadlessError(
+            f"ONNX Runtime cannot run the exported file, so it could not be checked: {str(error).splitlines()[0]}\n"
+            "Export model.float() and float32 inputs, or to .pt2."
+        ) from error
     named = {given.name: tensor.numpy() for given, tensor in zip(session.get_inputs(), tensors, strict=True)}
     return [torch.from_numpy(y) for y in session.run(None, named)]
 

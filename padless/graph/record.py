@@ -8,6 +8,7 @@ holds meta tensors in place of the parameters.
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
@@ -116,7 +117,7 @@ def _recorded(model: nn.Module, example: tuple[Any, ...], *, apart: bool) -> tup
     try:
         mark_attributes(modules, mode.origins.log)
         follow_paths(modules, mode.path)
-        with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
+        with torch.no_grad(), _quietly(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
             result = shadow(*arguments)
     except Exception as error:
         raise TraceError(_explain(error, mode, [tuple(t.shape) for t in inputs])) from error
@@ -144,6 +145,17 @@ def _recorded(model: nn.Module, example: tuple[Any, ...], *, apart: bool) -> tup
         scaled_by_width=tuple(mode.origins.scaled_by_width),
     )
     return recording, mode.origins.log.hashed
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Nothing is compiled, and the caller's random numbers are not disturbed by what the forward draws for itself."""
+    state = torch.get_rng_state()
+    try:
+        with eager():
+            yield
+    finally:
+        torch.set_rng_state(state)
 
 
 SMALL = 1 << 16  # elements of a buffer whose values the forward may read: positions, masks, strides

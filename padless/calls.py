@@ -30,18 +30,110 @@ def device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def batches_of(images: Iterable[Tensor]) -> list[Tensor]:
-    """Calibration batches [N, ...], read once. Raises UsageError for what is no iterable of tensors."""
+def tensors_in(tree: Any) -> Iterator[Tensor]:
+    """The tensors of an argument, in order: a tensor, or tuples, lists and dictionaries of them."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for part in tree.values():
+            yield from tensors_in(part)
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from tensors_in(part)
+
+
+def mapped(tree: Any, function: Callable[[Tensor], Any]) -> Any:
+    """The same tuples, lists and dictionaries with `function(tensor)` in each tensor's place."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, Mapping):
+        return {key: mapped(part, function) for key, part in tree.items()}
+    if isinstance(tree, tuple | list):
+        return (tuple if isinstance(tree, tuple) else list)(mapped(part, function) for part in tree)
+    return tree
+
+
+def arguments(example: Any) -> tuple[Any, ...]:
+    """What the forward is called with: the parts of a tuple (or list); a tensor or a dictionary is one argument."""
+    return tuple(example) if isinstance(example, tuple | list) else (example,)
+
+
+def expect_tensors(tree: Any, what: str, hint: str) -> None:
+    """Raises UsageError for what is no tensor, and no tuple or dictionary of tensors (None may stand among them)."""
+
+    def holds_others(part: Any) -> bool:
+        if isinstance(part, Mapping):
+            return not all(isinstance(key, str) for key in part) or any(map(holds_others, part.values()))
+        if isinstance(part, tuple | list):
+            return any(map(holds_others, part))
+        return not isinstance(part, Tensor) and part is not None
+
+    if holds_others(tree) or next(tensors_in(tree), None) is None:
+        raise UsageError(
+            f"{what} is a {type(tree).__name__}; expected Tensor, or tuples and dictionaries of tensors. {hint}"
+        )
+
+
+def count_of(batch: Any) -> int:
+    """How many images a batch has: the length of its first tensor."""
+    return len(next(tensors_in(batch)))
+
+
+def parts_of(batch: Any, size: int) -> list[Any]:
+    """A batch in parts of at most `size` images. A tensor of another length goes to all of them as it is."""
+    count = count_of(batch)
+    if isinstance(batch, Tensor):
+        return list(batch.split(size))
+    return [images_of(batch, start, start + size) for start in range(0, count, size)]
+
+
+def images_of(batch: Any, start: int, stop: int | None = None) -> Any:
+    """Some of a batch's images."""
+    count = count_of(batch)
+    return mapped(batch, lambda t: t[start:stop] if t.ndim and len(t) == count else t)
+
+
+def run(model: nn.Module, batch: Any) -> Any:
+    """The model's outputs on a batch, which is brought to where the model lies and to its type."""
+    return model(*arguments(like_model(batch, model)))
+
+
+def joined(batches: list[Any]) -> Any:
+    """Batches of one structure as one. Tensors that are no images of theirs, being of another length, are the first's."""
+    first, counts = batches[0], [count_of(batch) for batch in batches]
+    columns = zip(*(tensors_in(batch) for batch in batches), strict=True)
+    together = iter(
+        torch.cat(column) if all(t.ndim and len(t) == n for t, n in zip(column, counts, strict=True)) else column[0]
+        for column in columns
+    )
+    return mapped(first, lambda _: next(together))
+
+
+def like_model(batch: Any, model: nn.Module) -> Any:
+    """A batch where the model's parameters lie, its floating point tensors of their type."""
+    parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
+    dtype = None if parameter is None else parameter.dtype
+    device = device_of(model)
+    return mapped(batch, lambda t: t.to(device, dtype if dtype and t.is_floating_point() else t.dtype))
+
+
+def batches_of(images: Iterable[Any]) -> list[Any]:
+    """Calibration batches [N, ...], read once: tensors, or tuples of the forward's arguments, or dictionaries.
+
+    Raises UsageError for what is no iterable of those.
+    """
     if hasattr(images, "calibration"):
         raise UsageError(
             f"images is a {type(images).__name__}; expected batches [N, ...]. Give images.calibration(512, seed=0)."
         )
     if isinstance(images, Tensor):
         raise UsageError("images is one tensor; expected several batches [N, ...]. Write [images].")
+    if isinstance(images, Mapping):
+        raise UsageError("images is one dictionary; expected several batches. Write [images].")
     expect(images, Iterable, "images", "Give batches [N, ...] as the network takes them.")
     batches = list(images)
     for batch in batches:
-        expect(batch, Tensor, "A batch of images", "Give tensors [N, ...] as the network takes them, without labels.")
+        expect_tensors(batch, "A batch of images", "Give tensors [N, ...] as the network takes them, without labels.")
     return batches
 
 

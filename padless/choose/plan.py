@@ -61,6 +61,8 @@ class Plan:
     keep: dict[str, list[int]]
     zeros: dict[str, int]  # channels of zeros that a group gets to fill its units
     outputs: list[str] | None = None  # those whose channels stay; None: all
+    example_types: list[str] = field(default_factory=list)  # of each input; float32 or the model's own where left out
+    example_structure: str = ""  # JSON: how the inputs lie in the forward's arguments
 
     def mask(self, graph: Graph) -> Keep:
         """How many of each channel stay on a graph, int [channels].

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from padless.align import Levels, aligned_levels, free_levels
 from padless.calls import batches_of
@@ -32,10 +32,10 @@ from padless.progress import bar
 
 def plan(
     model: nn.Module,
-    *example: Tensor,
+    *example: Any,
     target: Target | str | Path,
     budget: Budgets,
-    images: Iterable[Tensor] = (),
+    images: Iterable[Any] = (),
     oracle: str | OracleLike | None = None,
     choices: Choices | None = None,
     **changes: Unpack[Changes],
@@ -43,9 +43,10 @@ def plan(
     """Which channels each group of `model` keeps so that its cost on `target` meets `budget`. The model is only read.
 
     `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, or several of them; each is met after
-    alignment. `images` are calibration batches [N, ...], shuffled, from the training data; they are read once. `oracle` is
-    as for `inspect`. `choices` say how channels are scored and widths chosen; single ones may be given by name, as in
-    `plan(…, allocate="greedy", floor=0.2)`: see `Choices`. How far from optimal the answer can be stands in
+    alignment. `example` are the forward's arguments: tensors, or tuples and dictionaries of them. `images` are calibration
+    batches [N, ...] (tuples of several arguments, or dictionaries), shuffled, from the training data; they are read once.
+    `oracle` is as for `inspect`. `choices` say how channels are scored and widths chosen; single ones may be given by
+    name, as in `plan(…, allocate="greedy", floor=0.2)`: see `Choices`. How far from optimal the answer can be stands in
     `plan.solver`.
 
     Raises UsageError, InfeasibleError (with the least that is possible), TraceError, OracleError.
@@ -61,7 +62,7 @@ def make_plan(
     pricing: Pricing,
     budget: Budgets,
     choices: Choices,
-    images: Sequence[Tensor] = (),
+    images: Sequence[Any] = (),
     *,
     dense: NetworkCost | None = None,
 ) -> Plan:
@@ -99,11 +100,13 @@ def make_plan(
         after=after.totals(),
         keep=_kept(graph, keep),
         outputs=None if choices.outputs is None else [str(path) for path in choices.outputs],
+        example_types=list(graph.example_types),
+        example_structure=graph.example_structure,
         zeros={g.id: more for g in graph.groups if (more := allocation.widths[g.id] - g.width) > 0},
     )
 
 
-def scored(pricing: Pricing, choices: Choices, images: Sequence[Tensor]) -> Importance:
+def scored(pricing: Pricing, choices: Choices, images: Sequence[Any]) -> Importance:
     """The importance that each group keeps at each width."""
     criterion = choices.criterion(images)
     if isinstance(criterion, Importance):

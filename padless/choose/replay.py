@@ -1,13 +1,17 @@
 """A plan replayed on a model: the smaller model, proven equal to the masked one."""
 
+import json
+
 import torch
 from torch import nn
 
 from padless.choose.plan import Plan
 from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut
+from padless.cut.stale import warn_of_stale
 from padless.errors import expect
 from padless.graph import Graph, trace
+from padless.graph.examples import Example
 from padless.graph.shadow import original_of
 
 
@@ -17,7 +21,7 @@ def prune(model: nn.Module, plan: Plan) -> nn.Module:
     Every cut is checked: the result must equal the original with the removed channels' consumers zeroed, to 1e-10 in
     float64 (1e-4 in float32 where the forward insists on that). Layers that only training uses, such as GoogLeNet's
     extra heads, are not traced and stay as they are. Raises UsageError when the plan was made on another network,
-    EquivalenceError when the check fails.
+    EquivalenceError when the check fails. Warns of stored counts that only a method reads which was not traced.
     """
     return prune_with_error(model, plan)[0]
 
@@ -33,12 +37,17 @@ def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
     awake = awakened(model, plan.seed)
     if awake is not None:
         error = max(error, equivalence_error(awake, cut(awake, graph, keep), graph, keep, seed=plan.seed))
+    warn_of_stale(model, graph, keep)
     return small, error
 
 
 def retrace(model: nn.Module, plan: Plan) -> Graph:
-    """The graph of `model` on the input shapes that the plan was made with."""
+    """The graph of `model` on inputs of the shapes and types that the plan was made with."""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-    return trace(
-        model, *(torch.empty(shape, dtype=dtype, device="meta") for shape in plan.example_shapes), outputs=plan.outputs
+    shapes = tuple(tuple(shape) for shape in plan.example_shapes)
+    example = Example(
+        shapes=shapes,
+        types=tuple(plan.example_types) or (str(dtype).removeprefix("torch."),) * len(shapes),
+        structure=plan.example_structure or json.dumps(list(range(len(shapes)))),
     )
+    return trace(model, *example.empty(), outputs=plan.outputs)

@@ -83,7 +83,12 @@ TimeLimit = Annotated[
     float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of the best widths, at most.")
 ]
 Shape = Annotated[
-    str | None, typer.Option("--input-shape", help="Such as 1,3,32,32; the model's usual shape by default.")
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        help="Such as 1,3,32,32; the model's usual shape by default. `inspect` takes several, in the order of the forward's "
+        "arguments, NAME=1,3,32,32 for a dictionary's entries, and types, as in 1,16:int64.",
+    ),
 ]
 
 

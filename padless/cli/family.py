@@ -27,7 +27,7 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.model import parse_shape
+from padless.cli.shapes import parse_shape
 from padless.errors import UsageError, suggest
 from padless.files import write_json
 from padless.hardware import load_target

@@ -26,6 +26,7 @@ from padless.cli.app import (
     app,
     out,
 )
+from padless.cli.shapes import first_shape, parse_inputs, parse_shape
 from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
@@ -58,10 +59,11 @@ def inspect_command(
     """
     hardware = load_target(target, system=system, memory_mode=memory_mode)
     torch.manual_seed(0)
-    loaded = load_model(model, input_shape=parse_shape(input_shape))
+    loaded = load_model(model, input_shape=first_shape(input_shape))
+    example = parse_inputs(input_shape, loaded.input_shape)
     if weights:
         load_weights(loaded.model, weights)
-    cost = inspect(loaded.model, torch.zeros(loaded.input_shape), target=hardware, oracle=oracle, outputs=outputs)
+    cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, outputs=outputs)
     if page:
         write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
@@ -242,19 +244,6 @@ def finish(summary: Summary, folder: Path) -> None:
     for note in summary.notes:
         out.print(note, style="yellow")
     out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json, report.html")
-
-
-def parse_shape(text: str | None) -> tuple[int, ...] | None:
-    """1,3,32,32 as a tuple. Raises UsageError when it is not positive whole numbers."""
-    if text is None:
-        return None
-    try:
-        shape = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise UsageError(f"Cannot read the input shape {text!r}. Write whole numbers from 1 up, such as 1,3,32,32.")
-    return shape
 
 
 def default_folder(model: str, target: str, budget: str, choices: Choices, data: str | None) -> Path:

@@ -3,8 +3,9 @@
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from padless.align import aligned_levels
 from padless.cost.cycles import Cycles, between, summed
@@ -32,7 +33,7 @@ class Pricing:
     def __init__(
         self,
         model: nn.Module,
-        example: tuple[Tensor, ...],
+        example: tuple[Any, ...],
         target: Target,
         *,
         oracle: str | OracleLike | None = None,
@@ -45,7 +46,7 @@ class Pricing:
         chosen = oracle or default_oracle(target)
         self.oracle = CachedOracle(open_oracle(chosen, target)) if chosen else None
         self._owned = isinstance(chosen, str)
-        batch = self.graph.example_shapes[0][0] if self.graph.example_shapes[0] else 1
+        batch = self.graph.example_shapes[0][0] if self.graph.example_shapes and self.graph.example_shapes[0] else 1
         if self.oracle and self.oracle.oracle.batch_of_one and batch != 1:
             self.close()
             raise UsageError(
@@ -113,7 +114,7 @@ class Pricing:
 
 def inspect(
     model: nn.Module,
-    *example: Tensor,
+    *example: Any,
     target: Target | str | Path,
     oracle: str | OracleLike | None = None,
     outputs: Sequence[str | int] | None = None,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.calls import eager
+from padless.cut.draws import Draws
 from padless.cut.reference import Reference
 from padless.errors import EquivalenceError
 from padless.graph import Graph, Keep
@@ -24,30 +25,45 @@ def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     return eval_only(rebuilt(model, lambda _, t: t.to("cpu", dtype if t.is_floating_point() else t.dtype, copy=True)))
 
 
+class _NotFiniteError(EquivalenceError):
+    """An output is not finite, perhaps because the network takes other inputs."""
+
+
 @torch.no_grad()
 def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, *, seed: int = 0) -> float:
     """The largest difference between the cut model and the masked original, over the outputs' largest magnitude.
 
-    Both run once, in evaluation mode, on seeded normal inputs of the traced shapes: in float64, or in float32 where the
-    original's forward converts to that itself. Raises EquivalenceError when the difference exceeds 1e-10 (1e-4 in
-    float32), when an output is not finite, or when the cut model does not run.
+    Both run once, in evaluation mode, on seeded inputs of the traced shapes and types, normal ones, or positive ones where
+    an output is not finite on those (a logarithm comes first): in float64, or in float32 where the original's forward
+    converts to that itself. What the forward draws at random is drawn for the original; the cut model gets the part that
+    it has kept. Raises EquivalenceError when the difference exceeds 1e-10 (1e-4 in float32), when an output is not finite,
+    or when the cut model does not run.
     """
-    generator = torch.Generator().manual_seed(seed)
-    inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in graph.example_shapes]
-    dtype, reference = torch.float64, Reference(graph, keep)
     try:
-        expected = reference.run(converted(model, dtype), inputs)
+        return _error(model, small, graph, keep, seed, positive=False)
+    except _NotFiniteError:
+        return _error(model, small, graph, keep, seed, positive=True)
+
+
+def _error(model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, seed: int, *, positive: bool) -> float:
+    example, reference, draws = graph.example, Reference(graph, keep), Draws(graph, keep)
+    dtype = torch.float64
+    try:
+        inputs = example.arguments(example.random(seed, dtype, positive=positive))
+        with draws.original(seed):
+            expected = reference.run(converted(model, dtype), inputs)
     except RuntimeError:
         dtype = torch.float32
-        inputs = [x.float() for x in inputs]
+        inputs = example.arguments(example.random(seed, dtype, positive=positive))
         try:
-            expected = reference.run(converted(model, dtype), inputs)
+            with draws.original(seed):
+                expected = reference.run(converted(model, dtype), inputs)
         except RuntimeError as error:
             raise EquivalenceError(
                 f"The original runs neither in float64 nor in float32, so no cut of it can be checked: {error}"
             ) from error
     try:
-        with eager():
+        with eager(), draws.cut(seed):
             outputs = list(tensors_of(converted(small, dtype)(*inputs)))
     except Exception as error:
         raise EquivalenceError(
@@ -80,7 +96,10 @@ def compare(expected: Sequence[Tensor], outputs: Sequence[Tensor], tolerance: fl
         if a.shape != b.shape:
             raise EquivalenceError(f"The cut changed an output's shape from {tuple(a.shape)} to {tuple(b.shape)}.")
         if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
-            raise EquivalenceError("An output is not finite, so the cut cannot be checked. Check the weights.")
+            raise _NotFiniteError(
+                "An output is not finite on random inputs, neither on normal nor on positive ones, so the cut cannot be "
+                "checked. Perhaps the network takes others: prune what comes behind its front end. Else check the weights."
+            )
         a, b = a.double(), b.double()
         # An output that is nothing but rounding (a mean of what was normalised) is measured by the others.
         scale = max(float(a.abs().max()), 1e-3 * largest) if a.numel() else 0.0

@@ -7,6 +7,7 @@ has zeros in its weights, since how it is computed is the device's affair.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,8 @@ class Reference:
     def _is_cut(self, contraction: Contraction) -> bool:
         return not all(self.left[p.ids].all() for p in (*contraction.inputs, *contraction.outputs))
 
-    def run(self, model: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-        """The outputs of a copy of `model`, which is only read, on `inputs`."""
+    def run(self, model: nn.Module, inputs: Sequence[Any]) -> list[Tensor]:
+        """The outputs of a copy of `model`, which is only read, called with `inputs`."""
         copied = rebuilt(model, self._masked)
         path = [""]
         follow_paths(modules_of(copied), path)

@@ -4,12 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
+from padless.calls import expect_tensors
 from padless.errors import UsageError, expect
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
+from padless.graph.examples import Example
 from padless.graph.numbers import Number, Product, Size, resolved
 from padless.graph.record import Op, Recording, record
 from padless.graph.rules import apply_rule
@@ -29,13 +32,13 @@ from padless.graph.structure import (
 )
 
 
-def trace(model: nn.Module, *example: Tensor, outputs: Sequence[str | int] | None = None) -> Graph:
+def trace(model: nn.Module, *example: Any, outputs: Sequence[str | int] | None = None) -> Graph:
     """The layers of `model`, its channels, and the groups of channels that must be cut together.
 
-    `example` holds the inputs of one run; only their shapes count, and nothing is computed. The model is only read: its
-    training mode, its parameters and their gradients stay as they are. The outputs' channels are pinned; where `outputs`
-    names some of them, by their paths in what the model returns (`0`, `boxes`, `head.1`; a path stands for all below it),
-    only theirs are, and the others may lose channels.
+    `example` holds the arguments of one run: tensors, or tuples and dictionaries of them. Only their shapes and types
+    count, and nothing is computed. The model is only read: its training mode, its parameters and their gradients stay as
+    they are. The outputs' channels are pinned; where `outputs` names some of them, by their paths in what the model
+    returns (`0`, `boxes`, `head.1`; a path stands for all below it), only theirs are, and the others may lose channels.
 
     Raises TraceError when the forward fails on these shapes, UsageError for what is no module or no tensor, and for an
     output that there is not.
@@ -43,11 +46,11 @@ def trace(model: nn.Module, *example: Tensor, outputs: Sequence[str | int] | Non
     inner = isinstance(getattr(model, "model", None), nn.Module)
     expect(model, nn.Module, "model", "Give its .model." if inner else "Give a torch.nn.Module.")
     for x in example:
-        expect(x, Tensor, "An example input", "Give tensors of the shapes that the network takes.")
-    recording = record(model, *example)
+        expect_tensors(x, "An example input", "Give tensors of the shapes that the network takes.")
+    inputs, recording = Example.of(example), record(model, *example)
     if outputs is not None:
         recording = replace(recording, staying=_chosen(recording, [str(path) for path in outputs]))
-    return grouped(recording, tuple(tuple(t.shape) for t in example))
+    return replace(grouped(recording, inputs.shapes), example_types=inputs.types, example_structure=inputs.structure)
 
 
 def _chosen(recording: Recording, paths: Sequence[str]) -> tuple[int, ...]:

@@ -14,6 +14,8 @@ Keep = npt.NDArray[np.int64]
 
 def places(channels: ChannelIds, keep: Keep) -> Keep:
     """How many places each place of an axis becomes."""
+    if not len(keep):  # a network without a layer that could be cut
+        return np.ones(len(channels), dtype=np.int64)
     count: Keep = np.where(channels == FIXED, 1, keep[channels])
     return count
 

@@ -8,6 +8,7 @@ holds meta tensors in place of the parameters.
 import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
-from padless.calls import eager
+from padless.calls import eager, mapped, tensors_in
 from padless.errors import TraceError
 from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.origins import Origins, clear_caches, mark_attributes
@@ -81,7 +82,7 @@ class Recording:
         return self.values[value].shape
 
 
-def record(model: nn.Module, *example: Tensor) -> Recording:
+def record(model: nn.Module, *example: Any) -> Recording:
     """Record one evaluation-mode run of `model` on inputs shaped like `example`.
 
     Where the forward looks sizes up in a `functools` cache, it is recorded once more with empty ones, and they are left
@@ -97,7 +98,7 @@ def record(model: nn.Module, *example: Tensor) -> Recording:
     return recording
 
 
-def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> tuple[Recording, bool]:
+def _recorded(model: nn.Module, example: tuple[Any, ...], *, apart: bool) -> tuple[Recording, bool]:
     """A recording, and whether the forward looked sizes up. `apart`: sizes of different axes are different keys."""
     try:
         shadow = rebuilt(model, _stand_in)
@@ -105,7 +106,8 @@ def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> 
         raise TraceError(
             f"The model cannot be copied: {error}\nDoes a module keep an object that cannot be copied? Remove it."
         ) from error
-    inputs = [torch.empty_like(t, device="meta") for t in example]
+    arguments = mapped(example, lambda tensor: torch.empty_like(tensor, device="meta"))
+    inputs = list(tensors_in(arguments))
     positions = {
         n: t.cpu().numpy().astype(np.int64)
         for n, t in tensor_names(model).items()
@@ -118,10 +120,10 @@ def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> 
     try:
         mark_attributes(modules, mode.origins.log)
         follow_paths(modules, mode.path)
-        with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
-            result = shadow(*inputs)
+        with torch.no_grad(), _quietly(), sdpa_kernel(SDPBackend.MATH), mode, mode.origins:
+            result = shadow(*arguments)
     except Exception as error:
-        raise TraceError(_explain(error, mode, [tuple(t.shape) for t in example])) from error
+        raise TraceError(_explain(error, mode, [tuple(t.shape) for t in inputs])) from error
     for _, leaf in _named_leaves(result):
         if not isinstance(leaf, Tensor | bool | int | float | str | None):
             raise TraceError(
@@ -148,6 +150,17 @@ def _recorded(model: nn.Module, example: tuple[Tensor, ...], *, apart: bool) -> 
         scaled_by_width=tuple(mode.origins.scaled_by_width),
     )
     return recording, mode.origins.log.hashed
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Nothing is compiled, and the caller's random numbers are not disturbed by what the forward draws for itself."""
+    state = torch.get_rng_state()
+    try:
+        with eager():
+            yield
+    finally:
+        torch.set_rng_state(state)
 
 
 SMALL = 1 << 16  # elements of a buffer whose values the forward may read: positions, masks, strides

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 _ATOMS = frozenset({int, float, str, bool, bytes, type(None), type, types.FunctionType, types.BuiltinFunctionType})
@@ -73,6 +74,13 @@ def eval_only(model: nn.Module) -> nn.Module:
     for _, module in modules_of(model):
         module.training = False
     return model
+
+
+def single(model: nn.Module) -> nn.Module:
+    """The model, or where its floating point tensors are not float32 (which has all kernels, and range), a copy that is."""
+    if all(p.dtype is torch.float32 for p in model.parameters() if p.is_floating_point()):
+        return model
+    return rebuilt(model, lambda _, t: t.float() if t.is_floating_point() else t)
 
 
 def _copy(x: Any, memo: dict[int, Any]) -> Any:

@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from padless.graph.channels import ChannelIds, Contraction
+from padless.graph.examples import Example
 from padless.graph.record import Recording
 
 FIXED = -1
@@ -182,6 +183,8 @@ class Graph:
     example_shapes: tuple[tuple[int, ...], ...]
     recording: Recording
     values: Mapping[int, ValueAxis]  # the recorded values whose size a cut changes
+    example_types: tuple[str, ...] = ()  # of each input, such as "float32"
+    example_structure: str = ""  # JSON: how the inputs lie in the forward's arguments (see `Example`)
 
     def __repr__(self) -> str:
         free = sum(group.pinned is None for group in self.groups)
@@ -196,6 +199,15 @@ class Graph:
         for group in self.groups:
             table.add_row(Text(group.id), str(group.width), Text(group.pinned or "free"))
         return Group(Text(repr(self)), table)
+
+    @property
+    def example(self) -> Example:
+        """The inputs of the recorded run: float32 tensors, each an argument, where nothing else is known."""
+        return Example(
+            shapes=self.example_shapes,
+            types=self.example_types or ("float32",) * len(self.example_shapes),
+            structure=self.example_structure or json.dumps(list(range(len(self.example_shapes)))),
+        )
 
     @property
     def channels(self) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from padless.errors import UsageError, suggest
 from padless.graph import Graph
+from padless.graph.shadow import single
 from padless.importance import activity, weights
 from padless.importance.curves import Curve, Importance, Scores, ranked
 from padless.importance.reconstruction import reconstruction
@@ -47,6 +48,8 @@ def importance(
     if criterion in WATCHING and not images:
         raise UsageError(f"The importance {criterion} watches calibration images. Give --data (or images=).")
     name = criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "a function")
+    if not callable(criterion) and criterion in CRITERIA:
+        model = single(model)
     if criterion == "reconstruction":
         return replace(reconstruction(graph, model, images), name=name)
     if callable(criterion):

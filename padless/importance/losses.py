@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import LayerCalls, channel_rows, device_of, evaluating
+from padless.calls import LayerCalls, channel_rows, count_of, evaluating, parts_of
 from padless.graph import ChannelGroup
-from padless.importance.observed import BATCH, Seen, loss_of
+from padless.importance.observed import BATCH, Seen, differentiable, loss_of
 from padless.progress import bar
 
 LEVELS = 8  # widths of a group at which it is measured
@@ -65,7 +65,7 @@ def removal(group: ChannelGroup, order: Places, places: Places, covariance: Tens
 
 
 def losses(
-    model: nn.Module, images: Sequence[Tensor], seen: Mapping[str, Seen], removals: Mapping[str, Sequence[Removal]]
+    model: nn.Module, images: Sequence[Any], seen: Mapping[str, Seen], removals: Mapping[str, Sequence[Removal]]
 ) -> dict[str, npt.NDArray[np.float64]]:
     """For each group [levels] the loss' expected rise per image; `removals` by the weight of the layer that reads it."""
     means = {name: (seen[name].total / seen[name].rows).float() for name in removals}
@@ -94,16 +94,16 @@ def losses(
         alias.register_hook(gradient)
         return call(alias)
 
-    device, generator, count = device_of(model), torch.Generator().manual_seed(0), 0
-    with evaluating(model), bar("Measuring what the loss suffers", sum(map(len, images))) as shown:
+    generator, count = torch.Generator().manual_seed(0), 0
+    with evaluating(model), bar("Measuring what the loss suffers", sum(map(count_of, images))) as shown:
         for batch in images:
-            for part in batch.split(BATCH):
-                x, size = part.to(device).requires_grad_(True), len(part)
+            for part in parts_of(batch, BATCH):
+                (x, leaves), size = differentiable(part, model, True), count_of(part)
                 effects.clear()
                 with torch.enable_grad(), LayerCalls(model, watch):
-                    torch.autograd.grad(loss_of(model(x), generator), x)
+                    torch.autograd.grad(loss_of(model(*x), generator), leaves, allow_unused=True)
                 for group, effect in effects.items():
                     squares[group] = squares.get(group, 0) + effect.double().square().sum(0)
-                count += len(part)
-                shown.advance(len(part))
+                count += size
+                shown.advance(size)
     return {group: (0.5 * total / count).cpu().numpy() for group, total in squares.items()}

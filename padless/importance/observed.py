@@ -8,7 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import LayerCalls, channel_rows, device_of, evaluating
+from padless.calls import (
+    LayerCalls,
+    arguments,
+    channel_rows,
+    count_of,
+    evaluating,
+    like_model,
+    mapped,
+    parts_of,
+    run,
+    tensors_in,
+)  # fmt: skip
 from padless.errors import UsageError
 from padless.graph import Graph, Layer
 from padless.graph.structure import folded_inputs
@@ -43,7 +54,7 @@ class Seen:
         return covariance + ridge * torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
 
 
-def observe(graph: Graph, model: nn.Module, images: Iterable[Tensor], *, gradients: bool = True) -> dict[str, Seen]:
+def observe(graph: Graph, model: nn.Module, images: Iterable[Any], *, gradients: bool = True) -> dict[str, Seen]:
     """Run the images [N, ...] through the model, in evaluation mode; what was seen of each layer, by its weight's name.
 
     The gradients are those of the loss (`loss_of`). Depthwise layers, and linear ones of more inputs than are kept, are
@@ -61,22 +72,29 @@ def observe(graph: Graph, model: nn.Module, images: Iterable[Tensor], *, gradien
             _see(seen[name], given["input"], y, func is F.linear, gradients)
         return y
 
-    device, generator, count = device_of(model), torch.Generator().manual_seed(0), 0
+    generator, count = torch.Generator().manual_seed(0), 0
     with evaluating(model), bar("Watching calibration images", None) as shown:
         for batch in images:
-            for part in batch.split(BATCH):
-                x = part.to(device).requires_grad_(gradients)
+            for part in parts_of(batch, BATCH):
+                x, leaves = differentiable(part, model, gradients)
                 with torch.set_grad_enabled(gradients), LayerCalls(model, watch):
-                    loss = loss_of(model(x), generator) if gradients else model(x)
+                    loss = loss_of(model(*x), generator) if gradients else model(*x)
                     if gradients:
-                        torch.autograd.grad(loss, x)
-                count += len(part)
-                shown.advance(len(part))
+                        torch.autograd.grad(loss, leaves, allow_unused=True)
+                count += count_of(part)
+                shown.advance(count_of(part))
     if not count:
         raise UsageError("No calibration images: this importance watches the network at work. Give --data.")
     for layer_seen in seen.values():
         layer_seen.images = count
     return {name: layer_seen for name, layer_seen in seen.items() if layer_seen.rows}
+
+
+def differentiable(part: Any, model: nn.Module, gradients: bool) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """The forward's arguments, and the tensors that gradients are asked of: inputs, or parameters where none is real."""
+    x = mapped(like_model(part, model), lambda t: t.detach().requires_grad_(gradients) if t.is_floating_point() else t)
+    leaves = [t for t in tensors_in(x) if t.requires_grad]
+    return arguments(x), leaves or [p for p in model.parameters() if p.requires_grad]
 
 
 def loss_of(outputs: Any, generator: torch.Generator) -> Tensor:
@@ -96,7 +114,7 @@ def loss_of(outputs: Any, generator: torch.Generator) -> Tensor:
     return torch.stack(terms).sum()
 
 
-def weight_gradients(model: nn.Module, images: Iterable[Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def weight_gradients(model: nn.Module, images: Iterable[Any]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """For each parameter the mean over images of the loss' gradient, and the mean of the gradient's square.
 
     The square is taken of each small batch's gradient, which for drawn labels has the mean of the single images' squares.
@@ -105,21 +123,21 @@ def weight_gradients(model: nn.Module, images: Iterable[Tensor]) -> tuple[dict[s
     needed = {name: p.requires_grad for name, p in parameters.items()}
     first = {name: torch.zeros_like(p) for name, p in parameters.items()}
     second = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    device, generator, count = device_of(model), torch.Generator().manual_seed(0), 0
+    generator, count = torch.Generator().manual_seed(0), 0
     try:
         for p in parameters.values():
             p.requires_grad_(True)
         with evaluating(model), bar("Watching gradients", None) as shown:
             for batch in images:
-                for part in batch.split(BATCH):
-                    loss = loss_of(model(part.to(device)), generator)
+                for part in parts_of(batch, BATCH):
+                    loss = loss_of(run(model, part), generator)
                     gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
                     for name, g in zip(parameters, gradients, strict=True):
                         if g is not None:
                             first[name] += g
                             second[name] += g.square()
-                    count += len(part)
-                    shown.advance(len(part))
+                    count += count_of(part)
+                    shown.advance(count_of(part))
     finally:
         for name, p in parameters.items():
             p.requires_grad_(needed[name])

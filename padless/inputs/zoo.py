@@ -138,6 +138,9 @@ def _timm(name: str, form: str, input_shape: tuple[int, ...] | None) -> LoadedMo
     return LoadedModel(name=name, model=model, input_shape=shape, normalise=(config["mean"], config["std"]))
 
 
+WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}  # what each puts before every name
+
+
 # Family -> what makes a model of it from its whole name, its name in the family, and an input shape.
 FAMILIES: dict[str, Callable[[str, str, tuple[int, ...] | None], LoadedModel]] = {
     "cifar10": _cifar10, "torchvision": _torchvision, "timm": _timm,
@@ -179,6 +182,12 @@ def load_weights(model: nn.Module, path: Path) -> None:
             "safetensors.torch.save_file(state_dict, path)."
         ) from error
     own = model.state_dict()
+    prefix = next((p for p in WRAPPERS if weights and all(name.startswith(p) for name in weights)), None)
+    if prefix and {name.removeprefix(prefix) for name in weights} == set(own):
+        raise UsageError(
+            f"Every name in {path} starts with {prefix!r}, as {WRAPPERS[prefix]} saves it; without it they are the model's. "
+            f"Save them without: save_file({{name.removeprefix({prefix!r}): t for name, t in weights.items()}}, path)."
+        )
     wrong = [f"{n}: the file has {_shape(weights, n)}, the model {_shape(own, n)}" for n in {**own, **weights}
              if _shape(weights, n) != _shape(own, n)]  # fmt: skip
     if wrong:

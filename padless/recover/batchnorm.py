@@ -1,17 +1,18 @@
 """Batch norms brought to the statistics of the network as it is now."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.calls import device_of, evaluating
+from padless.calls import count_of, evaluating, run
 from padless.errors import UsageError
 
 
 @torch.no_grad()
-def reestimate_batchnorm(model: nn.Module, images: Iterable[Tensor]) -> int:
+def reestimate_batchnorm(model: nn.Module, images: Iterable[Any]) -> int:
     """Replace the running statistics of every batch norm in `model` by averages over `images`, in place.
 
     `images` are batches [N, C, H, W] as the network takes them: shuffled, from the training data, some hundreds or more.
@@ -22,7 +23,7 @@ def reestimate_batchnorm(model: nn.Module, images: Iterable[Tensor]) -> int:
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [m.momentum for m in norms]
     before = [{name: buffer.clone() for name, buffer in m.named_buffers()} for m in norms]
-    device, seen = device_of(model), 0
+    seen = 0
     with evaluating(model):
         for norm in norms:
             norm.reset_running_stats()
@@ -30,8 +31,8 @@ def reestimate_batchnorm(model: nn.Module, images: Iterable[Tensor]) -> int:
             norm.train()
         try:
             for batch in images:
-                model(batch.to(device))
-                seen += len(batch)
+                run(model, batch)
+                seen += count_of(batch)
             if not seen:
                 raise UsageError("No images to re-estimate batch norm on. Was the iterator used up before?")
         except BaseException:
@@ -46,7 +47,7 @@ def reestimate_batchnorm(model: nn.Module, images: Iterable[Tensor]) -> int:
 
 
 @torch.no_grad()
-def rebase_batchnorm(model: nn.Module, images: Iterable[Tensor]) -> None:
+def rebase_batchnorm(model: nn.Module, images: Iterable[Any]) -> None:
     """Give every batch norm the statistics of what it gets now, and a scale and shift with which it does what it did.
 
     In evaluation mode the network stays the function that it was. In training mode, where batches are normed by their own
@@ -65,7 +66,7 @@ def rebase_batchnorm(model: nn.Module, images: Iterable[Tensor]) -> None:
     try:
         with evaluating(model):
             for batch in images:
-                model(batch.to(device_of(model)))
+                run(model, batch)
     finally:
         for hook in hooks:
             hook.remove()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import TRANSPOSED, LayerCalls
+from padless.calls import TRANSPOSED, LayerCalls, device_of, images_of, run
 from padless.errors import PadlessError
 from padless.graph import Graph, Keep, Layer, kept_positions
 from padless.graph.shadow import tensor_names
@@ -37,14 +37,14 @@ class _Place:
 
 
 @torch.no_grad()
-def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x: Tensor, mode: Mode) -> int:
+def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x: Any, mode: Mode) -> int:
     """Solve `small`'s layers in place on images x [N, ...]; how many of them got new weights.
 
     `small` is `dense` (with `graph`) cut to `keep`; both are in evaluation mode, on one device. Layers that are called
     several times, and those whose weights are computed, stay as they are. Raises PadlessError when the two networks do
     not call their layers in one order.
     """
-    places = _places(small, graph, keep, x[:1])
+    places = _places(small, graph, keep, images_of(x, 0, 1))
     own = {id(tensor) for tensor in tensor_names(small).values()}
     weights = {name: p.detach() for name, p in dense.named_parameters() if name in places}
     solved = 0
@@ -77,7 +77,7 @@ def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x:
                 mean.sub_(shifts.pop(id(y))[2])
 
         with LayerCalls(small, at, norm):
-            small(x)
+            run(small, x)
     return solved
 
 
@@ -127,7 +127,7 @@ def _fitted(
     return least_squares(x, y, arguments, near, linear=linear, shifts=shifts)
 
 
-def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, _Place]:
+def _places(small: nn.Module, graph: Graph, keep: Keep, x: Any) -> dict[str, _Place]:
     """The layers that are called once, by their weight's path, as one run of the cut network shows them."""
     layers = {layer.weight: layer for layer in graph.layers}
     calls: dict[str, int] = {}
@@ -145,7 +145,8 @@ def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, 
             normed.add(outputs[id(y)][0])
 
     with LayerCalls(small, at, norm):
-        small(x)
+        run(small, x)
+    device = device_of(small)
 
     def positions(channels: Any) -> Tensor:
         kept = kept_positions(channels, keep)
@@ -154,8 +155,8 @@ def _places(small: nn.Module, graph: Graph, keep: Keep, x: Tensor) -> dict[str, 
     return {
         name: _Place(
             layer=layers[name],
-            outputs=positions(layers[name].outputs).to(x.device),
-            inputs=positions(layers[name].inputs[:: folded_inputs(layers[name])]).to(x.device),
+            outputs=positions(layers[name].outputs).to(device),
+            inputs=positions(layers[name].inputs[:: folded_inputs(layers[name])]).to(device),
             normed=name in normed,
         )
         for name, count in calls.items()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import LayerCalls
+from padless.calls import LayerCalls, run
 
 Step = tuple[str, Tensor, Tensor]  # a weight's path, its layer's input and output
 
@@ -25,7 +25,7 @@ class Leader:
     the network holds.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, weights: frozenset[str]) -> None:
+    def __init__(self, model: nn.Module, x: Any, weights: frozenset[str]) -> None:
         self.model, self.x, self.weights = model, x, weights
         self.steps: Queue[Step | BaseException | None] = Queue(1)
         self.going = threading.Semaphore(0)
@@ -38,7 +38,7 @@ class Leader:
         try:
             with torch.no_grad(), LayerCalls(self.model, self._at):
                 self._wait()
-                self.output = self.model(self.x)
+                self.output = run(self.model, self.x)
             self.steps.put(None)
         except _StoppedError:
             pass
@@ -72,7 +72,7 @@ class Leader:
 
 
 @contextmanager
-def leading(model: nn.Module, x: Tensor, weights: frozenset[str]) -> Iterator[Leader]:
+def leading(model: nn.Module, x: Any, weights: frozenset[str]) -> Iterator[Leader]:
     """A `Leader` whose thread ends with the block."""
     leader = Leader(model, x, weights)
     try:

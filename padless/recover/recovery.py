@@ -4,14 +4,14 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.calls import batches_of, device_of, evaluating
+from padless.calls import batches_of, count_of, evaluating, images_of, joined, like_model, parts_of, run
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut
@@ -19,7 +19,7 @@ from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep
 from padless.graph.liveness import moments
 from padless.graph.record import tensors_of
-from padless.graph.shadow import original_of, tensor_names
+from padless.graph.shadow import original_of, single, tensor_names
 from padless.recover.batchnorm import rebase_batchnorm, reestimate_batchnorm
 from padless.recover.closed_form import Mode, reconstruct
 
@@ -28,6 +28,7 @@ METHODS = ("auto", "none", "bn", *SOLVED)
 HELD_OUT = 8  # one image of so many judges, the others are solved on
 LIVE_BYTES = 4 << 30  # of activations, of both networks together
 BATCH = 128
+HALVES = (torch.float16, torch.bfloat16)
 SAME = 1e-3  # of the largest output: what rounding may change
 
 
@@ -47,12 +48,11 @@ class Recovery:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def recover(
-    small: nn.Module, model: nn.Module, plan: Plan, images: Iterable[Tensor], *, method: str = "auto"
-) -> Recovery:
+def recover(small: nn.Module, model: nn.Module, plan: Plan, images: Iterable[Any], *, method: str = "auto") -> Recovery:
     """Bring `small`, which is `model` cut by `plan`, back to the outputs of `model`, in place, without labels.
 
-    `images` are batches [N, ...] as the network takes them: shuffled, from the training data, some hundreds. `method`:
+    `images` are batches [N, ...] as the network takes them (tuples of several arguments, or dictionaries): shuffled, from
+    the training data, some hundreds. `method`:
 
     - `none`: nothing; `small` may have been recovered in an earlier stage.
     - `bn`: the statistics of batch norms are re-estimated.
@@ -73,10 +73,22 @@ def recover(
     graph = retrace(model, plan)
     small, model = original_of(small), original_of(model)
     keep = plan.mask(graph)
+    batches = _fitting(images, graph)
+    if any(p.dtype in HALVES for p in small.parameters()):  # sums and solutions need more digits
+        wide = single(small)
+        recovery = _recovered(wide, single(model), graph, keep, batches, method)
+        _restore(small, _tensors(wide))
+        return recovery
+    return _recovered(small, model, graph, keep, batches, method)
+
+
+def _recovered(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep, images: Any, method: str) -> Recovery:
     fresh = _cut_tensors(small, model, graph, keep)
-    x, started = _fitting(images, graph, device_of(small)), time.monotonic()
-    held = x[-max(1, len(x) // HELD_OUT) :]
-    solved_on = x[: len(x) - len(held)] if len(x) > 1 else x
+    x, started = like_model(images, small), time.monotonic()
+    count = count_of(x)
+    judged = max(1, count // HELD_OUT)
+    held = images_of(x, count - judged)
+    solved_on = images_of(x, 0, count - judged) if count > 1 else x
     before = _tensors(small)
     with evaluating(small), evaluating(model):
         judge = _Judge(small, model, held)
@@ -95,14 +107,14 @@ def recover(
                     judge.look(f"{mode}+bn" if mode else "bn")
             _restore(small, judge.best)
             if judge.chosen in SOLVED:
-                rebase_batchnorm(small, solved_on.split(BATCH))
+                rebase_batchnorm(small, parts_of(solved_on, BATCH))
                 if not judge.unchanged():  # such as where norms share their scale
                     _restore(small, judge.best)
         except BaseException:
             _restore(small, before)
             raise
     seconds = time.monotonic() - started
-    return Recovery(method=judge.chosen, images=len(x), seconds=seconds, held_out=judge.errors)
+    return Recovery(method=judge.chosen, images=count, seconds=seconds, held_out=judge.errors)
 
 
 _CANDIDATES = {"auto": ("none", "bn", "mix", "least-squares"), "bn": ("none", "bn")}
@@ -111,7 +123,7 @@ _CANDIDATES = {"auto": ("none", "bn", "mix", "least-squares"), "bn": ("none", "b
 class _Judge:
     """How well a network agrees with the dense one on held-out images, and its best state."""
 
-    def __init__(self, small: nn.Module, model: nn.Module, held: Tensor) -> None:
+    def __init__(self, small: nn.Module, model: nn.Module, held: Any) -> None:
         self.small, self.held = small, held
         self.expected = _outputs(model, held)
         self.errors: dict[str, float] = {}
@@ -144,28 +156,28 @@ def disagreement(expected: list[Tensor], outputs: list[Tensor]) -> float:
     return sum(errors) / max(1, len(errors))
 
 
-def _outputs(model: nn.Module, x: Tensor) -> list[Tensor]:
-    parts = [list(tensors_of(model(part))) for part in x.split(BATCH)]
+def _outputs(model: nn.Module, x: Any) -> list[Tensor]:
+    parts = [list(tensors_of(run(model, part))) for part in parts_of(x, BATCH)]
     return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
 
 
-def _reestimated(small: nn.Module, x: Tensor) -> bool:
+def _reestimated(small: nn.Module, x: Any) -> bool:
     """Re-estimate batch norms; whether there are any."""
     if not any(isinstance(m, _BatchNorm) for m in small.modules()):
         return False
-    reestimate_batchnorm(small, x.split(BATCH))
+    reestimate_batchnorm(small, parts_of(x, BATCH))
     return True
 
 
-def _fitting(images: Iterable[Tensor], graph: Graph, device: torch.device) -> Tensor:
+def _fitting(images: Iterable[Any], graph: Graph) -> Any:
     """The images [N, ...] that fit."""
     batches = batches_of(images)
-    if not batches or not sum(map(len, batches)):
+    if not batches or not sum(map(count_of, batches)):
         raise UsageError("No images to recover on. Was the iterator used up before?")
     shape = graph.recording.shape
     floats = max(sum(math.prod(shape(value)) for value in moment.values) for moment in moments(graph))
     bytes_an_image = 2 * 4 * floats / max(1, graph.example_shapes[0][0])
-    return torch.cat(batches)[: max(HELD_OUT, int(LIVE_BYTES / bytes_an_image))].to(device)
+    return images_of(joined(batches), 0, max(HELD_OUT, int(LIVE_BYTES / bytes_an_image)))
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -52,12 +52,12 @@ def test_an_export_that_differs_is_not_written(pruned, tmp_path, monkeypatch):
         export(model, X, tmp_path / "m.tflite")
     module = sys.modules["padless.deploy.export"]  # the package offers the function of that name
 
-    monkeypatch.setattr(module, "_pt2", lambda m, x, file: file.write_text("") or [m(x).detach() + 1])
+    monkeypatch.setattr(module, "_pt2", lambda m, x, file: file.write_text("") or [m(*x).detach() + 1])
     with pytest.raises(PadlessError, match="differs from the model by .*; not written"):
         export(model, X, tmp_path / "m.pt2")
     layers = padless.trace(model, X).layers
     lost = types.SimpleNamespace(layers=layers[1:])
-    monkeypatch.setattr(module, "trace", lambda m, x: lost)
+    monkeypatch.setattr(module, "trace", lambda m, *x: lost)
     with pytest.raises(PadlessError, match="The exported file has convolutions"):
         export(model, X, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -69,3 +69,28 @@ def test_missing_onnx(pruned, tmp_path, monkeypatch):
         UsageError, match=r"needs the package onnxruntime. Install it with: pip install 'padless\[onnx\]'"
     ):
         export(pruned[0], X, tmp_path / "m.onnx")
+
+
+class Blur(nn.Module):
+    """A fixed kernel, spread over the channels or not, kept in a buffer or beside them."""
+
+    def __init__(self, buffer, spread):
+        super().__init__()
+        kernel, self.spread = torch.ones(1, 1, 3, 3) / 9, spread
+        if buffer:
+            self.register_buffer("kernel", kernel)
+        else:
+            self.kernel = kernel
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        if self.spread:
+            return nn.functional.conv2d(x, self.kernel.repeat(c, 1, 1, 1), stride=2, groups=c)
+        return nn.functional.conv2d(x.reshape(b * c, 1, h, w), self.kernel, padding=1).reshape(b, c, h, w)
+
+
+@pytest.mark.parametrize("buffer", [True, False])
+@pytest.mark.parametrize("spread", [True, False])
+def test_fixed_kernels_are_exported(buffer, spread, tmp_path):
+    model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), Blur(buffer, spread), nn.Conv2d(16, 4, 1)).eval()
+    assert export(model, X, tmp_path / "m.onnx") < 1e-4

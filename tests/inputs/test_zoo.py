@@ -94,3 +94,10 @@ def test_bad_weights(tmp_path):
     torch.save(Small().state_dict(), tmp_path / "w.pt")
     with pytest.raises(UsageError, match="not a safetensors file .* Pickled checkpoints are not read"):
         load_weights(Small(), tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(("prefix", "wrapper"), [("module.", "DataParallel"), ("_orig_mod.", "torch.compile")])
+def test_weights_of_a_wrapped_model_say_how_to_strip_the_prefix(prefix, wrapper, tmp_path):
+    save_file({prefix + name: t for name, t in Small().state_dict().items()}, tmp_path / "w.safetensors")
+    with pytest.raises(UsageError, match=rf"starts with '{prefix}', as {wrapper} saves it; .*removeprefix"):
+        load_weights(Small(), tmp_path / "w.safetensors")

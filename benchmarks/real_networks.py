@@ -1,7 +1,7 @@
 """What of the networks that people bring can be traced, cut, checked, priced as a whole and exported.
 
     pip install -r benchmarks/real_networks.txt
-    python benchmarks/real_networks.py [--jobs 2] [--limit-seconds 420] [NAME ...]
+    python benchmarks/real_networks.py [--jobs 2] [--limit-seconds 420] [--skip export] [NAME ...]
 
 Random weights. Each network, in a process of its own, is traced; half of its MACs are asked for by L1 on `unit:16` and on
 `ethos-u85-512`; the small network must equal the masked original; avoidable waste is read off the small network; the
@@ -42,7 +42,7 @@ def awake(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def measured(name: str) -> dict[str, Any]:
+def measured(name: str, skip: list[str]) -> dict[str, Any]:
     """A network's row. An error of ours that is no PadlessError stands in `traceback`."""
     import padless
     from padless.errors import PadlessError
@@ -63,6 +63,8 @@ def measured(name: str) -> dict[str, Any]:
         "export": lambda: _exported(model, inputs),
     }
     for step, run in steps.items():
+        if step in skip:
+            continue
         try:
             row |= run()
         except PadlessError as error:
@@ -139,15 +141,15 @@ def _exported(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Any]:
     return {"onnx_error": error}
 
 
-def _child(name: str, pipe: Any) -> None:
+def _child(name: str, skip: list[str], pipe: Any) -> None:
     warnings.filterwarnings("ignore")
-    pipe.send(measured(name))
+    pipe.send(measured(name, skip))
 
 
-def apart(name: str, limit: float) -> dict[str, Any]:
+def apart(name: str, limit: float, skip: list[str]) -> dict[str, Any]:
     """The row, measured in a process of its own that may take `limit` seconds."""
     here, there = mp.get_context("spawn").Pipe()
-    process = mp.get_context("spawn").Process(target=_child, args=(name, there))
+    process = mp.get_context("spawn").Process(target=_child, args=(name, skip, there))
     process.start()
     there.close()
     row: dict[str, Any] = {"network": name, "traces": False, "ended": f"took more than {limit:g} s, or crashed"}
@@ -187,13 +189,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit-seconds", type=float, default=420)
+    parser.add_argument("--skip", nargs="*", default=[], help="steps to leave out: whole, export, unit:16 …")
     given = parser.parse_args()
     rows = (
         {row["network"]: row for row in rows_of("real_networks")} if (RESULTS / "real_networks.json").exists() else {}
     )
     names = given.names or [name for name in NETWORKS if name not in rows]
     with ThreadPoolExecutor(given.jobs) as pool:
-        for row in pool.map(lambda name: apart(name, given.limit_seconds), names):
+        for row in pool.map(lambda name: apart(name, given.limit_seconds, given.skip), names):
             rows[row["network"]] = row
             print(json.dumps(row), flush=True)
             ordered = [rows[name] for name in NETWORKS if name in rows]

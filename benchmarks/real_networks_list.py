@@ -35,7 +35,7 @@ PYTORCHCV = (
     "nasnet_4a1056", "peleenet", "pnasnet5large", "polynet", "preresnet18", "proxylessnas_cpu", "pyramidnet101_a360",
     "regnetx002", "resnesta18", "resnet10", "scnet50", "selecsls42", "seresnet10", "shufflenet_g1_w1", "shufflenetv2_wd2",
     "sknet50", "spnasnet", "sqnxt23_w1", "squeezenet_v1_0", "tresnet_m", "vovnet27s", "wrn50_2", "xception", "zfnet",
-    "espcnet", "bisenet_resnet18_celebamaskhq", "cgnet_cityscapes", "contextnet_cityscapes", "enet_cityscapes",
+    "bisenet_resnet18_celebamaskhq", "cgnet_cityscapes", "contextnet_cityscapes", "enet_cityscapes",
     "erfnet_cityscapes", "lednet_cityscapes", "quartznet5x5_en_ls", "simplepose_mobile_resnet18_coco",
 )  # fmt: skip
 
@@ -99,8 +99,7 @@ def _pytorchcv(name: str) -> Built:
     model = get_model(name, pretrained=False)
     if "quartznet" in name:
         return model, (torch.zeros(1, 64, 128), torch.tensor([128]))
-    size = {"espcnet": 32}.get(name, 256 if "cityscapes" in name or "celeba" in name else 224)
-    return model, image(getattr(model, "in_size", (size, size))[0] if name not in ("espcnet",) else size)
+    return model, image(getattr(model, "in_size", (224, 224))[0] if "cityscapes" not in name else 512)
 
 
 # --- transformers ---------------------------------------------------------------------------------------------------------
@@ -123,7 +122,6 @@ TRANSFORMERS: dict[str, tuple[str, dict[str, Any], int]] = {  # a class's beginn
     "mobilevit": ("MobileViT", {"image_size": 64}, 64),
     "focalnet": ("FocalNet", {**WINDOWED, "embed_dim": 16, "focal_levels": [2, 2], "focal_windows": [3, 3]}, 64),
     "vit": ("ViT", {"image_size": 64, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}, 64),
-    "cvt": ("Cvt", {"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 1, 1]}, 64),
 }
 
 
@@ -150,7 +148,7 @@ def _wav2vec2() -> Built:
     import_torchvision()
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-    return Wav2Vec2Model(Wav2Vec2Config(conv_dim=[64] * 7, hidden_size=64)).feature_extractor, (torch.zeros(1, 4000),)
+    return Wav2Vec2Model(Wav2Vec2Config(conv_dim=[64] * 7, hidden_size=48)).feature_extractor, (torch.zeros(1, 4000),)
 
 
 # --- diffusers ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from padless.graph.structure import Side
 Ints = npt.NDArray[np.int64]
 Costs = npt.NDArray[np.float64]
 Places = Mapping[str, tuple[int, Ints]]  # a group's first variable, and its levels
-SECONDS = 5.0  # the best that was found by then is taken
+# The best that was found by then is taken. Nodes are counted, so that a busy machine answers the same; seconds are for
+# programs so large that a node takes one.
+NODES, SECONDS = 100, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +43,7 @@ def settled(
     """The widths nearest to the wanted ones (least sum of relative differences) at which every axis fills whole units.
 
     One binary variable a level, one count of units an axis. With `lenient` an axis may stay misaligned, at a price above
-    any difference, so that the others are aligned all the same. None when there is nothing within the time.
+    any difference, so that the others are aligned all the same. None when nothing is found within the nodes.
     """
     starts = np.cumsum([0] + [len(allowed) for allowed in levels.values()])
     at = {id: (int(start), allowed) for start, (id, allowed) in zip(starts[:-1], levels.items(), strict=True)}
@@ -52,7 +54,7 @@ def settled(
         integrality=np.ones(len(cost)),
         bounds=Bounds(np.zeros(len(cost)), _largest(levels, axes, binaries, lenient=lenient)),
         constraints=_constraint(at, axes, binaries, len(cost), lenient=lenient),
-        options={"time_limit": SECONDS, "mip_rel_gap": 0.02},
+        options={"node_limit": NODES, "time_limit": SECONDS, "mip_rel_gap": 0.02},
     )
     if solution.x is None:
         return None

@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from models.networks import small
 from torch import nn
 
 from padless import Plan, load_target, plan, prune, trace
-from padless.align import aligned_levels
+from padless.align import JointAxis, aligned_levels, joint
 from padless.errors import UsageError
 
 X = torch.zeros(1, 3, 16, 16)
@@ -204,3 +205,27 @@ def test_groups_that_share_an_axis_make_up_for_what_stays_together():
     for ratio in (0.0, 0.3, 0.6, 0.9):
         widths = narrow.settle({g.id: (1 - ratio) * g.width for g in graph.groups})
         assert (5 + widths["a/2"] + widths["b"]) % 8 == 0
+
+
+def test_a_hard_joint_program_is_stopped_by_its_work(monkeypatch):
+    """However slow the clock, the widths are the same: nodes are counted, not seconds."""
+    generator = np.random.default_rng(0)
+    levels = {f"g{i}": np.arange(1, 49) for i in range(24)}
+    axes = [
+        JointAxis(layer=f"a{k}", side="in", unit=20, rest=int(generator.integers(0, 20)),
+                  repeats={f"g{i}": 1 for i in sorted(generator.choice(24, 12, replace=False))})
+        for k in range(18)
+    ]  # fmt: skip
+    dense = dict.fromkeys(levels, 48)
+    options = []
+
+    def watched(*arguments, **keywords):
+        options.append(dict(keywords["options"]))
+        return milp(*arguments, **keywords)
+
+    milp = joint.milp
+    monkeypatch.setattr(joint, "milp", watched)
+    wanted = dict.fromkeys(levels, 24.0)
+    first, second = (joint.settled(levels, axes, wanted, dense, lenient=True) for _ in range(2))
+    assert first == second is not None
+    assert options[0]["node_limit"] == joint.NODES

@@ -1,11 +1,13 @@
 """The TFLite form of normalisation: by kept statistics, and by those of the input."""
 
+import math
+
 import numpy as np
 
 from padless.graph.record import Op, Ref
 from padless.tflite.layers import affine, scale_and_shift
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import MAP, Lowering, Stored, has_statistics, lowers, refuse
+from padless.tflite.lowering import Lowering, Stored, has_statistics, lowers, refuse
 from padless.tflite.reducing import spread
 
 
@@ -89,11 +91,12 @@ def group_norm(lowering: Lowering, op: Op) -> None:
     """Each group's channels and pixels are one row: MEAN and the rest over it, then gain and shift for each channel."""
     x, gain, shift, _, channels, _, groups, eps = op.args
     shape = lowering.shape(x.value)
-    if len(shape) != 4:
-        raise refuse(op, "is not over a feature map")
+    if len(shape) not in (3, 4):
+        raise refuse(op, "is not over a map or a line")
     per, value = channels // groups, op.outputs[0]
-    source = lowering.arranged(op, x, MAP)
-    sizes = (1, shape[2] * shape[3], groups, per)
+    order = (0, *range(2, len(shape)), 1)
+    source = lowering.arranged(op, x, order)
+    sizes = (1, math.prod(shape[2:]), groups, per)
     rows = lowering.reshaped(op, source, sizes)
     _, centred, variance = spread(lowering, op, rows, [1, 3])
     safe, inverse = (lowering.another(op, name, source, (1, 1, groups, 1)) for name in ("plus eps", "rsqrt"))
@@ -101,6 +104,6 @@ def group_norm(lowering: Lowering, op: Op) -> None:
     lowering.builder.operator("RSQRT", [safe], [inverse])
     out = lowering.another(op, "normalised", source, sizes)
     lowering.builder.operator("MUL", [centred, inverse], [out])
-    layout = Layout.of(shape, MAP)
+    layout = Layout.of(shape, order)
     back = lowering.reshaped(op, out, layout.sizes)
     lowering.at[value] = Stored(_gain_and_shift(lowering, op, back, layout, [1], gain, shift), layout)

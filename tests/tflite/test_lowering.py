@@ -173,6 +173,7 @@ FUNCTIONS = {
     "attention over a view": (tokens, CONV),
     "instance norm": (lambda x, m: F.instance_norm(x) + m.affine(x), CONV),
     "instance norm, lines": (lambda x, m: F.instance_norm(x.flatten(2)), nn.Conv1d(12, 5, 1)),
+    "group norm, lines": (lambda x, m: m.group(x.flatten(2)), nn.Conv1d(12, 5, 1)),
     "batch norm by the input": (lambda x, m: F.batch_norm(x, None, None, m.gain, m.bias, True).relu(), CONV),
     "log_softmax": (lambda x, m: x.mean((2, 3)).log_softmax(1), None),
     "log_softmax over channels": (lambda x, m: x.log_softmax(1), CONV),

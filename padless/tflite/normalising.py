@@ -77,9 +77,8 @@ def _gain_and_shift(
     rank = len(layout.axes)
     order = layout.order() or usual_order(rank)
     for code, data in (("MUL", g), ("ADD", s)):
-        constant = lowering.constant(
-            f"{op.module} {code}", data.reshape((1,) * (rank - data.ndim) + data.shape).transpose(order)
-        )
+        spread_out = data.reshape([layout.width(a) if a in axes else 1 for a in range(rank)])
+        constant = lowering.constant(f"{op.module} {code}", spread_out.transpose(order))
         out = lowering.another(op, code.lower(), x, layout.sizes)
         lowering.builder.operator(code, [x, constant], [out])
         x = out

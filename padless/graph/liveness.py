@@ -62,7 +62,7 @@ def _lives(recording: Recording) -> tuple[dict[int, int], dict[int, int]]:
                 storage[value] = root(home)
             elif value in last:
                 born[value] = i
-            for part in operands if _name(op) in JOINS else ():
+            for part in operands if _name(op) in JOINS and value in born else ():
                 if part not in recording.inputs and root(part) == part and joins[part] == 1:
                     born[value] = min(born[value], born.pop(part))
                     storage[part] = value

@@ -43,6 +43,7 @@ MAP = 16 * 8 * 8  # bytes of one map
         (lambda x, m: m.b(m.a(x).flatten(1).view(1, 16, 8, 8)), 2),  # views are free
         (lambda x, m: m.a(x) * m.a.weight.sum(), 2),  # constants are no activations
         (lambda x, m: m.c(m.a(x).roll(1, 1)), 2),
+        (lambda x, m: m.b(torch.cat([m.a(x), x[:, :0]], 1)), 2),  # nothing joined on: the map stays where it is
     ],
 )
 def test_live_ranges(function, maps):

@@ -115,7 +115,7 @@ TRANSFORMERS: dict[str, tuple[str, dict[str, Any], int]] = {  # a class's beginn
     "regnet": ("RegNet", {**SMALL, "embedding_size": 16, "groups_width": 16}, 64),
     "poolformer": ("PoolFormer", SMALL, 64),
     "bit": ("Bit", {**SMALL, "embedding_size": 16, "num_groups": 4}, 64),
-    "efficientnet": ("EfficientNet", {"width_coefficient": 0.5, "depth_coefficient": 0.5}, 64),
+    "efficientnet": ("EfficientNet", {"width_coefficient": 0.5, "depth_coefficient": 0.5, "hidden_dim": 640}, 64),
     "levit": ("Levit", {"hidden_sizes": [16, 32, 48], "depths": [1, 1, 1]}, 224),
     "segformer": ("Segformer", SMALL, 64),
     "swin": ("Swin", {**WINDOWED, "embed_dim": 24, "num_heads": [2, 4], "window_size": 4}, 64),

@@ -73,7 +73,7 @@ def _solved(problem: Problem, time_limit: float) -> Solution:
     if not search.closed and time.monotonic() < search.deadline:
         search.close()
     if not search.closed and search.bound > -np.inf:
-        for pick in starts(problem, search.pick):
+        for pick in starts(problem, search.pick, search.deadline):
             search.consider(pick)
     late: Status = "time limit" if search.hurried or time.monotonic() > search.deadline else "gap left"
     reached: Status = "optimal" if search.closed else late

@@ -1,6 +1,7 @@
 """Graphs that are too entangled for plain elimination: bounds that hold, answers no worse than the baselines'."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,14 @@ def test_a_ladder_leads_where_greedy_finds_nothing():
     led = Problem(sizes=problem.sizes, value=value, costs=costs, limits=[5.0, 5.0],
                   ladders=[lambda t: {"a": round(1 - t), "b": round(1 - t), "c": 1}])  # fmt: skip
     assert solve(led, time_limit=0.0).pick == {"a": 0, "b": 0, "c": 1} == solve(problem).pick
+
+
+def test_after_the_deadline_only_the_ends_of_a_ladder_are_tried():
+    problem = entangled_problem(1, 7, 1, 0.5)
+    asked = []
+    led = replace(problem, ladders=[lambda t: asked.append(t) or ladder(problem)(t)])
+    solve(led, time_limit=0.0)
+    assert asked in ([0.0], [0.0, 1.0])
 
 
 def test_a_busy_machine_answers_the_same(monkeypatch):

@@ -1,7 +1,7 @@
 """What of the networks that people bring can be traced, cut, checked, priced as a whole and exported.
 
     pip install -r benchmarks/real_networks.txt
-    python benchmarks/real_networks.py [--jobs 2] [--limit-seconds 420] [--skip export] [NAME ...]
+    python benchmarks/real_networks.py [NAME ...] [--jobs 2] [--limit-seconds 420] [--skip export]
 
 Random weights. Each network, in a process of its own, is traced; half of its MACs are asked for by L1 on `unit:16` and on
 `ethos-u85-512`; the small network must equal the masked original; avoidable waste is read off the small network; the

@@ -4,6 +4,7 @@ Targets come from the catalogue, measurements from `benchmarks/results/`, so tha
 """
 
 import json
+import re
 from typing import Any
 
 from padless.hardware import Target, targets
@@ -114,6 +115,19 @@ A network counts for Torch-Pruning 1.6.1 when that prunes it within 60 s and the
 them equal the masked original, have the widths foretold, and no avoidable waste. `python benchmarks/properties.py`; the
 tests run 500.
 
+### Networks that people bring
+
+{real_networks} networks that no one picked for us, random weights, small inputs; half of the MACs by L1 on `unit:16` and on
+ethos-u85-512. "Cut" counts networks of which every small one equals the masked original (to 1e-10; the largest difference
+seen is {real_worst:.0e}) and has no avoidable waste. "Whole": Arm's compiler takes the dense network in one piece; else its
+layers are summed, and the reason is printed. `python benchmarks/real_networks.py`
+
+{real}
+
+Not in one piece: {not_whole}.
+
+Not done within the time limit, on a busy machine: {late}. Half is out of reach of whole units: {not_cut}.
+
 ## Seconds
 
 Recording, grouping, planning and cutting, beside Torch-Pruning's graph and pruning. One thread, medians of {repeats}; in
@@ -162,6 +176,7 @@ def measurements_page() -> str:
         queries=_queries(queries),
         **_coverage(),
         **_speed(),
+        **_real(),
     )
 
 
@@ -246,6 +261,39 @@ def _coverage() -> dict[str, Any]:
         "coverage": markdown_table(["", "networks", "padless", "Torch-Pruning"], rows),
         "random": properties["examples"],
         "blocks": len(properties["blocks"]),
+    }
+
+
+def _real() -> dict[str, Any]:
+    """What the section on networks that people bring says."""
+    rows = [row for row in json.loads((RESULTS / "real_networks.json").read_text())["rows"] if "not_built" not in row]
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        families.setdefault(row["network"].split("/")[0], []).append(row)
+    targets = ("unit:16", "ethos-u85-512")
+
+    def sound(row: dict[str, Any]) -> bool:
+        cuts = [t for t in targets if f"{t} error" in row]
+        return bool(cuts) and "traceback" not in row and all(row[f"{t} avoidable_percent"] == 0 for t in cuts)
+
+    table = [
+        [family, str(len(members)), *(str(sum(map(holds, members))) for holds in (
+            lambda row: row["traces"], sound, lambda row: row.get("whole", False)
+        ))]
+        for family, members in families.items()
+    ]  # fmt: skip
+    whys: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("whole") is False:
+            reason = re.search(r"as a whole: (\S+ .*?)(?: \(module|\. Its layers|$)", row["note"])
+            whys.setdefault(reason[1] if reason else row["note"], []).append(row["network"])
+    return {
+        "real_networks": len(rows),
+        "real_worst": max(row[f"{t} error"] for row in rows for t in targets if f"{t} error" in row),
+        "real": markdown_table(["", "networks", "traced", "cut", "whole"], table),
+        "late": ", ".join(row["network"] for row in rows if "ended" in row),
+        "not_cut": ", ".join(row["network"] for row in rows if "ended" not in row and not sound(row)),
+        "not_whole": "; ".join(f"{', '.join(names)} ({why})" for why, names in whys.items()),
     }
 
 

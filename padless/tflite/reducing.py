@@ -161,28 +161,24 @@ def spread(lowering: Lowering, op: Op, source: int, places: list[int]) -> tuple[
 
 @lowers("_softmax", "_safe_softmax", "softmax")
 def softmax(lowering: Lowering, op: Op) -> None:
-    """Along the last stored axis."""
-    x = op.args[0]
-    rank = len(lowering.shape(x.value))
-    axis = op.args[1] % rank
-    order = (*(a for a in range(rank) if a != axis), axis)
-    source = lowering.arranged(op, x, order)
-    layout = Layout.of(lowering.shape(op.outputs[0]), order)
-    out = lowering.activation(f"{op.module or 'network'} softmax", layout.sizes, zero_point=-128, scale=1 / 256)
-    lowering.builder.operator("SOFTMAX", [source], [out], Beta=1.0)
-    lowering.at[op.outputs[0]] = Stored(out, layout)
+    _along_last(lowering, op, "SOFTMAX", zero_point=-128, scale=1 / 256, Beta=1.0)
 
 
 @lowers("_log_softmax", "log_softmax")
 def log_softmax(lowering: Lowering, op: Op) -> None:
-    """Along the last stored axis. Vela leaves it to the CPU."""
+    """Vela leaves it to the CPU. The runtime insists on this scale and zero point."""
+    _along_last(lowering, op, "LOG_SOFTMAX", zero_point=127, scale=16 / 256)
+
+
+def _along_last(lowering: Lowering, op: Op, name: str, *, zero_point: int, scale: float, **options: float) -> None:
+    """An operator that works along the last stored axis."""
     x = op.args[0]
     rank = len(lowering.shape(x.value))
     axis = op.args[1] % rank
     order = (*(a for a in range(rank) if a != axis), axis)
     source = lowering.arranged(op, x, order)
     layout = Layout.of(lowering.shape(op.outputs[0]), order)
-    # The runtime insists on this scale and zero point.
-    out = lowering.activation(f"{op.module or 'network'} log_softmax", layout.sizes, zero_point=127, scale=16 / 256)
-    lowering.builder.operator("LOG_SOFTMAX", [source], [out])
+    label = f"{op.module or 'network'} {name.lower()}"
+    out = lowering.activation(label, layout.sizes, zero_point=zero_point, scale=scale)
+    lowering.builder.operator(name, [source], [out], **options)
     lowering.at[op.outputs[0]] = Stored(out, layout)

@@ -8,40 +8,29 @@ from padless.graph.rules.registry import argument, rule
 @rule("_fft_r2c", "_fft_c2r", "_fft_c2c")
 def fourier(op: Op, channels: Channels) -> None:
     """Fourier transforms: channels beside the transformed axes pass."""
-    axes = dict(channels.of(op.args[0]))
-    for axis in {d % len(channels.shape(op.args[0])) for d in argument(op, "dim")} & set(axes):
-        channels.pin(axes.pop(axis), f"{op.name} works along the channels")
-    channels.put(op, axes)
+    rank = len(channels.shape(op.args[0]))
+    _beside(op, channels, {d % rank for d in argument(op, "dim")}, "works along the channels")
 
 
 @rule("view_as_complex", "view_as_real", "view_as_complex_copy", "view_as_real_copy")
 def complex_view(op: Op, channels: Channels) -> None:
     """Pairs on the last axis are complex numbers; other axes pass."""
-    axes = dict(channels.of(op.args[0]))
     last = len(channels.shape(op.args[0])) - 1
-    if "as_complex" in op.name and last in axes:
-        channels.pin(axes.pop(last), f"{op.name} makes pairs of the channels")
-    channels.put(op, axes)
+    _beside(op, channels, {last} if "as_complex" in op.name else set(), "makes pairs of the channels")
 
 
 @rule("unfold")
 def windows(op: Op, channels: Channels) -> None:
     """Windows along one axis, whose places are a new last axis; channels beside it pass."""
-    axes = dict(channels.of(op.args[0]))
     dim = argument(op, "dimension") % len(channels.shape(op.args[0]))
-    if dim in axes:
-        channels.pin(axes.pop(dim), f"{op.name} works along the channels")
-    channels.put(op, axes)
+    _beside(op, channels, {dim}, "works along the channels")
 
 
 @rule("triu", "tril", "triu_", "tril_")
 def triangle(op: Op, channels: Channels) -> None:
     """Keeps one side of the diagonal of the last two axes; channels on them stay, others pass."""
-    axes = dict(channels.of(op.args[0]))
     last = len(channels.shape(op.args[0])) - 1
-    for axis in {last - 1, last} & set(axes):
-        channels.pin(axes.pop(axis), f"{op.name} tells places along the channels apart")
-    channels.put(op, axes)
+    _beside(op, channels, {last - 1, last}, "tells places along the channels apart")
 
 
 @rule("diagonal", "diagonal_copy")
@@ -75,3 +64,11 @@ def unpool(op: Op, channels: Channels) -> None:
             axes.get(axis), where.get(axis) if axis < first else None, f"{op.name} meets positions of fixed number"
         )
     channels.put(op, {axis: ids for axis, ids in axes.items() if axis in where and axis < first})
+
+
+def _beside(op: Op, channels: Channels, transformed: set[int], why: str) -> None:
+    """Channels on the transformed axes stay; those on the others pass to the result."""
+    axes = dict(channels.of(op.args[0]))
+    for axis in transformed & set(axes):
+        channels.pin(axes.pop(axis), f"{op.name} {why}")
+    channels.put(op, axes)

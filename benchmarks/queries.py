@@ -20,8 +20,8 @@ from padless import load_target
 from padless.cost import CachedOracle
 from padless.cost.cache import Cache
 from padless.cost.oracles.vela import Vela
-from padless.cost.pool import CORES
 from padless.graph import Layer
+from padless.pool import CORES
 
 COUNT, ROUNDS = 1000, 3
 

@@ -23,7 +23,7 @@ from padless.cut import cut
 from padless.graph import narrowed
 from padless.inputs import load_model
 from padless.progress import track
-from padless.tflite import lower
+from padless.tflite import lower, nominal
 
 NETWORKS = {"cifar10/resnet18": 32, "torchvision/mobilenet_v2": 96, "torchvision/efficientnet_b0": 96}
 LEVELS = (0.3, 0.5, 0.75, 1.0)
@@ -74,7 +74,7 @@ def compared(name: str, assignments: int) -> list[dict[str, object]]:
             ours.append(summed(layers, ceil(layers)).total)
             if "whole" in label:
                 small = cut(model, graph, keep)
-                theirs.append(asked.oracle.compile(lower(trace(small, example), small).tflite, name))
+                theirs.append(asked.oracle.compile(nominal(lower(trace(small, example), small)), name))
             else:
                 theirs.append(summed(layers, asked(layers)))
         asked.close()

@@ -26,7 +26,7 @@ from padless.errors import OracleError
 from padless.inputs import load_model
 from padless.inputs.zoo import import_torchvision
 from padless.progress import track
-from padless.tflite import Unlowered, lower
+from padless.tflite import Unlowered, lower, nominal
 
 TARGETS = ("ethos-u55-256", "ethos-u85-512")
 CHECKED = (
@@ -100,7 +100,7 @@ def compiled(name: str, oracles: dict) -> list[dict]:
     rows = []
     for id, oracle in oracles.items():
         try:
-            cycles = oracle.compile(lowered.tflite, name, lowered.operators)
+            cycles = oracle.compile(nominal(lowered), name, lowered.operators)
         except OracleError as reason:
             rows.append({"network": name, "reason": f"{id}: {reason}"})
             continue
@@ -110,7 +110,7 @@ def compiled(name: str, oracles: dict) -> list[dict]:
             "peak_activation_bytes": peak_memory(graph, load_target(id)).bytes,
         }  # fmt: skip
         if name in CHECKED:
-            theirs = command_line(lowered.tflite, id)
+            theirs = command_line(nominal(lowered), id)
             row["command_line"] = "equal" if theirs == (cycles.total, cycles.npu) else f"{theirs}"
         rows.append(row)
     return rows

@@ -10,9 +10,9 @@ import pytest
 import padless
 
 ORDER = [
-    "errors", "files", "progress", "calls", "optimise", "graph", "inputs", "hardware", "importance", "tflite", "onnx",
-    "cut", "deploy", "align", "cost", "choose", "report", "recover", "train", "runs", "__init__", "demo", "reproduction",
-    "cli", "__main__",
+    "errors", "files", "progress", "calls", "pool", "optimise", "graph", "inputs", "hardware", "importance", "tflite",
+    "onnx", "cut", "align", "cost", "deploy", "choose", "report", "recover", "train", "runs", "__init__", "demo",
+    "reproduction", "cli", "__main__",
 ]  # fmt: skip
 PACKAGE = Path(padless.__file__).parent
 SOURCES = {str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}

@@ -1,9 +1,12 @@
-"""A recorded network as INT8 TFLite, so that an NPU's compiler can say what it costs.
+"""A recorded network as TFLite. One lowering, three writers:
 
-Weights are the model's own: batch norm folded in, symmetric INT8 with a scale a filter, since compilers entropy-code
-them and their values change the cycles. Activation ranges are not measured: every activation has the same nominal scale
-and zero point, so that concatenations and pools need no requantisation. (A zero point at the bottom of the range behind
-a ReLU, as a quantiser would choose, gives the same cycles.) The file is for costing, not for running a trained network.
+- `nominal`, INT8 so that an NPU's compiler can say what it costs. Weights are the model's own: batch norm folded in,
+  symmetric with a scale a filter, since compilers entropy-code them and their values change the cycles. Activation ranges
+  are not measured: every activation has the same nominal scale and zero point, so that concatenations and pools need no
+  requantisation. (A zero point at the bottom of the range behind a ReLU, as a quantiser would choose, gives the same
+  cycles.)
+- `float32`, which computes what the model computes.
+- `calibrated`, INT8 (or INT16 activations) with the ranges that were seen: the file that is flashed.
 
 A convolution's padding is written out as PAD, as PyTorch means it; Vela merges it into the convolution, at the cycles
 of SAME. It does not merge that of pools, which are SAME only where that has the same windows (see `pooling.windows`).
@@ -30,13 +33,15 @@ from padless.tflite import (  # noqa: F401  (they register their rules)
 )
 from padless.tflite.file import Tensor, TFLiteBuilder
 from padless.tflite.forms import convolve, padded, upsample, upsample_in_groups
-from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Unlowered, explained
+from padless.tflite.layout import Layout
+from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Port, Unlowered, explained
+from padless.tflite.writers import float32, nominal
 
-__all__ = ["Lowered", "Unlowered", "lower", "lower_layer"]
+__all__ = ["Lowered", "Port", "Unlowered", "float32", "lower", "lower_layer", "nominal"]
 
 
 def lower(graph: Graph, model: nn.Module) -> Lowered:
-    """The recorded network as a TFLite file, with the weights of `model`, which must have the structure of `graph`.
+    """The recorded network as tensors and operators of TFLite. `model` has the structure of `graph` and gives the weights.
 
     Raises Unlowered, naming the operator and its module, where an operator has no exact form, or where a rule fails.
     """
@@ -106,4 +111,9 @@ def _alone(layer: LayerShape) -> bytes:
         rows, columns = layer.implied_padding
         source = padded(builder, x, rows, columns, layer.stride, "padded")
         convolve(builder, [source, weight, bias], out, layer.stride, layer.dilation, NO_ACTIVATION, depthwise)
-    return builder.build([x], [out], "main")
+
+    def port(index: int) -> Port:
+        stored = builder.tensors[index]
+        return Port(name=stored.name, shape=stored.shape, tensor=index, layout=Layout.of(stored.shape))
+
+    return nominal(Lowered(builder=builder, inputs=(port(x),), outputs=(port(out),)))

@@ -30,7 +30,7 @@ def clamped(lowering: Lowering, op: Op) -> None:
         if bound is None:
             continue
         limit = lowering.constant(f"{op.module} bound", np.full((1,) * len(shape), float(bound)))
-        limit = quantised_like(lowering, limit, tensor, float(bound))
+        limit = quantised_like(lowering, limit, tensor)
         out = lowering.another(op, code.lower(), tensor, shape)
         lowering.builder.operator(code, [tensor, limit], [out])
         tensor = out
@@ -45,13 +45,10 @@ def clamped_to_tensors(lowering: Lowering, op: Op, bounds: list[Any]) -> None:
     combine(lowering, op, codes[0][0], op.args[0], codes[0][1])
 
 
-def quantised_like(lowering: Lowering, constant: int, like: int, value: float) -> int:
-    """A constant of one element, requantised: the runtime wants equal scales on both sides of MINIMUM and MAXIMUM."""
+def quantised_like(lowering: Lowering, constant: int, like: int) -> int:
+    """A constant on the scale of an activation: the runtime wants equal scales on both sides of MINIMUM and MAXIMUM."""
     pattern, tensor = lowering.builder.tensors[like], lowering.builder.tensors[constant]
-    number = np.clip(round(value / pattern.scale[0]) + pattern.zero_point, -128, 127)
-    lowering.builder.tensors[constant] = replace(
-        tensor, scale=pattern.scale, zero_point=pattern.zero_point, data=np.full(tensor.shape, number, np.int8)
-    )
+    lowering.builder.tensors[constant] = replace(tensor, scale=pattern.scale, zero_point=pattern.zero_point)
     return constant
 
 
@@ -85,7 +82,7 @@ def elu(lowering: Lowering, op: Op) -> None:
     above = apply(lowering, op, "RELU", x)
     below = apply(lowering, op, "ELU", x if inner == 1 else times(lowering, op, x, inner))
     zero = lowering.constant(f"{op.module} zero", np.zeros((1,) * len(lowering.builder.tensors[x].shape)))
-    below = apply(lowering, op, "MINIMUM", below, quantised_like(lowering, zero, below, 0.0))
+    below = apply(lowering, op, "MINIMUM", below, quantised_like(lowering, zero, below))
     above, below = times(lowering, op, above, scale), times(lowering, op, below, scale * alpha)
     lowering.at[op.outputs[0]] = Stored(apply(lowering, op, "ADD", above, below), stored.layout)
 

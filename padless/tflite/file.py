@@ -1,10 +1,10 @@
-"""Write INT8 TFLite files with the schema bindings that Arm's compiler brings along (`ethosu.vela.tflite`).
+"""Write TFLite files with the schema bindings that Arm's compiler brings along (`ethosu.vela.tflite`).
 
 An operator is a row of `OPTIONS`; its options are the fields of its table in TensorFlow's `schema.fbs`, by their names
 there. No TensorFlow is needed, and nothing is checked: a malformed file is the caller's mistake.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
@@ -25,6 +25,7 @@ OPTIONS: Final[Mapping[str, str | None]] = {
     "BATCH_MATMUL": "BatchMatMulOptions",
     "CONCATENATION": "ConcatenationOptions",
     "CONV_2D": "Conv2DOptions",
+    "DEQUANTIZE": "DequantizeOptions",
     "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
     "ELU": None,
     "EXP": "ExpOptions",
@@ -46,6 +47,7 @@ OPTIONS: Final[Mapping[str, str | None]] = {
     "PAD": "PadOptions",
     "PADV2": "PadV2Options",
     "PRELU": None,
+    "QUANTIZE": "QuantizeOptions",
     "REDUCE_MAX": "ReducerOptions",
     "REDUCE_MIN": "ReducerOptions",
     "RELU": None,
@@ -79,7 +81,11 @@ ALIGNMENT: Final = 16  # bytes; the schema's `force_align` of a buffer's data
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tensor:
-    """real = scale * (stored - zero_point). More than one scale: one for each index of `axis`."""
+    """real = scale * (stored - zero_point). More than one scale: one for each index of `axis`.
+
+    Data of floating point are real values: a writer (`padless.tflite.writers`, `int8`) stores them as `dtype` says. Whole
+    numbers are stored as they are.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -91,19 +97,23 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Operator:
+class Operator:
+    """A row of `OPTIONS` with its tensors, by their indices."""
+
     code: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: dict[str, OptionValue]
 
 
+Signature = tuple[Sequence[str], Sequence[str]]  # names of the inputs, and of the outputs
+
+
 class TFLiteBuilder:
     """Tensors and operators of one subgraph, in the order in which they are added."""
 
-    def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
-        self._operators: list[_Operator] = []
+    def __init__(self, tensors: Iterable[Tensor] = (), operators: Iterable[Operator] = ()) -> None:
+        self.tensors, self.operators = list(tensors), list(operators)
 
     def tensor(self, tensor: Tensor) -> int:
         """Add a tensor; the answer is its index."""
@@ -112,21 +122,41 @@ class TFLiteBuilder:
 
     def operator(self, code: str, inputs: Sequence[int], outputs: Sequence[int], **options: OptionValue) -> None:
         """Add an operator of `OPTIONS`. Options are named as in the schema, in camel case: `StrideW=2`."""
-        self._operators.append(_Operator(code=code, inputs=tuple(inputs), outputs=tuple(outputs), options=options))
+        self.operators.append(Operator(code=code, inputs=tuple(inputs), outputs=tuple(outputs), options=options))
 
     def operator_names(self) -> list[str]:
         """For each operator the name of its first output."""
-        return [self.tensors[op.outputs[0]].name for op in self._operators]
+        return [self.tensors[op.outputs[0]].name for op in self.operators]
 
-    def build(self, inputs: Sequence[int], outputs: Sequence[int], name: str) -> bytes:
-        """The file. Its subgraph reads the tensors `inputs` and answers with `outputs`."""
+    def build(
+        self,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        name: str,
+        *,
+        signature: Signature | None = None,
+        metadata: Mapping[str, bytes] | None = None,
+    ) -> bytes:
+        """The file. Its subgraph reads the tensors `inputs` and answers with `outputs`.
+
+        `signature` names both, in their order, for runtimes that call a network by names. `metadata` are named bytes.
+        """
         writer = _Writer(sum(t.data.nbytes for t in self.tensors if t.data is not None))
-        codes = list(dict.fromkeys(op.code for op in self._operators))
+        codes = list(dict.fromkeys(op.code for op in self.operators))
         data = [t.data for t in self.tensors if t.data is not None]
         buffers = [writer.table("Buffer")] + [writer.table("Buffer", Data=writer.blob(d.tobytes())) for d in data]
+        extras: dict[str, int] = {}
+        if metadata:
+            notes = []
+            for key, content in metadata.items():
+                notes.append(writer.table("Metadata", Name=writer.text(key), Buffer=len(buffers)))
+                buffers.append(writer.table("Buffer", Data=writer.blob(content)))
+            extras["Metadata"] = writer.offsets(notes)
+        if signature:
+            extras["SignatureDefs"] = writer.offsets([writer.signature(signature, inputs, outputs)])
         filled = iter(range(1, len(buffers)))  # by convention buffer 0 is empty and serves every tensor without data
         tensors = [writer.tensor(t, 0 if t.data is None else next(filled)) for t in self.tensors]
-        operators = [writer.operator(op, codes.index(op.code)) for op in self._operators]
+        operators = [writer.operator(op, codes.index(op.code)) for op in self.operators]
         subgraph = writer.table(
             "SubGraph",
             Name=writer.text(name),
@@ -142,6 +172,7 @@ class TFLiteBuilder:
             Subgraphs=writer.offsets([subgraph]),
             Description=writer.text("padless"),
             Buffers=writer.offsets(buffers),
+            **extras,
         )
         return writer.finish(model)
 
@@ -198,7 +229,7 @@ class _Writer:
             **quantization,
         )
 
-    def operator(self, op: _Operator, code: int) -> int:
+    def operator(self, op: Operator, code: int) -> int:
         options = {}
         if schema := OPTIONS[op.code]:
             fields = {k: _member(ENUMERATIONS[k], v) if isinstance(v, str) else v for k, v in op.options.items()}
@@ -211,6 +242,14 @@ class _Writer:
             Outputs=self.vector(op.outputs, np.int32),
             **options,
         )
+
+    def signature(self, names: Signature, inputs: Sequence[int], outputs: Sequence[int]) -> int:
+        def maps(labels: Sequence[str], tensors: Sequence[int]) -> int:
+            pairs = zip(labels, tensors, strict=True)
+            return self.offsets([self.table("TensorMap", Name=self.text(n), TensorIndex=t) for n, t in pairs])
+
+        key, read, answered = self.text("serving_default"), maps(names[0], inputs), maps(names[1], outputs)
+        return self.table("SignatureDef", Inputs=read, Outputs=answered, SignatureKey=key, SubgraphIndex=0)
 
     def code(self, name: str) -> int:
         code = _member("BuiltinOperator", name)

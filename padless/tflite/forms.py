@@ -7,7 +7,7 @@ import numpy as np
 
 from padless.hardware.rounding import ceil_div
 from padless.tflite.file import Tensor, TFLiteBuilder
-from padless.tflite.lowering import BOTTOM, NO_ACTIVATION
+from padless.tflite.lowering import NO_ACTIVATION
 
 Pair = tuple[int, ...]  # rows and columns
 WIDEST_STRIDE = 3  # that Ethos-U55 and U65 convolve with
@@ -37,7 +37,7 @@ def pad(builder: TFLiteBuilder, x: int, rows: Pair, columns: Pair, name: str, *,
     around = np.array([(0, 0), rows, columns, (0, 0)], np.int32)
     inputs = [x, builder.tensor(Tensor(name=f"{name} widths", shape=around.shape, dtype="INT32", data=around))]
     if lowest:
-        least = np.array([BOTTOM], np.int8)
+        least = np.array([-np.inf], np.float32)
         value = Tensor(name=f"{name} value", shape=(1,), scale=given.scale, zero_point=given.zero_point, data=least)
         inputs.append(builder.tensor(value))
     builder.operator("PADV2" if lowest else "PAD", inputs, [out])
@@ -59,7 +59,7 @@ def padded(builder: TFLiteBuilder, x: int, rows: Pair, columns: Pair, stride: Pa
         parts = []
         for side, size in zip(("before", "after"), sides, strict=True):
             shape = tuple(size if i == axis else n for i, n in enumerate(given.shape))
-            zeros = np.full(shape, given.zero_point, np.int8)
+            zeros = np.zeros(shape, np.float32)
             parts.append(builder.tensor(Tensor(
                 name=f"{name} {side} {axis}", shape=shape, scale=given.scale, zero_point=given.zero_point, data=zeros
             )))  # fmt: skip
@@ -128,7 +128,7 @@ def upsample_in_groups(
         repeated, sparse = (like(builder, x, f"{name} {role}", (n, *large, c)) for role in ("repeated", "sparse"))
         sides = [integers(builder, f"{name} size", large)]
         builder.operator("RESIZE_NEAREST_NEIGHBOR", [x, *sides], [repeated], HalfPixelCenters=False)
-        first = np.zeros((1, *large, 1), np.int8)
+        first = np.zeros((1, *large, 1), np.float32)
         first[:, :: stride[0], :: stride[1]] = 1
         mask = builder.tensor(Tensor(name=f"{name} first", shape=first.shape, scale=(1.0,), data=first))
         builder.operator("MUL", [repeated, mask], [sparse], FusedActivationFunction=NO_ACTIVATION)

@@ -8,6 +8,10 @@ a view, a permutation or a flattening only regroups atoms and computes nothing; 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 Shape = tuple[int, ...]
 
@@ -48,6 +52,22 @@ class Layout:
         first = {axis: min((a for a in atoms if self.sizes[a] > 1), default=-1) for axis, atoms in enumerate(self.axes)}
         order = tuple(sorted(first, key=lambda axis: first[axis]))
         return order if self.stored(order) else None
+
+    def packed(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A value [recorded shape] as it is stored, [sizes]."""
+        order = self._atoms()
+        apart = array.reshape([self.sizes[a] for a in order])
+        return np.ascontiguousarray(apart.transpose(np.argsort(order)))
+
+    def unpacked(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """What is stored as the value; an axis that is broadcast has size 1."""
+        widths = [self.width(axis) for axis in range(len(self.axes))]
+        return array.reshape(self.sizes).transpose(self._atoms()).reshape(widths)
+
+    def _atoms(self) -> list[int]:
+        """All atoms in the order of the recorded axes; those of size 1 that belong to none come last."""
+        order = [atom for axis in self.axes for atom in axis]
+        return order + [atom for atom in range(len(self.sizes)) if atom not in order]
 
     def permuted(self, axes: Sequence[int]) -> "Layout":
         """New axis i is the old axis `axes[i]`."""

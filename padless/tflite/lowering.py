@@ -14,7 +14,7 @@ from padless.errors import PadlessError
 from padless.graph import Graph
 from padless.graph.record import Op, Ref
 from padless.tflite.constants import Constants
-from padless.tflite.file import Tensor, TFLiteBuilder
+from padless.tflite.file import Data, Tensor, TFLiteBuilder
 from padless.tflite.layout import Layout, Shape, moves, usual_order
 from padless.tflite.writes import overwriting
 
@@ -37,20 +37,44 @@ def refuse(op: Op, why: str) -> Unlowered:
     return Unlowered(f"{op.name} {why}{f' (module {op.module})' if op.module else ''}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lowered:
-    """A TFLite file, and for each of its operators the layer or the kind of operation that it computes."""
-
-    tflite: bytes
-    operators: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The tensor that holds a value, and how the value's axes lie in it."""
 
     tensor: int
     layout: Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """An input or an output: its name, its shape in the model, and the tensor of the file that holds it."""
+
+    name: str
+    shape: Shape
+    tensor: int
+    layout: Layout
+
+    def to_file(self, array: Data) -> Data:
+        """A value of the model with its axes as they lie in the file."""
+        return self.layout.packed(array.reshape(self.shape))
+
+    def to_model(self, array: Data) -> Data:
+        """The other way round."""
+        return np.broadcast_to(self.layout.unpacked(array), self.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lowered:
+    """A network as tensors and operators of TFLite, whose constants are real numbers: what the writers make files of."""
+
+    builder: TFLiteBuilder
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    @property
+    def operators(self) -> list[str]:
+        """For each operator the layer or the kind of operation that it computes."""
+        return self.builder.operator_names()
 
 
 class Lowering:
@@ -88,14 +112,15 @@ class Lowering:
             if i in self.merged or not any(v in self.readers or v in self.recording.outputs for v in op.outputs):
                 continue
             self.write(op)
-        try:
-            inputs, outputs = (
-                [self.at[v].tensor for v in values] for values in (self.recording.inputs, self.recording.outputs)
-            )
-        except KeyError as error:
-            raise Unlowered("an output of the network is not computed by it") from error
-        tflite = self.builder.build(inputs, outputs, "main")
-        return Lowered(tflite=tflite, operators=tuple(self.builder.operator_names()))
+        inputs = [self.port(value, self.recording.values[value].name) for value in self.recording.inputs]
+        outputs = [self.port(value, f"output_{i}") for i, value in enumerate(self.recording.outputs)]
+        return Lowered(builder=self.builder, inputs=tuple(inputs), outputs=tuple(outputs))
+
+    def port(self, value: int, name: str) -> Port:
+        if value not in self.at:
+            raise Unlowered("an output of the network is not computed by it")
+        stored = self.at[value]
+        return Port(name=name, shape=self.shape(value), tensor=stored.tensor, layout=stored.layout)
 
     def write(self, op: Op) -> None:
         """The form of one operation. A mistake in a rule is told as a form that is missing: the network has others."""
@@ -263,7 +288,7 @@ class Lowering:
         """A constant operand, INT8 with one scale."""
         scale = max(float(np.abs(data).max(initial=0)), 1e-8) / 127
         return self.builder.tensor(Tensor(
-            name=self.name(name), shape=data.shape, scale=(scale,), data=np.round(data / scale).astype(np.int8),
+            name=self.name(name), shape=data.shape, scale=(scale,), data=data
         ))  # fmt: skip
 
     def known_activation(self, name: str, data: Floats) -> int:
@@ -271,28 +296,27 @@ class Lowering:
         stored = np.round(data / SCALE)
         if not np.allclose(stored * SCALE, data) or np.abs(stored).max(initial=0) > 127:
             return self.constant(name, data)
-        values = stored.astype(np.int8)
-        return self.builder.tensor(Tensor(name=self.name(name), shape=data.shape, scale=(SCALE,), data=values))
+        return self.builder.tensor(Tensor(
+            name=self.name(name), shape=data.shape, scale=(SCALE,), data=data
+        ))  # fmt: skip
 
     def integers(self, name: str, data: Any) -> int:
         array = np.asarray(data, np.int32)
         return self.builder.tensor(Tensor(name=self.name(name), shape=array.shape, dtype="INT32", data=array))
 
     def filters(self, name: str, weight: Floats, bias: Floats, axis: int, input_scale: float) -> tuple[int, int]:
-        """Quantised weights (a scale for each index of `axis`) and INT32 biases."""
+        """Weights (a scale for each index of `axis`) and INT32 biases."""
         rest_of_axes = tuple(d for d in range(weight.ndim) if d != axis)
-        scale = np.maximum(np.abs(weight).max(rest_of_axes, keepdims=True), 1e-8) / 127
-        per_filter = scale.reshape(-1)
+        scale = np.maximum(np.abs(weight).max(rest_of_axes), 1e-8) / 127
         stored = self.builder.tensor(Tensor(
-            name=self.name(f"{name}.weight"), shape=weight.shape, scale=tuple(per_filter), axis=axis,
-            data=np.round(weight / scale).astype(np.int8),
+            name=self.name(f"{name}.weight"), shape=weight.shape, scale=tuple(scale), axis=axis,
+            data=weight,
         ))  # fmt: skip
-        return stored, self.biases(name, bias, per_filter * input_scale)
+        return stored, self.biases(name, bias, scale * input_scale)
 
     def biases(self, name: str, bias: Floats, scale: Floats) -> int:
-        data = np.clip(np.round(bias / scale), -(2**31), 2**31 - 1).astype(np.int32)
         return self.builder.tensor(Tensor(
-            name=self.name(f"{name}.bias"), shape=bias.shape, dtype="INT32", scale=tuple(scale), data=data,
+            name=self.name(f"{name}.bias"), shape=bias.shape, dtype="INT32", scale=tuple(scale), data=bias
         ))  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from padless.graph.record import Op, Ref
 from padless.tflite.file import Tensor
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import BOTTOM, NO_ACTIVATION, Lowering, Stored, lowers, refuse
+from padless.tflite.lowering import NO_ACTIVATION, Lowering, Stored, lowers, refuse
 
 
 @lowers(
@@ -209,9 +209,9 @@ def constant_pad(lowering: Lowering, op: Op) -> None:
         out = lowering.another(op, "pad", tensor, layout.sizes)
         inputs = [tensor, lowering.integers("widths", around)]
         if value:
-            least = np.clip(np.array([value / padded.scale[0] + padded.zero_point]), BOTTOM, 127).astype(np.int8)
             inputs.append(lowering.builder.tensor(Tensor(
-                name=lowering.name("pad value"), shape=(1,), scale=padded.scale, zero_point=padded.zero_point, data=least
+                name=lowering.name("pad value"), shape=(1,), scale=padded.scale, zero_point=padded.zero_point,
+                data=np.array([value], np.float32),
             )))  # fmt: skip
         lowering.builder.operator("PADV2" if value else "PAD", inputs, [out])
         tensor = out

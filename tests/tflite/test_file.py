@@ -14,14 +14,14 @@ from padless.cost import CachedOracle
 from padless.cost.oracles.vela import Vela
 from padless.errors import UsageError
 from padless.tflite import file as schema
-from padless.tflite import lower, lower_layer
+from padless.tflite import lower, lower_layer, nominal
 from padless.tflite.file import Tensor, TFLiteBuilder
 
 pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
 
 
 def lowered(model: nn.Module, *shape: int) -> Read:
-    return Read(lower(trace(model.eval(), torch.zeros(shape)), model).tflite)
+    return Read(nominal(lower(trace(model.eval(), torch.zeros(shape)), model)))
 
 
 class Calls(nn.Module):
@@ -156,7 +156,7 @@ def test_a_call_that_nobody_reads_leaves_the_names_alone():
             return self.head(x)
 
     model = Unread().eval()
-    assert lower(trace(model, torch.zeros(1, 3, 4, 4)), model).operators == ("head",)
+    assert lower(trace(model, torch.zeros(1, 3, 4, 4)), model).operators == ["head"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from padless import load_target, trace
 from padless.cost.oracles import open_oracle
 from padless.inputs import load_model
-from padless.tflite import Unlowered, lower
+from padless.tflite import Unlowered, lower, nominal
 from padless.tflite.layout import Layout
 from padless.tflite.lowering import Lowering
 
@@ -28,7 +28,7 @@ def computed(model: nn.Module, *inputs: torch.Tensor) -> tuple[torch.Tensor, tor
     model = model.eval()
     graph = trace(model, *inputs)
     lowering = Lowering(graph, model)
-    tflite = lowering.network().tflite
+    tflite = nominal(lowering.network())
     stored = [x.permute(0, 2, 3, 1) if x.ndim == 4 else x for x in inputs]
     (ours,) = tflite_run.run(tflite, *stored)
     layout = lowering.at[graph.recording.outputs[0]].layout  # which may be any
@@ -228,7 +228,7 @@ def test_vela_takes_them(id: str):
         model = shaken(Calls(function, last)).eval()
         lowered = lower(trace(model, torch.zeros(1, 3, 9, 9)), model)
         try:
-            cycles = oracle.compile(lowered.tflite, name, lowered.operators)
+            cycles = oracle.compile(nominal(lowered), name, lowered.operators)
         except Exception as error:
             refused[name] = str(error)
             continue
@@ -274,6 +274,6 @@ def test_padding_by_name_is_that_of_the_numbers():
     def file(padding):
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=padding), nn.Conv2d(8, 4, (3, 1), padding=padding)).eval()
-        return lower(trace(model, torch.zeros(1, 3, 8, 8)), model).tflite
+        return nominal(lower(trace(model, torch.zeros(1, 3, 8, 8)), model))
 
     assert file("valid") == file(0) != file("same")

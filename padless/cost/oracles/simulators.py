@@ -19,10 +19,10 @@ from typing import ClassVar
 from padless.cost.cache import key_of
 from padless.cost.cycles import Answer, Source
 from padless.cost.oracle import Oracle
-from padless.cost.pool import CORES, Pool, Request
 from padless.errors import OracleError, UsageError, missing_extra
 from padless.graph import LayerShape
 from padless.hardware import Target
+from padless.pool import CORES, Pool, Request
 
 Question = dict[str, int | tuple[int, ...]]
 WORKERS = Path(__file__).parent.parent / "workers"

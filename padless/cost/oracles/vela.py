@@ -19,11 +19,11 @@ from torch import nn
 from padless.cost.cache import Cache, key_of
 from padless.cost.cycles import Answer, Cycles, Source
 from padless.cost.oracle import Oracle
-from padless.cost.pool import CORES, Pool, Reply, Request
 from padless.errors import NotWholeError, OracleError, UsageError, missing_extra, suggest
 from padless.graph import Graph, LayerShape
 from padless.hardware import Target
-from padless.tflite import Unlowered, lower, lower_layer
+from padless.pool import CORES, Pool, Reply, Request
+from padless.tflite import Unlowered, lower, lower_layer, nominal
 
 WORKER = Path(__file__).parent.parent / "workers" / "ask_vela.py"
 
@@ -100,7 +100,7 @@ class Vela(Oracle):
                 f"The network could not be compiled as a whole: {reason}. Its layers were, alone, with random weights; "
                 "what lies between them is not counted."
             ) from reason
-        return self.compile(lowered.tflite, "the network", lowered.operators)
+        return self.compile(nominal(lowered), "the network", lowered.operators)
 
     def compile(self, tflite: bytes, what: str, names: Sequence[str] = ()) -> Cycles:
         """The estimate for a TFLite file; `names` are its operators' in the answer.

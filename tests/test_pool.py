@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from padless.cost.pool import Pool
 from padless.errors import OracleError
+from padless.pool import Pool
 
 WORKER = """
 import os, time

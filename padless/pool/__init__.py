@@ -1,6 +1,6 @@
-"""Worker processes for oracles that may crash, block or print: compilers and simulators.
+"""Worker processes for what may crash, block or print: compilers, simulators, interpreters of files.
 
-`workers/serve.py` runs in each of them, with a file of that folder which knows the compiler.
+`serve.py` runs in each of them, with a script (in a folder `workers` of its room) that knows the compiler.
 """
 
 import json
@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
-from padless.errors import OracleError
+from padless.errors import OracleError, PadlessError
 
-SERVE = Path(__file__).parent / "workers" / "serve.py"
+SERVE = Path(__file__).parent / "serve.py"
 Reply = dict[str, Any]
 Request = tuple[dict[str, Any], bytes]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -28,11 +28,19 @@ class Pool:
     """As many workers as there are cores, started when they are needed. Use it in a `with`, or `close` it.
 
     A worker that ends in the middle of a request is replaced and the request is sent once more, since whatever killed
-    it (a full memory, a user) may have had nothing to do with the request. The second time is an OracleError.
+    it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`.
     """
 
-    def __init__(self, script: Path, name: str, *, workers: int = CORES, timeout: float = 600) -> None:
-        self.name, self._script, self._timeout = name, script, timeout
+    def __init__(
+        self,
+        script: Path,
+        name: str,
+        *,
+        workers: int = CORES,
+        timeout: float = 600,
+        failure: type[PadlessError] = OracleError,
+    ) -> None:
+        self.name, self._script, self._timeout, self._failure = name, script, timeout, failure
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers = [_Worker(script) for _ in range(workers)]
         for worker in self._workers:
@@ -50,7 +58,7 @@ class Pool:
             worker.stop()
 
     def ask(self, request: Request, what: str) -> Reply:
-        """One reply. Raises OracleError, naming `what`, when the worker crashes twice or takes too long."""
+        """One reply. Raises `failure`, naming `what`, when the worker crashes twice or takes too long."""
         worker = self._free.get()
         try:
             for _ in range(2):
@@ -60,8 +68,8 @@ class Pool:
                 last_words = worker.last_words()
                 worker.stop()
                 if time.monotonic() - started >= self._timeout:
-                    raise OracleError(f"{self.name} took more than {self._timeout:g} s for {what}; it was stopped.")
-            raise OracleError(f"{self.name} crashed on {what}{last_words}.")
+                    raise self._failure(f"{self.name} took more than {self._timeout:g} s for {what}; it was stopped.")
+            raise self._failure(f"{self.name} crashed on {what}{last_words}.")
         finally:
             self._free.put(worker)
 

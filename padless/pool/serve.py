@@ -1,4 +1,4 @@
-"""The process behind a `padless.cost.pool.Pool`: `python -P serve.py FILE` answers requests with the `answer` of FILE.
+"""The process behind a `padless.pool.Pool`: `python -P serve.py FILE` answers requests with the `answer` of FILE.
 
 It imports neither padless nor torch, so that it starts as fast as the compiler or simulator behind it. A request is a line
 of JSON and then as many bytes as its `bytes` says; the reply is a line of JSON. It ends with its standard input.

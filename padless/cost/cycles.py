@@ -48,6 +48,7 @@ class Cycles:
     npu_operators: dict[str, int] = field(default_factory=dict)  # the same without waiting for outer memory
     energy_pj: float | None = None
     peak_sram_bytes: int | None = None
+    flash_bytes: int | None = None  # constants, as the compiler lays them out
     cpu_operators: int = 0
     whole: bool = True  # False: a sum over layers, without the operators between them
     note: str = ""  # why it is not whole, what falls back to the CPU

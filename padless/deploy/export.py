@@ -1,58 +1,201 @@
-"""The pruned network as ONNX or as a PyTorch program, checked against the network it came from."""
+"""The small network as a file: INT8 TFLite, INT8 ONNX, ONNX, a PyTorch program. Each is run and compared with the model."""
 
-import importlib
+import tempfile
 import warnings
-from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padless.calls import arguments, eager, expect_tensors, tensors_in
-from padless.errors import PadlessError, UsageError, missing_extra
-from padless.graph import trace
+from padless.calls import arguments, batches_of, eager, expect_tensors, tensors_in
+from padless.deploy.compiled import c_array, compiled
+from padless.deploy.exported import Exported, fidelity, largest_difference
+from padless.deploy.litert import LiteRT
+from padless.deploy.onnx import run_onnx, write_onnx, write_qdq
+from padless.deploy.tflite import Quantisation, TFLiteNetwork
+from padless.deploy.trial import Arrays, Trial, trial_of, trial_of_test
+from padless.errors import PadlessError, UsageError, expect, suggest
+from padless.files import write_json
 from padless.graph.examples import Example
 from padless.graph.record import tensors_of
-from padless.graph.shadow import eval_only, rebuilt
+from padless.graph.shadow import eval_only, rebuilt, single
+from padless.hardware import Target
+from padless.inputs import Images
 
-FORMATS = ("onnx", "pt2")
+# Format -> how its files end. The longest ending tells.
+FORMATS = {"tflite": ".tflite", "onnx-int8": ".int8.onnx", "onnx": ".onnx", "pt2": ".pt2"}
+INT8 = ("tflite", "onnx-int8")
 TOLERANCE = 1e-3  # of the largest output, in float32: kernels sum in other orders
 TOLERANCES = {torch.float16: 1e-2, torch.bfloat16: 5e-2}  # a few units of their last place
 
 
-def export(model: nn.Module, example: Any, file: str | Path, *, seed: int = 0) -> float:
-    """Write `model` to `file` (`.onnx` or `.pt2`) and return the largest difference seen, over the largest output.
+def export(
+    model: nn.Module,
+    example: Any,
+    file: str | Path,
+    *,
+    images: Iterable[Any] | None = None,
+    test: Images | None = None,
+    target: Target | None = None,
+    compile: bool = False,
+    quantisation: Quantisation | None = None,
+    notes: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Exported:
+    """Write `model` to `file` and say how faithful the file is. Its ending is the format:
 
-    `example` is a tensor, a dictionary of them, or a tuple of the forward's arguments; the file takes their shapes and
-    types. ONNX goes through `torch.onnx.export(dynamo=True)` and is run in ONNX Runtime; its convolutions must have exactly
-    the widths of the model. Raises UsageError for another suffix or a missing extra, PadlessError when the check fails;
-    then no file is left.
+    - `.tflite`: INT8 TFLite, calibrated on `images` in LiteRT. Beside it lies `FILE.json` with the order of axes, scales,
+      zero points and `notes`. With a `target` of Arm's the compiler's cycles for this very file; with `compile` also its
+      output (`NAME_vela.tflite`) and that as a C array (`NAME.h`).
+    - `.int8.onnx`: INT8 between Quantize and Dequantize nodes, by ONNX Runtime, calibrated on `images`.
+    - `.onnx` and `.pt2`: floating point, as PyTorch exports it; convolutions must have exactly the widths of the model.
+
+    `example` is a tensor, a dictionary of them, or a tuple of the forward's arguments, a batch of one; the file takes their
+    shapes and, in floating point, their types. `images` are batches [N, …] as the network takes them, without labels, such
+    as `images.calibration(256, seed=0)`. With `test` agreement and accuracy are from its test set.
+
+    Raises UsageError for another ending, a missing extra, no images, or an operator that a format has no form for (named,
+    with its module); PadlessError when a check fails. Then no file is left.
     """
     expect_tensors(example, "An example input", "Give a tensor of the shape that the network takes.")
     file = Path(file)
-    kind = file.suffix.removeprefix(".")
-    if kind not in FORMATS:
-        raise UsageError(f"Cannot export to {file.name}. Known formats: {', '.join(FORMATS)}.")
+    format = format_of(file)
+    quantisation = quantisation or Quantisation()
+    if compile and (format != "tflite" or target is None):
+        raise UsageError("Only TFLite files are compiled, for a target. Give target=load_target('ethos-u55-256').")
+    if test is not None:
+        expect(test, Images, "test", "Give padless.load_images(…), or as_images(…).")
+    batches: list[Any] = []
+    if format in INT8:
+        if images is None:
+            raise UsageError(f"{file.name} is quantised and needs calibration images. Give images=[…], or --data.")
+        batches = batches_of(images)
     model = eval_only(rebuilt(model, lambda _, tensor: tensor.cpu()))  # the caller's stays in its mode
-    spec = Example.of(arguments(example))
-    x, expected = _outputs(model, spec, seed)
-    scratch = file.with_name(f".{file.name}")
-    file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        outputs = _onnx(model, x, scratch) if kind == "onnx" else _pt2(model, x, scratch)
-        scale = max(float(t.abs().max()) for t in expected if t.numel()) or 1.0
-        differences = (a.double() - b.double() for a, b in zip(expected, outputs, strict=True) if a.numel())
-        error = max(float(difference.abs().max()) for difference in differences) / scale
-        tolerance = TOLERANCES.get(expected[0].dtype, TOLERANCE)
-        if not error <= tolerance:
-            raise PadlessError(
-                f"The exported file differs from the model by {error:.1e} of its largest output; not written."
-            )
-        scratch.replace(file)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return error
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent)
+    except OSError as error:
+        raise UsageError(f"{file.parent} cannot be written: {error.strerror}. Give another folder.") from error
+    with scratch as folder:
+        beside = Path(folder) / file.name
+        if format in INT8:
+            shapes = [tuple(t.shape) for t in tensors_in(arguments(example))]
+            quantised = single(model)
+            trial = trial_of(quantised, batches, shapes)
+            tests = trial_of_test(quantised, test) if test is not None else trial
+            if format == "tflite":
+                exported = _tflite(
+                    quantised,
+                    example,
+                    beside,
+                    trial,
+                    tests,
+                    quantisation,
+                    target=target,
+                    compile=compile,
+                    notes=notes or {},
+                )
+            else:
+                exported = _qdq(quantised, example, beside, trial, tests, quantisation.ranges)
+        else:
+            exported = _float(model, example, beside, format, seed)
+        for path in (exported.file, *exported.others):
+            path.replace(file.parent / path.name)
+    return replace(exported, file=file, others=tuple(file.parent / path.name for path in exported.others))
+
+
+def format_of(file: Path) -> str:
+    """The format that a file's ending says. Raises UsageError for another one."""
+    for format, ending in FORMATS.items():
+        if file.name.endswith(ending):
+            return format
+    raise UsageError(f"Cannot export to {file.name}. Known endings: {', '.join(FORMATS.values())}.")
+
+
+def known_format(name: str) -> str:
+    """The format of that name. Raises UsageError where there is none."""
+    if name not in FORMATS:
+        raise UsageError(f"Unknown format {name!r}. {suggest(name, FORMATS)}")
+    return name
+
+
+def _tflite(
+    model: nn.Module,
+    example: Any,
+    file: Path,
+    trial: Trial,
+    tests: Trial,
+    how: Quantisation,
+    *,
+    target: Target | None,
+    compile: bool,
+    notes: Mapping[str, Any],
+) -> Exported:
+    with LiteRT() as runtime:
+        network = TFLiteNetwork(model, example, runtime)
+        network.calibrate(trial)
+        written, about = network.write(how, notes)
+        file.write_bytes(written.tflite)
+        quality = fidelity(tests, network.answers(file, tests))
+        if quality.low:
+            quality = replace(quality, layers=network.noisiest(file), advice=network.advice(how))
+    others = [file.with_name(f"{file.name}.json")]
+    write_json(others[0], about)
+    cycles = None
+    if target is not None and target.vela:
+        flashed = file.with_name(f"{file.stem}_vela.tflite") if compile else None
+        cycles = compiled(target, written.tflite, written.operators, flashed)
+        if flashed:
+            header = file.with_name(f"{file.stem}.h")
+            header.write_text(c_array(flashed.read_bytes(), _identifier(file.stem), cycles.peak_sram_bytes))
+            others += [flashed, header]
+    elif compile and target is not None:
+        compiled(target, written.tflite, written.operators)  # says why not
+    return Exported(
+        file=file, format="tflite", bytes=len(written.tflite), parity=network.parity, fidelity=quality,
+        operators=tuple(about["operators"]), cycles=cycles, others=tuple(others),
+    )  # fmt: skip
+
+
+def _qdq(model: nn.Module, example: Any, file: Path, trial: Trial, tests: Trial, ranges: str) -> Exported:
+    whole = file.with_name("float.onnx")
+    write_onnx(model, arguments(example), whole)
+    parity = _within(largest_difference(trial.outputs, _stacked(whole, trial, "Running the float file")), TOLERANCE)
+    write_qdq(whole, file, trial.inputs, ranges)
+    quality = fidelity(tests, _stacked(file, tests, f"Running {file.name}"))
+    if quality.low:
+        quality = replace(quality, advice="Try ranges by percentile, more calibration images, or the format tflite.")
+    return Exported(file=file, format="onnx-int8", bytes=file.stat().st_size, parity=parity, fidelity=quality)
+
+
+def _stacked(file: Path, trial: Trial, title: str) -> list[Arrays]:
+    return [np.stack(column) for column in run_onnx(file, trial.inputs, title)]
+
+
+def _float(model: nn.Module, example: Any, file: Path, format: str, seed: int) -> Exported:
+    x, expected = _outputs(model, Example.of(arguments(example)), seed)
+    write: Callable[[nn.Module, tuple[Any, ...], Path], list[Tensor]] = write_onnx if format == "onnx" else _pt2
+    outputs = write(model, x, file)
+    wanted, got = ([t.double().numpy() for t in tensors] for tensors in (expected, outputs))
+    parity = _within(largest_difference(wanted, got), TOLERANCES.get(expected[0].dtype, TOLERANCE))
+    return Exported(file=file, format=format, bytes=file.stat().st_size, parity=parity)
+
+
+def _within(difference: float, tolerance: float) -> float:
+    if not difference <= tolerance:
+        raise PadlessError(
+            f"The exported file differs from the model by {difference:.1e} of its largest output; not written."
+        )
+    return difference
+
+
+def _identifier(stem: str) -> str:
+    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in stem)
+    return f"m_{name}" if name[:1].isdigit() else name
 
 
 @torch.no_grad()
@@ -65,53 +208,6 @@ def _outputs(model: nn.Module, spec: Example, seed: int) -> tuple[tuple[Any, ...
         if all(torch.isfinite(t).all() for t in expected):
             break
     return x, expected
-
-
-def _onnx(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:
-    try:
-        onnx: Any = importlib.import_module("onnx")
-        runtime: Any = importlib.import_module("onnxruntime")
-        importlib.import_module("onnxscript")
-    except ImportError as error:
-        raise missing_extra(str(error.name), "onnx", "Exporting to ONNX") from error
-    tensors = list(tensors_in(x))
-    if any(t.dtype is torch.bfloat16 for t in tensors):
-        raise UsageError(
-            "ONNX Runtime has no kernels for bfloat16, so the file could not be checked. Export model.float() and float32 "
-            "inputs, or to .pt2."
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        positional = (*x, {}) if isinstance(x[-1], dict) else x  # a dictionary at the end would be keywords
-        torch.onnx.export(model, positional, file, dynamo=True, external_data=False, verbose=False)
-    exported = onnx.load(file)
-    _check_widths(exported, model, x)
-    try:
-        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    except Exception as error:  # of classes that it does not name, for one where it has no kernel of a type
-        raise PadlessError(
-            f"ONNX Runtime cannot run the exported file, so it could not be checked: {str(error).splitlines()[0]}\n"
-            "Export model.float() and float32 inputs, or to .pt2."
-        ) from error
-    named = {given.name: tensor.numpy() for given, tensor in zip(session.get_inputs(), tensors, strict=True)}
-    return [torch.from_numpy(y) for y in session.run(None, named)]
-
-
-def _check_widths(exported: Any, model: nn.Module, x: tuple[Any, ...]) -> None:
-    """Raises PadlessError where the file's convolutions are not the model's."""
-    shapes = {t.name: tuple(t.dims) for t in exported.graph.initializer}
-    read = [n.input[1] for n in exported.graph.node if n.op_type in ("Conv", "ConvTranspose")]
-    written = sorted(shapes[name] for name in read if name in shapes)
-    parameters = dict(model.named_parameters())
-    layers = [layer for layer in trace(model, *x).layers if layer.kind != "linear"]
-    wanted = sorted(tuple(parameters[ly.weight].shape) for ly in layers if ly.weight in parameters)
-    spread = len(layers) - len(
-        wanted
-    )  # filters that the forward makes of buffers or literals: of any shape in the file
-    computed = len(read) > len(written)  # weights that the file works out (standardised ones) have no shape in it
-    more, fewer = Counter(written) - Counter(wanted), Counter(wanted) - Counter(written)
-    if more.total() > spread or (fewer and not computed):
-        raise PadlessError(f"The exported file has convolutions {written}, the model {wanted}; not written.")
 
 
 def _pt2(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:

@@ -42,8 +42,8 @@ class LiteRT:
         self._scratch.cleanup()
 
     def file(self, name: str, content: bytes) -> Path:
-        """A file that lasts as long as this object."""
-        path = Path(self._scratch.name) / name
+        """A file that lasts as long as this object. Workers keep what they have opened, so each has a folder of its own."""
+        path = Path(tempfile.mkdtemp(dir=self._scratch.name)) / name
         path.write_bytes(content)
         return path
 

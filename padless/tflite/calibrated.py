@@ -23,6 +23,9 @@ WEIGHTED: Final = {
     "TRANSPOSE_CONV": (2, 1, 3),
 }
 LARGEST_BIAS: Final = 2**30
+SMALLEST_CLAMP: Final = (
+    1e-8  # scale: below, the runtime's whole numbers do not reach 6, and neither does the activation
+)
 IO: Final = ("int8", "float32", "uint8")
 
 
@@ -91,10 +94,14 @@ class _Writer:
                     inputs[place] = self._constant(tensor, wanted)
                 elif tensor.data is None and wanted is not None and self.scales.of(index) != wanted:
                     inputs[place] = self._requantised(index, wanted)
-        options = dict(op.options)
+        options, code = dict(op.options), op.code
+        if self.scales.of(op.outputs[0])[0] < SMALLEST_CLAMP:
+            code = "RELU" if code == "RELU6" else code
+            if options.get("FusedActivationFunction") == "RELU6":
+                options["FusedActivationFunction"] = "RELU"
         if self.bits == 16 and op.code in ("ADD", "SUB"):
             options["PotScaleInt16"] = False  # any scale, not powers of two alone
-        self.builder.operators.append(replace(op, inputs=tuple(inputs), options=options))
+        self.builder.operators.append(replace(op, code=code, inputs=tuple(inputs), options=options))
 
     def _weights(self, op: Operator, inputs: list[int]) -> None:
         """Filters with a scale each; one grows where its bias would not fit its type otherwise."""

@@ -113,7 +113,8 @@ class Lowering:
                 continue
             self.write(op)
         inputs = [self.port(value, self.recording.values[value].name) for value in self.recording.inputs]
-        outputs = [self.port(value, f"output_{i}") for i, value in enumerate(self.recording.outputs)]
+        names = [f"output_{name or 0}" for name in self.recording.output_names]
+        outputs = [self.port(v, name) for v, name in zip(self.recording.outputs, names, strict=True)]
         return Lowered(builder=self.builder, inputs=tuple(inputs), outputs=tuple(outputs))
 
     def port(self, value: int, name: str) -> Port:

@@ -24,6 +24,7 @@ FIXED: Final[Mapping[str, tuple[Quantity, Quantity]]] = {
     "LOG_SOFTMAX": ((16 / 256, 127), (16 / 32768, 0)),
     "TANH": ((1 / 128, 0), (1 / 32768, 0)),
 }
+SMALLEST: Final = 1e-20  # scale; products of two must stay numbers
 WIDEST: Final = 2.0  # how much wider the shared range of joined parts may be than a part's own
 
 
@@ -57,8 +58,8 @@ class Scales:
         low, high = self._range.get(root, (0.0, 0.0))
         if self._bits == 16:
             largest = max(-low, high)
-            return float(np.float32((largest or 1.0) / 32767)), 0
-        scale = float(np.float32((high - low or 1.0) / 255))
+            return float(np.float32(max((largest or 1.0) / 32767, SMALLEST))), 0
+        scale = float(np.float32(max((high - low or 1.0) / 255, SMALLEST)))
         return scale, int(np.clip(round(-128 - low / scale), -128, 127))
 
     def _parts(self, op: Operator) -> list[int]:

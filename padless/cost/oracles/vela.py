@@ -102,16 +102,16 @@ class Vela(Oracle):
             ) from reason
         return self.compile(nominal(lowered), "the network", lowered.operators)
 
-    def compile(self, tflite: bytes, what: str, names: Sequence[str] = ()) -> Cycles:
-        """The estimate for a TFLite file; `names` are its operators' in the answer.
+    def compile(self, tflite: bytes, what: str, names: Sequence[str] = (), out: Path | None = None) -> Cycles:
+        """The estimate for a TFLite file; `names` are its operators' in the answer. `out` is where the compiled file goes.
 
         Raises OracleError, naming `what`, when the compiler fails or crashes, and UsageError where the accelerator,
         the system configuration and the memory mode do not go together.
         """
         key = key_of(self.key, hashlib.sha256(tflite).hexdigest())
-        reply = self.cache.get([key]).get(key)
+        reply = self.cache.get([key]).get(key) if out is None else None
         if reply is None:
-            reply = self.pool.ask((self._settings, tflite), what)
+            reply = self.pool.ask(({**self._settings, **({"out": str(out)} if out else {})}, tflite), what)
             self._check(reply, what)
             self.cache.put({key: reply})
 
@@ -131,6 +131,7 @@ class Vela(Oracle):
             operators=operators,
             npu_operators=computing,
             peak_sram_bytes=reply["peak_sram_bytes"],
+            flash_bytes=reply["flash_bytes"],
             cpu_operators=len(fallback),
             note=f"Vela leaves {len(fallback)} operators to the CPU, uncounted: {_few(fallback)}." if fallback else "",
         )

@@ -1,9 +1,11 @@
 """Arm's compiler in a process of its own, since a malformed network crashes the process that compiles it.
 
-A request names `accelerator`, `system_config` and `memory_mode`; its payload is a TFLite file.
+A request names `accelerator`, `system_config` and `memory_mode`; its payload is a TFLite file. With `out` the compiled file
+is written there.
 """
 
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ethosu import regor
@@ -50,12 +52,15 @@ def answer(request: dict[str, Any], network: bytes) -> dict[str, object]:
     except (VelaError, SystemExit) as error:  # its argument parser exits
         return {"refused": str(error).strip("'")}
     compiled = regor.compile(chosen.core, network, "TFLITE", chosen.system, options=chosen.options, verbose=False)
+    if "out" in request:
+        Path(request["out"]).write_bytes(compiled.model)
     report = compiled.perf_report
     peaks = {str(name).lower(): memory.peakUsage for name, memory in report.memories.items()}
     sram = peaks.get("sram", 0)
     weights = chosen.architecture.tensor_storage_mem_area[TensorPurpose.Weights]
     if weights == MemArea.OnChipFlash and "onchipflash" not in peaks:
         sram -= report.readOnlyPeakUsage  # weights that share the SRAM's port are reported as flash
+    flash = report.readOnlyPeakUsage or peaks.get("offchipflash", 0) or peaks.get("onchipflash", 0)
     perf, sources = (compiled.opt_database.tables[name] for name in ("perf", "source"))
     place = {row[sources.header.index("id")]: int(row[sources.header.index("ext_key")]) for row in sources.data}
     kind = {row[sources.header.index("id")]: row[sources.header.index("operator")] for row in sources.data}
@@ -64,6 +69,7 @@ def answer(request: dict[str, Any], network: bytes) -> dict[str, object]:
         "total": report.totalCycles,
         "npu": report.npuCycles,
         "peak_sram_bytes": sram,
+        "flash_bytes": flash,
         # What was left to the CPU: the kind of operator, and its place in the file.
         "cpu_operators": [
             (kind.get(row[source], "?"), place.get(row[source])) for row in perf.data if row[operator] == "Passthrough"

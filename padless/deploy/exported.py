@@ -1,0 +1,92 @@
+"""What an export has found out about the file that it wrote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from padless.cost.cycles import Cycles
+from padless.deploy.trial import Trial
+
+LOW_AGREEMENT, LOW_DECIBELS = 98.0, 15.0  # below them the noisiest layers are told, and what may help
+Arrays = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fidelity:
+    """A quantised file against the model in float, on `images` images of the test set or, if not `tested`, of the
+    calibration set: agreement of the first choice in percent (None where there are no class scores), the power of the
+    outputs over that of their difference in decibels, accuracy in percent where labels are known. The file runs in its own
+    interpreter.
+    """
+
+    images: int
+    tested: bool
+    agreement: float | None
+    decibels: float
+    accuracy: float | None
+    layers: tuple[tuple[str, float], ...] = ()  # the noisiest, in decibels, where agreement is low
+    advice: str = ""
+
+    @property
+    def low(self) -> bool:
+        return self.decibels < LOW_DECIBELS or (self.agreement is not None and self.agreement < LOW_AGREEMENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A written file.
+
+    `parity` is the largest difference between the model and the file, over the largest output; for INT8 files that of the
+    float file which they are made of. `cycles` are the compiler's for this very file.
+    """
+
+    file: Path
+    format: str
+    bytes: int
+    parity: float
+    fidelity: Fidelity | None = None
+    operators: tuple[str, ...] = ()  # kinds of operators in a TFLite file, which its runtime must have
+    cycles: Cycles | None = None
+    others: tuple[Path, ...] = ()  # files that belong to it
+
+    @property
+    def agreement(self) -> float | None:
+        return self.fidelity.agreement if self.fidelity else None
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.fidelity.accuracy if self.fidelity else None
+
+
+def fidelity(trial: Trial, got: Sequence[Arrays]) -> Fidelity:
+    """What a file answers to a trial's inputs, against what the model does."""
+    scores = [column.reshape(len(column), -1) for column in (trial.outputs[0], got[0])]
+    classes = len(got) == 1 and trial.outputs[0].ndim == 3 and scores[0].shape[1] > 1
+    ours, theirs = (row.argmax(1) for row in scores)
+    return Fidelity(
+        images=len(trial),
+        tested=trial.labels is not None,
+        agreement=100.0 * float(np.mean(ours == theirs)) if classes else None,
+        decibels=decibels(trial.outputs, got),
+        accuracy=100.0 * float(np.mean(theirs == trial.labels)) if trial.labels is not None else None,
+    )
+
+
+def decibels(reference: Sequence[Arrays], other: Sequence[Arrays]) -> float:
+    """The power of the reference over that of the difference; infinite where there is none."""
+    pairs = [(a.astype(float), b.astype(float)) for a, b in zip(reference, other, strict=True)]
+    signal, noise = sum(float((a**2).sum()) for a, _ in pairs), sum(float(((b - a) ** 2).sum()) for a, b in pairs)
+    if not noise:
+        return float("inf")
+    return float(10 * np.log10(signal / noise)) if signal else float("-inf")
+
+
+def largest_difference(reference: Sequence[Arrays], other: Sequence[Arrays]) -> float:
+    """Over the largest number in the reference."""
+    pairs = [(a.astype(float), b.astype(float)) for a, b in zip(reference, other, strict=True) if a.size]
+    largest = max((float(np.abs(a).max()) for a, _ in pairs), default=0.0) or 1.0
+    return max((float(np.abs(a - b).max()) for a, b in pairs), default=0.0) / largest

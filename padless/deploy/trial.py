@@ -1,0 +1,88 @@
+"""Inputs that a file is tried on, one at a time, beside what the model answers to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from padless.calls import arguments, device_of, eager, parts_of, tensors_in
+from padless.errors import PadlessError, UsageError
+from padless.graph.record import tensors_of
+from padless.inputs import Images
+from padless.progress import bar
+
+Arrays = npt.NDArray[Any]
+BATCH = 250
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trial:
+    """`inputs` and `outputs` have for each in- and output of the model an array [n, *its shape for a batch of one]."""
+
+    inputs: list[Arrays]
+    outputs: list[Arrays]
+    labels: Arrays | None = None  # [n], where they are known
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+
+def trial_of(model: nn.Module, batches: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> Trial:
+    """The images of some batches and the model's answers. `shapes` are those of the model's inputs for a batch of one.
+
+    Raises UsageError for images of another shape, PadlessError where an answer is not finite.
+    """
+    columns: list[list[Arrays]] = [[] for _ in shapes]
+    answers: list[list[Arrays]] = []
+    with torch.no_grad(), eager(), bar("Running the model", sum(map(_count, batches))) as shown:
+        for batch in batches:
+            for single in parts_of(batch, 1):
+                tensors = list(tensors_in(arguments(single)))
+                if [tuple(t.shape) for t in tensors] != list(shapes):
+                    raise UsageError(
+                        f"A calibration image has the shape {[list(t.shape) for t in tensors]}; the network takes "
+                        f"{[list(shape) for shape in shapes]}."
+                    )
+                for column, tensor in zip(columns, tensors, strict=True):
+                    column.append(_array(tensor))
+                answers.append([_array(t) for t in tensors_of(model(*arguments(single)))])
+                shown.advance()
+    if not answers:
+        raise UsageError("There are no calibration images. Give images=[…], or --data.")
+    outputs = [np.stack(column) for column in zip(*answers, strict=True)]
+    if not all(np.isfinite(column).all() for column in outputs):
+        raise PadlessError(
+            "The network's output is not finite on the calibration images, so no file can be compared with it. Look at the "
+            "weights, and at how the images are normalised."
+        )
+    return Trial(inputs=[np.stack(column) for column in columns], outputs=outputs)
+
+
+@torch.no_grad()
+def trial_of_test(model: nn.Module, images: Images) -> Trial:
+    """The test set, and the class scores that the model gives it."""
+    device = device_of(model)
+    scores, inputs = [], []
+    with eager(), bar("Testing the network", len(images.test)) as shown:
+        for part in images.test.split(BATCH):
+            x = images.normalised(part)
+            scores.append(_array(model(x.to(device))))
+            inputs.append(_array(x))
+            shown.advance(len(part))
+    return Trial(
+        inputs=[np.concatenate(inputs)[:, None]], outputs=[np.concatenate(scores)[:, None]],
+        labels=images.test_labels.numpy(),
+    )  # fmt: skip
+
+
+def _count(batch: Any) -> int:
+    return len(next(tensors_in(batch)))
+
+
+def _array(tensor: torch.Tensor) -> Arrays:
+    tensor = tensor.detach().cpu()
+    return np.asarray(tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy())

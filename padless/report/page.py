@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 
 from padless.cost import LayerCost, NetworkCost
+from padless.report.files import section
 from padless.report.html import document
 from padless.report.picture import COLOURS
 from padless.report.summary import Summary
@@ -30,6 +31,7 @@ def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
         f"Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
         *(f'<p class="note">{escape(note)}</p>' for note in summary.notes),
         _totals(summary),
+        section(summary.files),
         "<h2>What each layer multiplies</h2>",
         _key(
             {"useful": USEFUL, "padding that aligned widths remove": AVOIDABLE, "padding that no cut can remove": FIXED}

@@ -1,6 +1,7 @@
 """What a run did, as data: `summary.json`, written, read and shown by one class."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import NotRequired
 
@@ -11,6 +12,7 @@ from padless.choose import Proof
 from padless.choose.plan import Outcome
 from padless.cost import Totals
 from padless.errors import UsageError
+from padless.report.files import Written
 
 FILE = "summary.json"
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -22,7 +24,8 @@ class Measures(Totals):
     accuracy: NotRequired[float]  # in the end
     accuracy_before_recovery: NotRequired[float]  # as cut
     accuracy_after_recovery: NotRequired[float]
-    accuracy_int8: NotRequired[float]
+    accuracy_int8: NotRequired[float]  # simulated
+    accuracy_tflite: NotRequired[float]  # of the TFLite file, in LiteRT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -105,6 +108,7 @@ class Summary:
     seed: int
     command: str
     finetuning: Finetuned | None = None
+    files: dict[str, Written] = field(default_factory=dict)  # that it was exported to, by their names
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know: sums, what is not counted, what rose
 
     @property

@@ -150,7 +150,8 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("peak activation bytes (live ranges)", "peak_activation_bytes", ",d"),
     ("energy pJ", "energy_pj", ",.0f"),
     ("accuracy %", "accuracy", ".2f"),
-    ("  in INT8 %", "accuracy_int8", ".2f"),
+    ("  in INT8, simulated %", "accuracy_int8", ".2f"),
+    ("  of the TFLite file %", "accuracy_tflite", ".2f"),
     ("  after the cut %", "accuracy_before_recovery", ".2f"),
     ("  after closed-form recovery %", "accuracy_after_recovery", ".2f"),
 )

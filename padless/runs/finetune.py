@@ -143,7 +143,7 @@ def _continued(
     )
     return replace(
         summary, after=measures(cost, accuracies), epochs=job.recipe.epochs, finetuning=finetuned, budgets=budgets,
-        versions=versions(), command=job.command,
+        versions=versions(), command=job.command, files={},
     )  # fmt: skip
 
 

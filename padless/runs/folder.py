@@ -11,13 +11,17 @@ from torch import nn
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut
+from padless.deploy import FORMATS
 from padless.errors import UsageError, expect
 from padless.inputs import load_weights
 from padless.report.summary import FILE, Summary
 from padless.train import LOG
 
 PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", FILE, "report.html"
-OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG}
+EXPORTED = {
+    *(f"model{ending}" for ending in FORMATS.values()), "model.tflite.json", "model_vela.tflite", "model.h"
+}  # fmt: skip
+OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG, *EXPORTED}
 
 
 def check_folder(folder: Path) -> None:

@@ -46,8 +46,8 @@ def export_command(
         bool,
         typer.Option(
             "--compile",
-            help="For an Ethos-U also write what Vela makes of it (model_vela.tflite), and that as a C array (model.h) with the "
-            "arena's size.",
+            help="For an Ethos-U also write what Vela makes of it (model_vela.tflite), and that as a C array (model.h) with "
+            "the arena's size.",
         ),
     ] = False,
 ) -> None:

@@ -42,7 +42,7 @@ def plan(
 ) -> Plan:
     """Which channels each group of `model` keeps so that its cost on `target` meets `budget`. The model is only read.
 
-    `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, or several of them; each is met after
+    `budget` is `cycles=50%`, `latency=5ms`, `weight_bytes=300k` and the like, or several of them; each is met after
     alignment. `example` are the forward's arguments: tensors, or tuples and dictionaries of them. `images` are calibration
     batches [N, ...] (tuples of several arguments, or dictionaries), shuffled, from the training data; they are read once.
     `oracle` is as for `inspect`. `choices` say how channels are scored and widths chosen; single ones may be given by

@@ -85,7 +85,7 @@ def prune_command(
         typer.Option(
             "--budget",
             help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k, latency=5ms; may be given several "
-            "times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (of the cycles, at the "
+            "times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (the cycles, at the "
             "system's clock), macs, padded_macs, weight_bytes, padded_weight_bytes, peak_sram_bytes (the compiler's), "
             "peak_activation_bytes (by live ranges).",
         ),

@@ -23,7 +23,7 @@ from padless.errors import NotWholeError, OracleError, UsageError, missing_extra
 from padless.graph import Graph, LayerShape
 from padless.hardware import Target
 from padless.hardware.schema import System
-from padless.hardware.target import BOARDS
+from padless.hardware.target import BOARDS, targets
 from padless.hardware.vela_ini import CALLED, Kind, VelaIni
 from padless.tflite import Unlowered, lower, lower_layer
 
@@ -173,8 +173,7 @@ def _known(target: Target, system: str, memory_mode: str) -> VelaIni:
     for kind, name in asked:
         names = [known for known in ini.names(kind) if known not in boards or known in described]
         if name not in names:
-            raise UsageError(
-                f"Vela knows no {CALLED[kind]} {name!r} for {target.id}. "
-                f"{suggest(name, names) or 'Known: ' + ', '.join(names)}"
-            )
+            owners = [other.id for other in targets() if name in boards and name in other.systems]
+            hint = f"It is around {owners[0]}." if owners else suggest(name, names) or f"Known: {', '.join(names)}"
+            raise UsageError(f"Vela knows no {CALLED[kind]} {name!r} for {target.id}. {hint}")
     return ini

@@ -268,7 +268,7 @@ def test_only_int8_and_no_argument():
     ("given", "message"),
     [({"memory_mode": "Shared_SRAM"}, "Vela knows no memory mode 'Shared_SRAM' for ethos-u55-256. Did you mean Shared_Sram"),
      ({"system": "Ethos_U55"}, "Vela knows no system configuration 'Ethos_U55' for ethos-u55-256"),
-     ({"system": "Himax_WE2"}, "Vela knows no system configuration 'Himax_WE2' for ethos-u55-256")],
+     ({"system": "Himax_WE2"}, "Vela knows no system configuration 'Himax_WE2' for ethos-u55-256. It is around ethos-u55-64")],
 )  # fmt: skip
 def test_unknown_settings(given, message):
     with pytest.raises(UsageError, match=message):

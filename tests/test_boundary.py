@@ -233,9 +233,24 @@ def test_a_variant_of_a_target():
     assert (deep.system.flash_bytes_per_cycle, plain.system.flash_bytes_per_cycle) == (0.5, 1.0)
     assert deep.variant == {"system": "Ethos_U55_Deep_Embedded", "memory_mode": "Sram_Only"}
     assert padless.load_target(deep.id, **deep.variant) == deep
+    board = padless.load_target("ethos-u55-64", system="Himax_WE2")
+    assert (board.system.clock_hz, board.system.flash_bytes_per_cycle, board.vela.memory_mode) == (
+        4e8,
+        0.125,
+        "Shared_Sram",
+    )
     assert (plain.variant, plain.vela.memory_mode, deep.id) == ({}, "Shared_Sram", plain.id)
     both = plain.at("int16w8", memory_mode="Sram_Only")
     assert (both.precision, both.id, both.variant) == ("int16w8", "ethos-u55-256@int16w8", {"memory_mode": "Sram_Only"})
+
+
+def test_an_oracle_that_knows_no_systems_refuses_a_vela_configuration(tmp_path):
+    (tmp_path / "board.ini").write_text("[System_Config.Board]\n[Memory_Mode.Shared_Sram]\n")
+    target = padless.load_target("ethos-u55-256", vela_config=tmp_path / "board.ini")
+    with pytest.raises(
+        padless.UsageError, match="knows no systems and memory modes; a Vela configuration was asked for"
+    ):
+        padless.inspect(network(), X, target=target, oracle="ceil")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from padless.choose.allocation import Allocation
-from padless.choose.budget import Budget
+from padless.choose.budget import Budget, amount
 from padless.choose.peaks import Chooser, Method, WidthsAt
 from padless.choose.plan import Proof
 from padless.choose.restrict import Held
@@ -97,7 +97,7 @@ class _Fit:
     ) -> None:
         self.chooser, self.tables, self.fixed = chooser, chooser.tables, fixed
         self.budgets, self.dense, self.price, self.limited = budgets, dense, price, limited
-        self.approximate = [budget.quantity in WHOLE for budget in budgets]
+        self.approximate = [budget.counted in WHOLE for budget in budgets]
         self.limits = self._first_limits()
         self.best: Allocation | None = None
         self.objective = -math.inf  # of the best
@@ -194,9 +194,11 @@ class _Fit:
         if solution.least is None and (len(budgets) > 1 or not reached):
             return InfeasibleError(f"No widths of this target meet all of {every} together. Ask for more of one.")
         least = float(reached[k]) if reached else (solution.least or 0.0) * limit.ratio
+        totals = self.dense.totals()
         who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
         return InfeasibleError(
-            f"The budget {budget} asks for at most {math.floor(limit.asked):,}; the {who} costs {math.ceil(least):,} "
+            f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "
+            f"the {who} costs {amount(budget, math.ceil(least), totals)} "
             f"({100 * least / budget.of(self.dense):.1f} % of dense). "
             "Ask for that or more, or cut outside the units (--align none --allocate global)."
         )

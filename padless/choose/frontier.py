@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from padless.calls import batches_of
-from padless.choose.budget import Budget
+from padless.choose.budget import LATENCY, Budget
 from padless.choose.choices import Choices
 from padless.choose.peaks import problem_of
 from padless.choose.planning import offered, scored
@@ -26,7 +26,8 @@ from padless.progress import track
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierPoint:
-    """The best widths for one budget. `cost` is the sum over layers, `share` of that of the dense network."""
+    """The best widths for one budget. `cost` is the sum over layers (a latency's in milliseconds), `share` of that of the
+    dense network."""
 
     cost: float
     share: float
@@ -65,15 +66,18 @@ def pareto(
     with Pricing(model, example, hardware, oracle=oracle, outputs=choices.outputs) as pricing:
         graph = pricing.graph
         check_prunable(graph)
-        budget = Budget(quantity=quantity, share=1.0)
-        if pricing.oracle is None:
-            budget.of(pricing.dense())  # raises where the target cannot say
+        budget, scale = Budget(quantity=quantity, share=1.0), 1.0
+        if pricing.oracle is None or quantity == LATENCY:
+            dense = pricing.dense()
+            budget.of(dense)  # raises where the target cannot say
+            scale = 1e3 / (dense.clock_hz or 1) if quantity == LATENCY else 1.0
         curves = scored(pricing, choices, batches)
         levels = offered(pricing, choices, curves)
-        tables = tabulate(graph, levels, hardware, pricing.oracle, [quantity])
+        tables = tabulate(graph, levels, hardware, pricing.oracle, [budget.counted])
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     problem = problem_of(tables, curves, [budget])
-    return _solved(problem, tables, curves, fixed, points, choices.time_limit)
+    found = _solved(problem, tables, curves, fixed, points, choices.time_limit)
+    return [replace(point, cost=point.cost * scale) for point in found]
 
 
 def _solved(

@@ -32,7 +32,7 @@ def problem_of(
     return Problem(
         sizes=tables.sizes,
         value={id: importance.worth(id, widths) for id, widths in tables.widths.items()},
-        costs=[largest if budget.quantity in PEAKS else tables.costs[budget.quantity] for budget in budgets],
+        costs=[largest if budget.quantity in PEAKS else tables.costs[budget.counted] for budget in budgets],
         limits=[np.inf] * len(budgets),
         hard=tables.hard,
         ladders=[_on_levels(tables, ladder) for ladder in ladders],

@@ -13,7 +13,7 @@ from torch import nn
 from padless.align import Levels, aligned_levels, free_levels
 from padless.calls import batches_of
 from padless.choose.allocation import Allocation
-from padless.choose.budget import Budget, Budgets, read_budgets
+from padless.choose.budget import Budget, Budgets, amount, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.fit import best_widths
 from padless.choose.plan import Outcome, Plan
@@ -42,7 +42,7 @@ def plan(
 ) -> Plan:
     """Which channels each group of `model` keeps so that its cost on `target` meets `budget`. The model is only read.
 
-    `budget` is `cycles=50%`, `macs=50%`, `weight_bytes=300k` and the like, or several of them; each is met after
+    `budget` is `cycles=50%`, `latency=5ms`, `weight_bytes=300k` and the like, or several of them; each is met after
     alignment. `example` are the forward's arguments: tensors, or tuples and dictionaries of them. `images` are calibration
     batches [N, ...] (tuples of several arguments, or dictionaries), shuffled, from the training data; they are read once.
     `oracle` is as for `inspect`. `choices` say how channels are scored and widths chosen; single ones may be given by
@@ -162,7 +162,7 @@ def _by_tables(
     pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost, choices: Choices
 ) -> Allocation:
     graph = pricing.graph
-    tables = tabulate(graph, levels, pricing.target, pricing.oracle, [budget.quantity for budget in budgets])
+    tables = tabulate(graph, levels, pricing.target, pricing.oracle, [budget.counted for budget in budgets])
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     ladders = [_ladder(name, graph, curves, levels) for name in RATIOS]
     with _pricing_widths("Choosing widths for", pricing, budgets, curves, dense) as price:
@@ -208,11 +208,15 @@ def _pricing_widths(
     title: str, pricing: Pricing, budgets: list[Budget], curves: Importance, dense: NetworkCost
 ) -> Iterator[Callable[[dict[str, int]], NetworkCost]]:
     """A function from widths to what the network costs with the strongest channels of each group; a bar meanwhile."""
+    totals = dense.totals()
     with bar(f"{title} {', '.join(map(str, budgets))}", None) as progress:
 
         def price(widths: dict[str, int]) -> NetworkCost:
             cost = pricing.cut(curves.strongest(pricing.graph, widths), whole=_asks_whole(budgets))
-            spent = (f"{budget.of(cost):,} of at most {budget.limit(dense):,.0f}" for budget in budgets)
+            spent = (
+                f"{amount(budget, budget.of(cost), totals)} of at most {amount(budget, budget.limit(dense), totals)}"
+                for budget in budgets
+            )
             progress.advance(1, ", ".join(spent))
             return cost
 
@@ -221,4 +225,4 @@ def _pricing_widths(
 
 def _asks_whole(budgets: list[Budget]) -> bool:
     """Whether a budget is on what only the whole network tells."""
-    return any(budget.quantity in WHOLE for budget in budgets)
+    return any(budget.counted in WHOLE for budget in budgets)

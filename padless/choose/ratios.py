@@ -12,7 +12,7 @@ import numpy as np
 
 from padless.align.levels import Levels
 from padless.choose.allocation import Allocation
-from padless.choose.budget import Budget
+from padless.choose.budget import Budget, amount
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
 from padless.graph import Graph
@@ -94,13 +94,15 @@ def mildest(
 def _out_of_reach(
     budgets: Sequence[Budget], limits: Sequence[float], narrowest: Allocation, dense: NetworkCost
 ) -> InfeasibleError:
+    totals = dense.totals()
     least, limit, budget = next(
         (budget.of(narrowest.cost), limit, budget)
         for budget, limit in zip(budgets, limits, strict=True)
         if budget.of(narrowest.cost) > limit
     )
     return InfeasibleError(
-        f"The budget {budget} asks for at most {math.floor(limit):,}; the narrowest network that this target and "
-        f"allocation allow costs {least:,} ({100 * least / budget.of(dense):.1f} % of dense). "
+        f"The budget {budget} asks for at most {amount(budget, math.floor(limit), totals)}; the narrowest network "
+        f"that this target and allocation allow costs {amount(budget, least, totals)} "
+        f"({100 * least / budget.of(dense):.1f} % of dense). "
         "Ask for that or more, or cut outside the units (--align none)."
     )

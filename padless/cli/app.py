@@ -46,9 +46,20 @@ TARGET_HELP = (
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)]
 TargetOption = Annotated[str, typer.Option("--target", help=TARGET_HELP)]
 System = Annotated[
-    str | None, typer.Option("--system", help="Vela's system configuration; the target's own by default.")
+    str | None,
+    typer.Option(
+        "--system", help="A board (see `padless targets`) or Vela's system configuration; else the target's own."
+    ),
 ]
 Memory = Annotated[str | None, typer.Option("--memory-mode", help="Vela's memory mode; the target's own by default.")]
+VelaConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--vela-config",
+        help="An .ini of yours for Vela: --system and --memory-mode are then its sections, by default the target's own or "
+        "the only ones.",
+    ),
+]
 Oracle = Annotated[
     str | None,
     typer.Option(

@@ -23,6 +23,7 @@ from padless.cli.app import (
     System,
     TargetOption,
     TimeLimit,
+    VelaConfig,
     Weights,
     app,
     out,
@@ -54,6 +55,7 @@ def plan_command(
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
+    vela_config: VelaConfig = None,
 ) -> None:
     """Solve a family of budgets and show importance against cost, so that you can pick one for `padless prune`.
 
@@ -63,7 +65,7 @@ def plan_command(
     """
     if quantity not in QUANTITIES:
         raise UsageError(f"Unknown quantity {quantity!r}. {suggest(quantity, QUANTITIES)}")
-    hardware = load_target(target, system=system, memory_mode=memory_mode)
+    hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(seed)
     loaded, images = opened(model, weights, data, parse_shape(input_shape))
     frontier = pareto(

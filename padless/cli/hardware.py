@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from padless import report
-from padless.cli.app import TARGET_HELP, Memory, Oracle, System, app, out
+from padless.cli.app import TARGET_HELP, Memory, Oracle, System, VelaConfig, app, out
 from padless.cost.oracles import default_oracle, open_oracle
 from padless.cost.probe import Setting, Staircase, Swept, probe
 from padless.errors import UsageError
@@ -38,7 +38,9 @@ def list_targets(context: typer.Context) -> None:
     Files of your own join the list from the folders that the environment variable PADLESS_TARGETS names.
     """
     if context.invoked_subcommand is None:
-        out.print(report.catalogue(targets()))
+        known = targets()
+        out.print(report.catalogue(known))
+        out.print(report.boards(known))
 
 
 @catalogue.command("show")
@@ -87,6 +89,7 @@ def probe_command(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write widths, costs and units here.")] = None,
     system: System = None,
     memory_mode: Memory = None,
+    vela_config: VelaConfig = None,
 ) -> None:
     """Find channel units from costs alone: sweep widths, draw the staircase, and say how sure the answer is.
 
@@ -98,7 +101,7 @@ def probe_command(
     known = get_args(Swept)
     if side != "all" and side not in known:
         raise UsageError(f"--side cannot be {side!r}. Known: all, {', '.join(known)}.")
-    hardware = load_target(target or "unit:1", system=system, memory_mode=memory_mode)
+    hardware = load_target(target or "unit:1", system=system, memory_mode=memory_mode, vela_config=vela_config)
     spec = oracle or (default_oracle(hardware) if target else None)
     if spec is None:
         raise UsageError("Nobody to ask: give --oracle, or a --target whose compiler padless knows.")

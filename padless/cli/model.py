@@ -10,6 +10,7 @@ import typer
 
 from padless import report
 from padless.choose import Choices
+from padless.choose.budget import amount
 from padless.cli.app import (
     DEFAULTS,
     Criterion,
@@ -22,6 +23,7 @@ from padless.cli.app import (
     System,
     TargetOption,
     TimeLimit,
+    VelaConfig,
     Weights,
     app,
     out,
@@ -54,12 +56,13 @@ def inspect_command(
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
+    vela_config: VelaConfig = None,
 ) -> None:
     """Show what a network computes, stores and wastes on an NPU, layer by layer; what can be cut, and what stays and why.
 
     Example: `padless inspect torchvision/mobilenet_v2 --target ethos-u55-256`
     """
-    hardware = load_target(target, system=system, memory_mode=memory_mode)
+    hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(0)
     loaded = load_model(model, input_shape=first_shape(input_shape))
     example = parse_inputs(input_shape, loaded.input_shape)
@@ -83,9 +86,10 @@ def prune_command(
         list[str],
         typer.Option(
             "--budget",
-            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k; may be given several times. "
-            "Quantities: cycles (total), npu_cycles (without waiting for outer memory), macs, padded_macs, weight_bytes, "
-            "padded_weight_bytes, peak_sram_bytes (the compiler's), peak_activation_bytes (by live ranges).",
+            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k, latency=5ms; may be given several "
+            "times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (the cycles, at the "
+            "system's clock), macs, padded_macs, weight_bytes, padded_weight_bytes, peak_sram_bytes (the compiler's), "
+            "peak_activation_bytes (by live ranges).",
         ),
     ],
     weights: Weights = None,
@@ -162,6 +166,7 @@ def prune_command(
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
+    vela_config: VelaConfig = None,
 ) -> None:
     """Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.
 
@@ -178,8 +183,9 @@ def prune_command(
         importance=importance, allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor,
         outputs=outputs, time_limit=time_limit, seed=seed,
     )  # fmt: skip
+    hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     job = Job(
-        model=model, target=load_target(target, system=system, memory_mode=memory_mode), budgets=tuple(budget),
+        model=model, target=hardware, budgets=tuple(budget),
         weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
         regularize=regularize, epochs=epochs, int8=int8, input_shape=parse_shape(input_shape), oracle=oracle,
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
@@ -211,20 +217,24 @@ def finish(summary: Summary, folder: Path) -> None:
     out.print(report.widths(summary.widths))
     out.print(report.totals(summary.sides))
     for budget in summary.budgets:
-        table = f" The tables' sum: {budget.table_total:,.0f}." if budget.table_total is not None else ""
+
+        def told(value: float, of: str = budget.budget) -> str:
+            return amount(of, value, summary.before)
+
+        table = f" The tables' sum: {told(budget.table_total)}." if budget.table_total is not None else ""
         out.print(
-            f"Asked {budget.budget} (at most {budget.asked:,.0f}), achieved {budget.achieved:,.0f} "
+            f"Asked {budget.budget} (at most {told(budget.asked)}), achieved {told(budget.achieved)} "
             f"({100 * budget.achieved / budget.asked:.1f} % of it).{table}"
         )
         if budget.next_milder:
-            out.print(f"The next milder cut of this allocation costs {budget.next_milder:,.0f}.")
+            out.print(f"The next milder cut of this allocation costs {told(budget.next_milder)}.")
         if not budget.met:
             out.print(
-                f"The plan met the budget at {budget.compiler_total:,.0f}; the trained weights compress worse. "
+                f"The plan met the budget at {told(budget.compiler_total)}; the trained weights compress worse. "
                 "Ask for a slightly smaller budget.",
                 style="yellow",
             )
-    out.print(f"Cycles: {summary.after['oracle'] or 'no oracle for this target'}.")
+    out.print(f"Cycles: {summary.after['oracle'] or 'no oracle for this target'}.{report.at_clock(summary.after)}")
     out.print(f"Importance kept ({summary.importance}): {100 * summary.importance_kept:.2f} %.")
     if recovery := summary.recovery:
         out.print(

@@ -31,6 +31,8 @@ class Totals(TypedDict):
     wasted_activation_percent: float
     cycles: int | None
     npu_cycles: int | None
+    milliseconds: float | None  # what the cycles take, where the clock is known
+    clock_hz: int | None  # at which they do
     peak_sram_bytes: int | None
     peak_activation_bytes: int | None
     energy_pj: float | None
@@ -71,15 +73,24 @@ class NetworkCost:
     layers: tuple[LayerCost, ...]
     cycles: Cycles | None
     reach: Reach
+    target: Target
     peak: Peak | None = None  # of the activations
 
     @property
     def cost(self) -> Cost:
         return sum((row.cost for row in self.layers), Cost())
 
+    @property
+    def clock_hz(self) -> int | None:
+        """How many of the oracle's cycles make a second: the target's clock, or a nanosecond's where it answers in time."""
+        if self.cycles and self.cycles.source.unit == "ns":
+            return 10**9
+        return self.target.system.clock_hz
+
     def totals(self) -> Totals:
         """Sums over layers; shares are ratios of sums. Cycles are the oracle's for the whole network."""
-        cost, cycles = self.cost, self.cycles
+        cost, cycles, clock = self.cost, self.cycles, self.clock_hz
+        counted = cycles is not None and cycles.source.unit == "cycles"
         return Totals(
             macs=cost.macs,
             padded_macs=cost.padded_macs,
@@ -94,6 +105,8 @@ class NetworkCost:
             wasted_activation_percent=round(cost.wasted_activation_percent, 4),
             cycles=cycles.total if cycles else None,
             npu_cycles=cycles.npu if cycles else None,
+            milliseconds=round(1e3 * cycles.total / clock, 6) if cycles and clock else None,
+            clock_hz=clock if counted else None,
             peak_sram_bytes=cycles.peak_sram_bytes if cycles else None,
             peak_activation_bytes=self.peak.bytes if self.peak else None,
             energy_pj=cycles.energy_pj if cycles else None,
@@ -138,7 +151,7 @@ def network_cost(
         )
         for layer in layers
     )
-    return NetworkCost(layers=rows, cycles=cycles, reach=reach(graph), peak=peak)
+    return NetworkCost(layers=rows, cycles=cycles, reach=reach(graph), target=target, peak=peak)
 
 
 def problems(layer: Layer, target: Target) -> Iterator[str]:

@@ -24,6 +24,12 @@ from padless.tflite.ranges import METHODS, Seen, chosen
 TOLERANCE = 1e-4  # of the largest output, between the model and its float file
 WORST = 8  # layers that are told
 FEW = 64  # calibration images below which more are advised
+ONLY_8_BITS = (
+    "ELU",
+    "HARD_SWISH",
+    "LOG_SOFTMAX",
+    "PRELU",
+)  # in LiteRT 2.3; it computes PRELU wrong instead of refusing
 Arrays = npt.NDArray[Any]
 
 
@@ -92,6 +98,8 @@ class TFLiteNetwork:
 
     def write(self, how: Quantisation, notes: Mapping[str, Any]) -> tuple[Calibrated, dict[str, Any]]:
         """The file, and what its readers must know, which it holds too (metadata `padless`)."""
+        if how.activations == 16:
+            self._refuse_16_bits()
         ranges = chosen(self.seen, how.ranges, how.activations)
 
         def made(metadata: Mapping[str, bytes] | None) -> Calibrated:
@@ -99,6 +107,12 @@ class TFLiteNetwork:
 
         about = {**described(made(None)), "ranges": how.ranges, "calibration_images": len(self.samples[0]), **notes}
         return made({"padless": json.dumps(about).encode()}), about
+
+    def _refuse_16_bits(self) -> None:
+        for op in self.lowered.builder.operators:
+            if op.code in ONLY_8_BITS:
+                name = self.lowered.builder.tensors[op.outputs[0]].name
+                raise UsageError(f"{name}: LiteRT has no {op.code} for activations of 16 bits. Take 8.")
 
     def answers(self, file: Path, trial: Trial) -> list[Arrays]:
         """What a file answers to a trial's inputs, as the model has it."""

@@ -6,6 +6,7 @@ is what they are padded to where activations are stored. They differ on most NPU
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -14,6 +15,7 @@ from padless.errors import UsageError, suggest
 from padless.graph.structure import LayerShape
 from padless.hardware.facts import Fact, problems
 from padless.hardware.rounding import ceil_div
+from padless.hardware.vela_ini import VelaIni
 
 # TOML keeps whole numbers, text and booleans apart; `strict` keeps pydantic from mixing them again.
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -192,6 +194,11 @@ class VelaSettings(_Table):
     system_config: str
     memory_mode: str
 
+    @property
+    def port_bytes(self) -> int:
+        """Bytes a cycle of one of the accelerator's two ports: 8 for Ethos-U55, 16 for later ones."""
+        return 8 if self.accelerator.startswith("ethos-u55") else 16
+
 
 class Target(_Table):
     """One NPU. What is absent is not known, and listed in `unknown`."""
@@ -213,6 +220,7 @@ class Target(_Table):
     vela: VelaSettings | None = None
     facts: tuple[Fact, ...] = Field(default=(), alias="fact")
     _variant: dict[str, str] = PrivateAttr(default_factory=dict)
+    _vela_ini: VelaIni | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -231,12 +239,19 @@ class Target(_Table):
         return self
 
     def at(
-        self, precision: str | None = None, *, system: str | None = None, memory_mode: str | None = None
+        self,
+        precision: str | None = None,
+        *,
+        system: str | None = None,
+        memory_mode: str | None = None,
+        vela_config: str | Path | None = None,
     ) -> "Target":
         """This target in another of its precisions, around it another system, its memories used in another mode.
 
-        What is left out stays. Whether a compiler knows a system or a memory mode is its own affair. Raises UsageError
-        where the target has no such precision, or neither systems nor a compiler that could know them.
+        `vela_config` is an .ini file of one's own for Arm's compiler (or its text): system and memory mode are then sections
+        of it, the target's own or the only ones by default. What is left out stays. Without such a file, whether a compiler
+        knows a system or a memory mode is its own affair. Raises UsageError where the target has no such precision, or
+        neither systems nor a compiler that could know them, and for a file that has no such sections.
         """
         changed = self
         if precision is not None and precision != self.precision:
@@ -245,10 +260,30 @@ class Target(_Table):
                     f"{self.id} does not say how it computes {precision}. Known: {', '.join(self.compute)}."
                 )
             changed = self.model_copy(update={"precision": precision, "id": f"{self.id}@{precision}"})
+        ini = self._vela_ini if vela_config is None else VelaIni.read(vela_config)
+        if ini and (system, memory_mode, vela_config) != (None, None, None):
+            return changed._in_ini(ini, system, memory_mode)
         if system is not None:
             changed = changed._in_system(system)
         if memory_mode is not None:
             changed = changed._in_memory_mode(memory_mode)
+        return changed
+
+    def _in_ini(self, ini: VelaIni, system: str | None, memory_mode: str | None) -> "Target":
+        if not self.vela:
+            raise UsageError(f"{self.id} is not compiled for by Vela, whose configuration {ini.where} is.")
+        chosen = ini.pick("System_Config", system, self.vela.system_config)
+        mode = ini.pick("Memory_Mode", memory_mode, self.vela.memory_mode)
+        described = System.model_validate(ini.rates(chosen, self.vela.port_bytes))
+        asked = {"system": system, "memory_mode": memory_mode, "vela_config": ini.text}
+        changed = self._varied(
+            {
+                "systems": {chosen: described, **{n: s for n, s in self.systems.items() if n != chosen}},
+                "vela": self.vela.model_copy(update={"system_config": chosen, "memory_mode": mode}),
+            },
+            {name: value for name, value in asked.items() if value is not None},
+        )
+        changed._vela_ini = ini
         return changed
 
     def _in_system(self, system: str) -> "Target":
@@ -256,7 +291,7 @@ class Target(_Table):
             raise UsageError(f"{self.id} has no oracle that a system configuration or a memory mode is for.")
         if not self.vela and system not in self.systems:
             raise UsageError(f"{self.id} has no system {system!r}. {suggest(system, self.systems)}".rstrip())
-        first = {system: self.systems[system]} if system in self.systems else {}
+        first = {system: self.systems.get(system, System())}  # a compiler may know one that no file describes
         vela = self.vela and self.vela.model_copy(update={"system_config": system})
         return self._varied({"systems": {**first, **self.systems}, "vela": vela}, {"system": system})
 
@@ -273,8 +308,14 @@ class Target(_Table):
 
     @property
     def variant(self) -> dict[str, str]:
-        """The system and the memory mode that were asked for, as `at` and `load_target` take them; empty by default."""
+        """What was asked for beside the precision, as `at` and `load_target` take it: system, memory mode, and the text of
+        a Vela configuration. Empty by default."""
         return dict(self._variant)
+
+    @property
+    def vela_ini(self) -> VelaIni | None:
+        """The Vela configuration of one's own that system and memory mode are from; None: those that are known."""
+        return self._vela_ini
 
     @property
     def active(self) -> Compute:
@@ -301,6 +342,11 @@ class Target(_Table):
     def system(self) -> System:
         """The system that is priced, by default the first; an empty one where none is stated."""
         return next(iter(self.systems.values()), System())
+
+    @property
+    def clocks(self) -> dict[str, int]:
+        """The clock in Hz of each system that states one."""
+        return {name: system.clock_hz for name, system in self.systems.items() if system.clock_hz}
 
     def units(self, layer: LayerShape, *, c_in: int | None = None, c_out: int | None = None) -> Units:
         """The compute units of `layer` when it has `c_in` and `c_out` channels in all (its own widths by default).

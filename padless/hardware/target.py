@@ -13,22 +13,30 @@ from padless.hardware.lines import line_of, lines_of
 from padless.hardware.schema import Target
 
 CATALOGUE = Path(__file__).parent / "catalogue"
+BOARDS = CATALOGUE / "boards.ini"  # systems of Ethos-U that Vela's own file does not have
 VARIABLE = "PADLESS_TARGETS"  # folders of the user's own files, separated as in PATH
 
 
-def load_target(spec: str | Path, *, system: str | None = None, memory_mode: str | None = None) -> Target:
+def load_target(
+    spec: str | Path,
+    *,
+    system: str | None = None,
+    memory_mode: str | None = None,
+    vela_config: str | Path | None = None,
+) -> Target:
     """The target that `spec` names: an id, `unit:16`, `unit:32x16` (input x output) or a TOML file.
 
-    Behind any of them `@fp16` asks for another of its precisions. `system` and `memory_mode` say which chip is around it
-    and how its memories are used (`Target.at`); the target's own by default. Ids are those of the catalogue and of the
-    files in the folders that the environment variable PADLESS_TARGETS names.
+    Behind any of them `@fp16` asks for another of its precisions. `system` and `memory_mode` say which chip or board is
+    around it and how its memories are used, `vela_config` the .ini file of one's own that describes them (`Target.at`);
+    the target's own by default. Ids are those of the catalogue and of the files in the folders that the environment
+    variable PADLESS_TARGETS names.
 
     Raises `UsageError` when there is no such target or variant of it, and when a file is unreadable, malformed or
     contradicts itself.
     """
     expect(spec, (str, Path), "spec", "Give an id such as 'ethos-u55-256', 'unit:16', or a TOML file.")
     name, at, precision = str(spec).rpartition("@") if "@" in Path(spec).name else (str(spec), "", "")
-    return _find(name).at(precision if at else None, system=system, memory_mode=memory_mode)
+    return _find(name).at(precision if at else None, system=system, memory_mode=memory_mode, vela_config=vela_config)
 
 
 def _find(text: str) -> Target:

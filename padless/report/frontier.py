@@ -7,6 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from padless.choose.budget import LATENCY
 from padless.choose.frontier import FrontierPoint
 from padless.files import write_atomically
 from padless.report.picture import COLOURS, canvas, png
@@ -18,12 +19,14 @@ LINE, POINT = COLOURS["blue"], COLOURS["vermilion"]
 def frontier(points: Sequence[FrontierPoint], quantity: str) -> Table:
     """A row a budget: its cost, what it keeps, and how far from optimal that can be."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in (quantity, "of dense", "importance kept", "gap"):
+    timed = quantity == LATENCY
+    for heading in ("latency, ms" if timed else quantity, "of dense", "importance kept", "gap"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for p in points:
         table.add_row(
-            f"{p.cost:,.0f}", f"{100 * p.share:.1f} %", f"{100 * p.importance_kept:.3f} %", f"{round(100 * p.gap, 4):g} %",
+            format(p.cost, ",.3f" if timed else ",.0f"), f"{100 * p.share:.1f} %", f"{100 * p.importance_kept:.3f} %",
+            f"{round(100 * p.gap, 4):g} %",
             Text("█" * round(BAR * p.importance_kept), style="cyan"),
         )  # fmt: skip
     return table

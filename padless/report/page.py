@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from html import escape
 
+from padless.choose.budget import amount
 from padless.cost import LayerCost, NetworkCost
 from padless.report.files import section
 from padless.report.html import document
 from padless.report.picture import COLOURS
 from padless.report.summary import Summary
-from padless.report.tables import ROWS
+from padless.report.tables import ROWS, at_clock
 
 USEFUL, AVOIDABLE, CYCLES = COLOURS["blue"], COLOURS["vermilion"], COLOURS["green"]
 FIXED = "#BBBBBB"
@@ -23,12 +24,12 @@ def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
     sections = [
         f"<h1>{escape(title)}</h1>",
         *(
-            f"<p>Asked <b>{escape(budget.budget)}</b> (at most {budget.asked:,.0f}), achieved "
-            f"<b>{budget.achieved:,.0f}</b>.</p>"
+            f"<p>Asked <b>{escape(budget.budget)}</b> (at most {amount(budget.budget, budget.asked, summary.before)}), "
+            f"achieved <b>{amount(budget.budget, budget.achieved, summary.before)}</b>.</p>"
             for budget in summary.budgets
         ),
-        f"<p>{_solver(summary)}Cycles: {escape(summary.after['oracle'] or 'no oracle for this target')}. "
-        f"Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
+        f"<p>{_solver(summary)}Cycles: {escape(summary.after['oracle'] or 'no oracle for this target')}."
+        f"{at_clock(summary.after)} Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
         *(f'<p class="note">{escape(note)}</p>' for note in summary.notes),
         _totals(summary),
         section(summary.files),

@@ -8,8 +8,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from padless.cost import LayerCost, NetworkCost
+from padless.cost import LayerCost, NetworkCost, Totals
 from padless.hardware import Target, round_up
+from padless.hardware.target import BOARDS
+from padless.hardware.vela_ini import VelaIni
 from padless.report.summary import Widths
 
 
@@ -32,6 +34,37 @@ def catalogue(targets: tuple[Target, ...]) -> Table:
     return table
 
 
+def boards(targets: tuple[Target, ...]) -> Table:
+    """A row a board: the target that it has, its clock, what its memories give, and who says so."""
+    table = Table(title="Boards (--system NAME)", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("system", "target"):
+        table.add_column(name, no_wrap=True)
+    for name in ("MHz", "SRAM\nGB/s", "flash\nGB/s", "DRAM\nGB/s"):
+        table.add_column(name, justify="right")
+    table.add_column("source", overflow="fold")
+    for row in board_rows(targets):
+        table.add_row(*row)
+    return table
+
+
+def board_rows(targets: tuple[Target, ...]) -> list[list[str]]:
+    """The cells of `boards`, for each system that padless brings beside those of Vela's own file."""
+    ours = VelaIni.read(BOARDS).names("System_Config")
+    rows = []
+    for target in targets:
+        for name in (name for name in target.systems if name in ours):
+            system = target.systems[name]
+            rates = (system.sram_bytes_per_cycle, system.flash_bytes_per_cycle, system.dram_bytes_per_cycle)
+            clock = system.clock_hz or 0
+            source = next(fact.source for fact in target.facts if fact.field == f"system.{name}.clock_hz")
+            rows.append([
+                name, target.id, f"{clock / 1e6:g}",
+                *("" if rate is None else f"{rate * clock / 1e9:.3g}" for rate in rates),
+                "/".join(source.removeprefix("https://").split("/")[:3]),
+            ])  # fmt: skip
+    return sorted(rows)
+
+
 def target_sheet(target: Target) -> Group:
     """Every number of one target with its source and how sure it is."""
     lines = [Text(f"{target.name} ({target.id}, {target.vendor})", style="bold")]
@@ -41,6 +74,9 @@ def target_sheet(target: Target) -> Group:
             Text(f"\n{fact.field} = {_plain(fact.value)}", style="cyan"),
             Text(f"  {fact.confidence}: {fact.source}\n  {fact.locator}"),
         ]
+    if target.clocks:
+        clocks = ", ".join(f"{name} {hz / 1e6:g} MHz" for name, hz in target.clocks.items())
+        lines.append(Text(f"\nSystems (--system NAME), the first by default: {clocks}."))
     settings = target.vela.model_dump() if target.vela else {}
     lines += [Text(f"\nArm Vela is asked with {_plain(settings)}.")] if settings else []
     if target.unknown:
@@ -112,10 +148,21 @@ def _notes(cost: NetworkCost) -> list[str]:
         notes.append(f"The NPU does not run {len(stuck)} of the layers: {', '.join(stuck[:4])}{more}.")
     if cost.cycles is None:
         return [*notes, "No cycles: no source states this target's MACs per cycle."]
+    at = at_clock(cost.totals())
     unit, between = cost.cycles.source.unit, cost.cycles.total - sum(row.cycles or 0 for row in cost.layers)
     apart = f"; operators between the layers take {between:,}" if cost.cycles.whole else ""
-    notes.append(f"{'Cycles' if unit == 'cycles' else 'Nanoseconds, in place of cycles'}: {cost.cycles.oracle}{apart}.")
+    notes.append(
+        f"{'Cycles' if unit == 'cycles' else 'Nanoseconds, in place of cycles'}: {cost.cycles.oracle}{apart}.{at}"
+    )
     return notes + ([cost.cycles.note] if cost.cycles.note else [])
+
+
+def at_clock(totals: Totals) -> str:
+    """A sentence with a space before it that says at which clock cycles were turned into milliseconds; empty if they were
+    not."""
+    if totals["clock_hz"] is None or totals["milliseconds"] is None:
+        return ""
+    return f" Milliseconds are this estimate at {totals['clock_hz'] / 1e6:g} MHz, not measured."
 
 
 def padded_channels(row: LayerCost) -> tuple[int, int]:
@@ -146,6 +193,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("wasted activation space %", "wasted_activation_percent", ".2f"),
     ("cycles", "cycles", ",d"),
     ("NPU cycles", "npu_cycles", ",d"),
+    ("milliseconds, estimated", "milliseconds", ",.3f"),
     ("peak SRAM bytes (oracle)", "peak_sram_bytes", ",d"),
     ("peak activation bytes (live ranges)", "peak_activation_bytes", ",d"),
     ("energy pJ", "energy_pj", ",.0f"),

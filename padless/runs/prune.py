@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from padless.choose import Budget, Choices, Outcome, Plan
-from padless.choose.budget import read_budgets
+from padless.choose.budget import amount, read_budgets
 from padless.choose.restrict import check_prunable
-from padless.cost import NetworkCost
+from padless.cost import NetworkCost, Totals
 from padless.cost.pricing import Pricing
 from padless.deploy import Int8
 from padless.errors import UsageError, suggest
@@ -145,7 +145,9 @@ class _Work:
         if not self.images:
             return None
         cut = self.after["accuracy_before_recovery"] = self.after["accuracy"] = evaluate(small, self.images)
-        console.print(f"Cut to {' and '.join(map(_outcome, plan.outcomes))}: {cut:.2f} %")
+        console.print(
+            f"Cut to {' and '.join(_outcome(outcome, plan.before) for outcome in plan.outcomes)}: {cut:.2f} %"
+        )
         recovery = recover(small, self.loaded.model, plan, self.calibration, method=self.job.recover)
         self.after["accuracy_after_recovery"] = self.after["accuracy"] = evaluate(small, self.images)
         console.print(
@@ -231,8 +233,8 @@ def _widths(dense: NetworkCost, final: NetworkCost) -> dict[str, Widths]:
     }
 
 
-def _outcome(outcome: Outcome) -> str:
-    return f"{outcome.compiler_total:,.0f} {outcome.budget.partition('=')[0]}"
+def _outcome(outcome: Outcome, totals: Totals) -> str:
+    return f"{amount(outcome.budget, outcome.compiler_total, totals)} {outcome.budget.partition('=')[0]}"
 
 
 def _recovered(staged: Staged, accuracies: Mapping[str, float]) -> Recovered | None:

@@ -75,7 +75,7 @@ def prune_in_stages(
 def _part(budget: Budget, dense: NetworkCost, share_of_steps: float) -> Budget:
     """A stage's budget: the final ratio to the power of the stages' share."""
     ratio = min(1.0, budget.limit(dense) / budget.of(dense))
-    return Budget(quantity=budget.quantity, absolute=int(budget.of(dense) * ratio**share_of_steps))
+    return Budget(quantity=budget.counted, absolute=int(budget.of(dense) * ratio**share_of_steps))
 
 
 def composed(first: Plan, second: Plan) -> Plan:

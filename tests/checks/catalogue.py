@@ -295,3 +295,16 @@ OTHERS = {
     "verisilicon-vipnano-6": {"memory.internal_bytes": 256 * KIB, "compute.int8.cores": 6},
     "verisilicon-vipnano-8": {"memory.internal_bytes": 512 * KIB, "compute.int8.cores": 8},
 }
+
+
+# Boards: their target, clock, bytes a second of SRAM, and of what lies behind the second port.
+BOARDS = {
+    "Himax_WE2": ("ethos-u55-64", 400 * MHZ, 3.2e9, 0.05e9),
+    "Alif_Ensemble_HP": ("ethos-u55-256", 400 * MHZ, 0.762 * 3.2e9, 0.121 * 3.2e9),
+    "Alif_Ensemble_HE": ("ethos-u55-128", 160 * MHZ, 1.28e9, 0.303 * 1.28e9),
+    "Infineon_PSOC_Edge_E84": ("ethos-u55-128", 400 * MHZ, 0.47 * 3.2e9, 0.08e9),
+    "Renesas_RA8P1": ("ethos-u55-256", 500 * MHZ, 250e6 * 8, 250e6 * 8),
+    "NXP_iMX93": ("ethos-u65-256", 1000 * MHZ, 16e9, 3.75e9),
+    "Corstone_300": ("ethos-u55-128", 500 * MHZ, 4e9, 0.5e9),
+    "Corstone_320": ("ethos-u85-128", 1000 * MHZ, 32e9, 12e9),
+}

@@ -31,6 +31,15 @@ BAD = [
     (["inspect", "models.networks:Small", "--target", "unit:8", "--input-shape", "1,4,16,16"], 1, "module stem"),
     (["inspect", "models.networks:Reads", "--target", "unit:8"], 1, "module inner.1"),
     (["inspect", "models.networks:Small", "--target", "ethos-u55-256", "--memory-mode", "Sram"], 2, "Vela knows no memory mode 'Sram'"),
+    (["inspect", "models.networks:Small", "--target", "ethos-u55-256", "--system", "Himax"], 2, "Vela knows no system configuration 'Himax'"),
+    (["inspect", "models.networks:Small", "--target", "ethos-u55-256", "--vela-config", "none.ini"], 2, "Cannot read the Vela configuration none.ini"),
+    (["inspect", "models.networks:Small", "--target", "ethos-u55-256", "--vela-config", "bad.toml"], 2, "bad.toml is no Vela configuration"),
+    (["inspect", "models.networks:Small", "--target", "ethos-u55-256", "--vela-config", "my.ini", "--system", "Minne"], 2, "my.ini has no system configuration 'Minne'. Did you mean Mine? It has Mine, Yours."),
+    (["probe", "--target", "ethos-u55-256", "--vela-config", "my.ini"], 2, "It has Mine, Yours; choose with --system"),
+    (["plan", "models.networks:Small", "--target", "unit:16", "--vela-config", "my.ini"], 2, "unit:16 is not compiled for by Vela"),
+    (["prune", "models.networks:Small", "--target", "ethos-u55-256", "--budget", "latency=5"], 2, "A latency has a unit"),
+    (["prune", "models.networks:Small", "--target", "ethos-u55-256", "--budget", "cycles=5ms"], 2, "A time is a budget of latency: latency=5ms"),
+    (["prune", "models.networks:Small", "--target", "gemmini-16", "--budget", "latency=5ms"], 2, "A latency needs a clock, and the system of gemmini-16 states none"),
     (["prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=1%"], 2, "the narrowest network"),
     (["prune", "models.networks:Small", "--target", "unit:8", "--budget", "mac=50%"], 2, "Unknown budget 'mac'"),
     (["prune", "models.networks:Small", "--target", "unit:8", "--budget", "cycles=50%"], 2, "no oracle for cycles"),
@@ -70,6 +79,7 @@ def test_bad_input_gets_one_message_and_writes_nothing(run, tmp_path, args, code
         .read_text()
         .replace("vendor", "vender", 1)
     )
+    (tmp_path / "my.ini").write_text("[System_Config.Mine]\n[System_Config.Yours]\n[Memory_Mode.Shared_Sram]\n")
     (tmp_path / "empty" / "full").mkdir(parents=True)
     (tmp_path / "empty" / "full" / "letter").write_text("dear")
     before = sorted(p for p in tmp_path.rglob("*"))

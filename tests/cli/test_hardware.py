@@ -13,10 +13,15 @@ from padless.cost.probe import Setting, probe
 def test_targets(run):
     code, out, _ = run("targets")
     assert code == 0 and all(t.id in out for t in padless.targets())
+    boards = " ".join(out.partition("Boards (--system NAME)")[2].split())
+    assert "Himax_WE2 ethos-u55-64 400 3.2 0.05 github.com/Seeed-Studio/ModelAssistant" in boards
     code, out, _ = run("targets", "ethos-u85-512")
     assert code == 0 and "macs_per_cycle" in out and "ethos-u-vela==5.2.0" in out and "derived" in out
     assert out.count("\ncompute.int8.") == 7 and "system.Ethos_U85_SYS_DRAM_Mid.clock_hz = 1000000000" in out
     assert run("targets", "show", "ethos-u85-512")[1] == out
+    code, out, _ = run("targets", "ethos-u55-64")
+    assert "Systems (--system NAME), the first by default: Ethos_U55_High_End_Embedded 500 MHz" in out
+    assert "Himax_WE2 400 MHz" in " ".join(out.split()) and "tools/vela_config.ini" in out
     code, out, _ = run("targets", "nvdla-full@fp16")
     assert "compute.fp16.output_unit = 16" in out
 

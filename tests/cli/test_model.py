@@ -55,6 +55,45 @@ def test_inspect(run, tmp_path):
     assert json.loads((tmp_path / "cost.json").read_text())["totals"]["cycles"] is None
 
 
+INI = """\
+[System_Config.Board]
+core_clock=100e6
+axi0_port=Sram
+axi1_port=OffChipFlash
+Sram_clock_scale=1.0
+OffChipFlash_clock_scale=0.02
+
+[Memory_Mode.Shared_Sram]
+const_mem_area=Axi1
+arena_mem_area=Axi0
+cache_mem_area=Axi0
+"""
+
+
+def test_a_vela_configuration_and_a_latency(run, tmp_path):
+    (tmp_path / "board.ini").write_text(INI)
+    asked = ["models.networks:Small", "--target", "ethos-u55-64", "--vela-config", "board.ini"]
+    code, out, err = run("inspect", *asked, "--json", "cost.json", "--roofline", "r.html")
+    assert code == 0, err
+    totals = json.loads((tmp_path / "cost.json").read_text())["totals"]
+    assert re.fullmatch(r"Arm Vela 5.2.0, ethos-u55-64, Board \(ini [0-9a-f]{8}\), Shared_Sram", totals["oracle"])
+    assert totals["clock_hz"] == 100_000_000 and totals["milliseconds"] == totals["cycles"] / 1e5
+    assert "Milliseconds are this estimate at 100 MHz, not measured" in " ".join(out.split())
+    assert "flash 0.16 B/cycle" in (tmp_path / "r.html").read_text()
+    ms = 0.8 * totals["milliseconds"]
+    code, out, err = run("prune", *asked, "--budget", f"latency={ms:.6f}ms", "--out", "run")
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["variant"] == {"vela_config": INI} and summary["after"]["milliseconds"] <= ms
+    assert summary["budgets"][0]["budget"].startswith("latency=") and summary["budgets"][0]["met"]
+    assert re.search(rf"\(at most {ms:.3f} ms \([\d,]+ cycles\)\), achieved \d+\.\d\d\d ms", " ".join(out.split()))
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "milliseconds, estimated" in page and "estimate at 100 MHz" in page and " ms (" in page
+    code, out, err = run("plan", *asked, "--pareto", "2", "--quantity", "latency", "--json", "p.json")
+    assert code == 0 and "latency, ms" in out, err
+    assert json.loads((tmp_path / "p.json").read_text())[-1]["cost"] < 2 * totals["milliseconds"]
+
+
 def test_prune_and_export(run, tmp_path):
     torch.manual_seed(3)
     save_file(small().state_dict(), tmp_path / "w.safetensors")

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checks import catalogue
 from checks.catalogue import GOLDEN, IDS, OTHERS, RATES, UNITS
 from models.layers import layer
 
 from padless.cost import padding
 from padless.graph.structure import Layer
 from padless.hardware import Target, load_target, targets
-from padless.hardware.target import CATALOGUE
+from padless.hardware.target import BOARDS, CATALOGUE
+from padless.hardware.vela_ini import VelaIni
 
 WIDE, POINTWISE = layer(33, 40), layer(33, 40, kernel=1)
 DEPTHWISE = layer(20, 20, kind="depthwise", groups=20)
@@ -56,7 +58,8 @@ def test_rate_block_and_clock(id: str):
 @pytest.mark.parametrize("id", IDS)
 def test_other_numbers(id: str):
     elsewhere = (
-        r"compute\.\w+\.(\w+_unit|macs_per_cycle)|memory\.channel_block(_bytes)?|system\.(.+\.clock_hz|Ethos_U.+)"
+        r"compute\.\w+\.(\w+_unit|macs_per_cycle)|memory\.channel_block(_bytes)?"
+        rf"|system\.(.+\.clock_hz|(Ethos_U|{'|'.join(catalogue.BOARDS)}).+)"
     )
     found = {
         fact.field: fact.value
@@ -139,16 +142,37 @@ def test_what_is_not_stated_is_listed_as_unknown(target: Target):
     assert target.systems or listed("system")
 
 
+def test_every_board_is_a_system_of_one_target_and_says_where_its_numbers_are_from():
+    boards = VelaIni.read(BOARDS).names("System_Config")
+    assert set(boards) == set(catalogue.BOARDS)
+    assert sorted(name for target in targets() for name in target.systems if name in boards) == sorted(boards)
+    assert VelaIni.read(BOARDS).names("Memory_Mode") == []  # Arm's serve
+    sources = {f.source for t in targets() for f in t.facts if f.field.split(".")[1] in boards}
+    text = BOARDS.read_text(encoding="utf-8")
+    assert len(sources) == 7 and all(f"; {source}\n" in text for source in sources)
+
+
+@pytest.mark.parametrize("name", catalogue.BOARDS)
+def test_clock_and_bandwidths_of_boards(name: str):
+    id, clock, sram, outer = catalogue.BOARDS[name]
+    system = load_target(id, system=name).system
+    assert system.clock_hz == clock
+    assert clock * system.sram_bytes_per_cycle == pytest.approx(sram)
+    assert clock * (system.flash_bytes_per_cycle or system.dram_bytes_per_cycle) == pytest.approx(outer)
+
+
 @pytest.mark.parametrize("id", [id for id in IDS if re.match("ethos-u", id)])
 def test_ethos_u_agrees_with_vela(id: str):
     features = pytest.importorskip("ethosu.vela.architecture_features", reason="the extra vela is not installed")
     target = load_target(id)
     assert target.vela is not None
 
+    files = [Path(features.CONFIG_FILES_PATH, "Arm", "vela.ini"), BOARDS]
+
     def architecture(system: str, mode: str):
         with contextlib.redirect_stdout(io.StringIO()):  # it warns that it uses its defaults
             return features.ArchitectureFeatures(
-                vela_config_files=None,
+                vela_config_files=None if system == "internal-default" else files,
                 system_config=system,
                 memory_mode=mode,
                 accelerator_config=target.vela.accelerator,
@@ -168,9 +192,10 @@ def test_ethos_u_agrees_with_vela(id: str):
         assert vela.config.shram_banks * 1024 * vela.ncores == target.memory.internal_bytes
         assert block.depth * vela.ncores == target.active.output_unit
     assert next(iter(target.systems)) == vela.system_config
-    ini = Path(features.CONFIG_FILES_PATH, "Arm", "vela.ini").read_text(encoding="utf-8")
+    ini = files[0].read_text(encoding="utf-8")
     family = id.rpartition("-")[0].replace("ethos-u", "Ethos_U")
-    assert set(target.systems) == set(re.findall(rf"^\[System_Config\.({family}_\w+)\]", ini, re.MULTILINE))
+    boards = set(target.systems) & set(VelaIni.read(BOARDS).names("System_Config"))
+    assert set(target.systems) - boards == set(re.findall(rf"^\[System_Config\.({family}_\w+)\]", ini, re.MULTILINE))
     for name, system in target.systems.items():
         vela = architecture(name, "Shared_Sram" if system.flash_bytes_per_cycle else "Dedicated_Sram")
         bandwidth = vela.memory_bandwidths_per_cycle

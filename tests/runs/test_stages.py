@@ -7,7 +7,7 @@ import pytest
 import torch
 from models.networks import small
 
-from padless import Choices, load_target, prune, trace
+from padless import Choices, inspect, load_target, prune, trace
 from padless.choose.budget import read_budgets
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
@@ -47,6 +47,17 @@ def test_the_plan_does_at_once_what_the_stages_do(steps):
     assert all(one.compiler_total <= one.asked for one in made.plan.outcomes)
     assert made.plan.after["macs"] <= 0.4 * made.plan.before["macs"] and 0 < made.plan.importance_kept < 1
     assert made.error < 1e-10
+
+
+def test_a_latency_in_stages():
+    model = small()
+    dense = inspect(model, X, target="adi-max78000").totals()
+    ms = 0.5 * dense["milliseconds"]
+    made = staged(model, [f"latency={ms:.6f}ms"], target="adi-max78000", steps=2)  # 50 MHz, units of 64 x 1
+    assert (
+        made.plan.after["milliseconds"] <= ms and made.plan.outcomes[0].budget == f"latency={ms:.6f}".rstrip("0") + "ms"
+    )
+    assert made.plan.outcomes[0].asked == pytest.approx(ms * 50e3, rel=1e-3)
 
 
 def test_channels_are_scored_on_the_recovered_network():

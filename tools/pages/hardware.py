@@ -9,6 +9,7 @@ from typing import Any
 
 from padless.hardware import Target, targets
 from padless.report.markdown import markdown_table
+from padless.report.tables import board_rows
 from tools.pages import DOCS, RESULTS
 
 RANKED = {"documented": 0, "derived": 1, "reverse-engineered": 2}
@@ -25,6 +26,50 @@ guessed. The memory block is what stored activations are padded to. A target's o
 `ID@fp16`; `int8w4` has 8-bit activations and 4-bit weights.
 
 {table}
+
+## Boards
+
+An NPU's cycles depend on the clock and the memories around it. `--system NAME` chooses a board, in Python
+`padless.load_target("ethos-u55-64", system="Himax_WE2")`:
+
+{boards}
+
+Bandwidths are the most that a memory gives, as the source has them for Arm's compiler. The memory mode stays the target's
+own, and `--memory-mode` chooses another of Vela's: `Shared_Sram` leaves the weights in flash, `Sram_Only` has all in SRAM.
+The Corstones are simulated systems, and the i.MX 93 is compiled for with Arm's generic `Ethos_U65_High_End`; the numbers of
+the PSOC Edge are a user's copy of Infineon's file. `padless targets ID` prints the address of each source. The sections
+that Vela gets are in `padless/hardware/catalogue/boards.ini`, with burst lengths and latencies; those of the RA8P1 are from
+Renesas' own compiler scripts, the clock and scales from the page that is named.
+
+**Your board.** `--vela-config FILE.ini` takes what Vela itself takes: sections `System_Config.NAME` and `Memory_Mode.NAME`
+with Vela's options and `inherit`.
+
+```ini
+[System_Config.My_Board]
+core_clock=250e6
+axi0_port=Sram
+axi1_port=OffChipFlash
+Sram_clock_scale=1.0
+Sram_burst_length=32
+Sram_read_latency=32
+Sram_write_latency=32
+OffChipFlash_clock_scale=0.0625
+OffChipFlash_burst_length=128
+OffChipFlash_read_latency=64
+
+[Memory_Mode.Shared_Sram]
+const_mem_area=Axi1
+arena_mem_area=Axi0
+cache_mem_area=Axi0
+```
+
+`padless inspect MODEL --target ethos-u55-128 --vela-config board.ini --system My_Board` counts as
+`vela … --config board.ini --system-config My_Board --memory-mode Shared_Sram` does. Only the file's sections count then; the
+only one of a kind needs no name. Clock and bytes a cycle for the roofline and for milliseconds are worked out as Vela
+does: `core_clock`, and clock scale x ports used x 8 bytes (Ethos-U55) or 16. In Python it is
+`load_target("ethos-u55-128", system="My_Board", vela_config="board.ini")` or `target.at(…)`. A run's `summary.json` keeps
+the file's text, so that `finetune` asks the same again when the file has changed or is gone; every answer names the text
+by a digest.
 
 ## Your own
 
@@ -154,7 +199,11 @@ def targets_page() -> str:
             "Arm Vela" if target.vela else "MACs" if compute.macs_per_cycle else "?",
             max((fact.confidence for fact in target.facts), key=RANKED.__getitem__),
         ])  # fmt: skip
-    return TARGETS.format(table=markdown_table(head, rows))
+    boards = markdown_table(
+        ["system", "target", "MHz", "SRAM GB/s", "flash GB/s", "DRAM GB/s", "source"],
+        [[f"`{name}`", f"`{id}`", *cells] for name, id, *cells in board_rows(targets())],
+    )
+    return TARGETS.format(table=markdown_table(head, rows), boards=boards)
 
 
 def measurements_page() -> str:

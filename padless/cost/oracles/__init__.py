@@ -45,9 +45,13 @@ def open_oracle(oracle: str | OracleLike, target: Target) -> Oracle:
         opened.close()
         raise UsageError(
             f"The oracle {oracle if isinstance(oracle, str) else type(oracle).__name__} knows no systems and memory modes; "
-            f"{', '.join(target.variant.values())} was asked for. Leave it out."
+            f"{', '.join(_asked(target.variant))} was asked for. Leave it out."
         )
     return opened
+
+
+def _asked(variant: dict[str, str]) -> list[str]:
+    return ["a Vela configuration" if name == "vela_config" else value for name, value in variant.items()]
 
 
 def _named(spec: str, target: Target) -> Oracle:

@@ -7,7 +7,6 @@ mode, which every answer names, and on the weights, which are entropy-coded. The
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from configparser import ConfigParser
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +21,9 @@ from padless.cost.oracle import Oracle
 from padless.errors import NotWholeError, OracleError, UsageError, missing_extra, suggest
 from padless.graph import Graph, LayerShape
 from padless.hardware import Target
+from padless.hardware.schema import System
+from padless.hardware.target import BOARDS, targets
+from padless.hardware.vela_ini import CALLED, Kind, VelaIni
 from padless.pool import CORES, Pool, Reply, Request
 from padless.tflite import Unlowered, lower, lower_layer, nominal
 
@@ -49,15 +51,21 @@ class Vela(Oracle):
         except PackageNotFoundError as error:
             raise missing_extra("ethos-u-vela", "vela", f"Counting cycles for {target.id}") from error
         chip, mode = target.vela.system_config, target.vela.memory_mode
+        ini = target.vela_ini or _known(target, chip, mode)
         self._settings = {
             "accelerator": target.vela.accelerator,
-            "system_config": _known("System_Config", chip, "system configuration"),
-            "memory_mode": _known("Memory_Mode", mode, "memory mode"),
+            "system_config": chip,
+            "memory_mode": mode,
+            "config": ini.text,
         }
         self.source = Source(
-            oracle="Arm Vela", version=release, device=target.vela.accelerator, system=chip, memory_mode=mode
+            oracle="Arm Vela",
+            version=release,
+            device=target.vela.accelerator,
+            system=f"{chip} (ini {ini.digest})" if target.vela_ini else chip,
+            memory_mode=mode,
         )
-        self.key = key_of(asdict(self.source), _code())
+        self.key = key_of(asdict(self.source), _code(), self._settings["config"])
         self.cache = Cache()
         self.pool = Pool(WORKER, "Vela", timeout=timeout, workers=workers)
 
@@ -155,13 +163,18 @@ def _code() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _known(section: str, name: str, what: str) -> str:
-    """`name`, if Vela's own configuration file has such a section."""
+def _known(target: Target, system: str, memory_mode: str) -> VelaIni:
+    """Vela's own configuration file and our boards, if they have these sections for the target."""
     spec = find_spec("ethosu")
     places = list(spec.submodule_search_locations or []) if spec else []
-    config = ConfigParser()
-    config.read(Path(place) / "config_files" / "Arm" / "vela.ini" for place in places)
-    names = [s.partition(".")[2] for s in config.sections() if s.startswith(f"{section}.")]
-    if name not in names:
-        raise UsageError(f"Vela knows no {what} {name!r}. {suggest(name, names) or 'Known: ' + ', '.join(names)}")
-    return name
+    arm = [Path(place) / "config_files" / "Arm" / "vela.ini" for place in places]
+    ini, boards = VelaIni.together("Vela", [*arm, BOARDS]), VelaIni.read(BOARDS).names("System_Config")
+    described = {name for name, stated in target.systems.items() if stated != System()}
+    asked: tuple[tuple[Kind, str], ...] = (("System_Config", system), ("Memory_Mode", memory_mode))
+    for kind, name in asked:
+        names = [known for known in ini.names(kind) if known not in boards or known in described]
+        if name not in names:
+            owners = [other.id for other in targets() if name in boards and name in other.systems]
+            hint = f"It is around {owners[0]}." if owners else suggest(name, names) or f"Known: {', '.join(names)}"
+            raise UsageError(f"Vela knows no {CALLED[kind]} {name!r} for {target.id}. {hint}")
+    return ini

@@ -1,11 +1,12 @@
 """Arm's compiler in a process of its own, since a malformed network crashes the process that compiles it.
 
-A request names `accelerator`, `system_config` and `memory_mode`; its payload is a TFLite file. With `out` the compiled file
-is written there.
+A request names `accelerator`, `system_config` and `memory_mode`, and has as `config` the text of the .ini that describes
+both; its payload is a TFLite file. With `out` the compiled file is written there.
 """
 
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from ethosu import regor
@@ -24,7 +25,7 @@ class Settings(NamedTuple):
 
 
 @cache
-def settings(accelerator: str, system_config: str, memory_mode: str) -> Settings:
+def settings(accelerator: str, system_config: str, memory_mode: str, config: str) -> Settings:
     """Vela's command line itself is asked, so that every option has its default: only its last step is replaced."""
     given: list[Settings] = []
 
@@ -32,25 +33,30 @@ def settings(accelerator: str, system_config: str, memory_mode: str) -> Settings
         given.append(Settings(architecture, core, system, options))
 
     vela.process_regor = last_step
-    vela.main(
-        [
-            "network.tflite",  # never opened
-            f"--accelerator-config={accelerator}",
-            "--config=Arm/vela.ini",
-            f"--system-config={system_config}",
-            f"--memory-mode={memory_mode}",
-            "--verbose-performance",  # keeps the table of operators
-        ]
-    )
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "system.ini"
+        file.write_text(config, encoding="utf-8")
+        vela.main(
+            [
+                "network.tflite",  # never opened
+                f"--accelerator-config={accelerator}",
+                f"--config={file}",
+                f"--system-config={system_config}",
+                f"--memory-mode={memory_mode}",
+                "--verbose-performance",  # keeps the table of operators
+            ]
+        )
     return given[0]
 
 
 def answer(request: dict[str, Any], network: bytes) -> dict[str, object]:
     """Cycles and bytes of one network, as the command line's summary has them."""
     try:
-        chosen = settings(request["accelerator"], request["system_config"], request["memory_mode"])
+        chosen = settings(*(request[name] for name in ("accelerator", "system_config", "memory_mode", "config")))
     except (VelaError, SystemExit) as error:  # its argument parser exits
         return {"refused": str(error).strip("'")}
+    except (ValueError, KeyError) as error:  # from an option of the .ini
+        return {"refused": f"Vela does not take one of their options: {error}"}
     compiled = regor.compile(chosen.core, network, "TFLITE", chosen.system, options=chosen.options, verbose=False)
     if "out" in request:
         Path(request["out"]).write_bytes(compiled.model)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checks.catalogue import BOARDS
 from models.networks import Residual, SqueezeExcite, shaken, small
 from torch import nn
 from torch.nn import functional as F
@@ -18,6 +19,7 @@ from padless.cost import CachedOracle
 from padless.cost.oracles.vela import Vela
 from padless.errors import OracleError, UsageError
 from padless.hardware import Target
+from padless.hardware.target import BOARDS as BOARDS_INI
 from padless.inputs import load_model
 from padless.tflite import lower, nominal
 
@@ -53,13 +55,13 @@ class Everything(nn.Module):
         return self.head(F.dropout(self.hidden(x.flatten(1)).relu(), training=self.training))
 
 
-def command_line(tflite: bytes, target: Target, folder: Path) -> dict[str, str]:
+def command_line(tflite: bytes, target: Target, folder: Path, *options: str | Path) -> dict[str, str]:
     """The summary that Vela's own command line writes for a file."""
     file = folder / "network.tflite"
     file.write_bytes(tflite)
     program = Path(sys.executable).with_name("vela")
     done = subprocess.run(
-        [program, file, "--accelerator-config", target.vela.accelerator, "--output-dir", folder],
+        [program, file, "--accelerator-config", target.vela.accelerator, "--output-dir", folder, *options],
         capture_output=True,
         text=True,
     )
@@ -83,6 +85,87 @@ def test_cycles_and_memory_are_those_of_velas_command_line(id, network, tmp_path
     assert ours.whole and ours.cpu_operators == 0
     assert sum(ours.operators.values()) == ours.total
     assert {layer.name for layer in graph.layers} <= set(ours.operators)
+
+
+BOARD = """\
+; SRAM at half the clock, a slow flash, and an arena of 40 KiB
+[System_Config.Slow]
+core_clock=100e6
+axi0_port=Sram
+axi1_port=OffChipFlash
+Sram_clock_scale=0.5
+Sram_burst_length=16
+Sram_read_latency=20
+Sram_write_latency=20
+OffChipFlash_clock_scale=0.01
+OffChipFlash_burst_length=64
+OffChipFlash_read_latency=90
+
+[System_Config.Slower]
+inherit=System_Config.Slow
+OffChipFlash_clock_scale=0.005
+
+[Memory_Mode.Split]
+const_mem_area=Axi1
+arena_mem_area=Axi0
+cache_mem_area=Axi0
+arena_cache_size=40960
+"""
+
+
+@pytest.mark.parametrize("system", ["Slow", "Slower"])
+def test_an_ini_of_ones_own_changes_the_cycles_as_velas_command_line_does(system, tmp_path):
+    model, x = shaken(Everything()), torch.zeros(1, 3, 32, 32)
+    tflite = lower(trace(model, x), model).tflite
+    (tmp_path / "board.ini").write_text(BOARD)
+    target = load_target("ethos-u55-128", system=system, memory_mode="Split", vela_config=tmp_path / "board.ini")
+    with Vela(target) as vela, Vela(load_target("ethos-u55-128")) as plain:
+        ours, usual = compiled(vela, model, x), compiled(plain, model, x)
+        assert vela.key != plain.key
+    asked = ("--config", tmp_path / "board.ini", "--system-config", system, "--memory-mode", "Split")
+    theirs = command_line(tflite, target, tmp_path, *asked)
+    assert (theirs["system_config"], theirs["memory_mode"]) == (system, "Split")
+    assert (ours.total, ours.npu) == (int(theirs["cycles_total"]), int(theirs["cycles_npu"]))
+    assert ours.peak_sram_bytes == round(1024 * float(theirs["sram_memory_used"]))
+    assert ours.total > 1.4 * usual.total
+    assert str(ours.source).endswith(f"ethos-u55-128, {system} (ini {target.vela_ini.digest}), Split")
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_board_is_asked_about_as_velas_command_line_is_with_its_section(name, tmp_path):
+    """The command line gets Arm's file and ours, which together are what we hand over."""
+    model, x = shaken(Everything()), torch.zeros(1, 3, 32, 32)
+    target = load_target(BOARDS[name][0], system=name)
+    with Vela(target) as vela:
+        ours = compiled(vela, model, x)
+    asked = ("--config", "Arm/vela.ini", "--config", BOARDS_INI, "--system-config", name)
+    tflite = lower(trace(model, x), model).tflite
+    theirs = command_line(tflite, target, tmp_path, *asked, "--memory-mode", target.vela.memory_mode)
+    assert (ours.total, ours.npu) == (int(theirs["cycles_total"]), int(theirs["cycles_npu"]))
+
+
+def test_answers_of_two_files_with_the_same_names_are_kept_apart():
+    def asked(ini: str) -> Vela:
+        return Vela(load_target("ethos-u55-128", system="Slow", vela_config=ini), workers=0)
+
+    with asked(BOARD) as one, asked(BOARD.replace("0.01", "0.02")) as other, asked(BOARD) as again:
+        assert one.key == again.key != other.key
+
+
+def test_options_that_vela_does_not_take(tmp_path):
+    odd = load_target(
+        "ethos-u55-128", system="Slow", vela_config=BOARD.replace("const_mem_area=Axi1", "const_mem_area=Axi7")
+    )
+    with (
+        Vela(odd) as vela,
+        pytest.raises(UsageError, match="do not go together: Vela does not take one of their options: 'Axi7'"),
+    ):
+        compiled(vela, small())
+    wrong = load_target(
+        "ethos-u55-128", system="Slow", vela_config=BOARD.replace("cache_mem_area=Axi0", "cache_mem_area=Axi1")
+    )
+    with Vela(wrong) as vela, pytest.raises(UsageError, match="do not go together: .*cache_mem_area"):
+        compiled(vela, small())
 
 
 def test_resnet18_agrees_with_the_other_way_to_the_compiler():
@@ -183,8 +266,9 @@ def test_only_int8_and_no_argument():
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"memory_mode": "Shared_SRAM"}, "Vela knows no memory mode 'Shared_SRAM'. Did you mean Shared_Sram"),
-     ({"system": "Ethos_U55"}, "Vela knows no system configuration 'Ethos_U55'")],
+    [({"memory_mode": "Shared_SRAM"}, "Vela knows no memory mode 'Shared_SRAM' for ethos-u55-256. Did you mean Shared_Sram"),
+     ({"system": "Ethos_U55"}, "Vela knows no system configuration 'Ethos_U55' for ethos-u55-256"),
+     ({"system": "Himax_WE2"}, "Vela knows no system configuration 'Himax_WE2' for ethos-u55-256. It is around ethos-u55-64")],
 )  # fmt: skip
 def test_unknown_settings(given, message):
     with pytest.raises(UsageError, match=message):

@@ -213,42 +213,44 @@ def peers(names: list[str]) -> None:
     need_shared()
     rows = [row for row in rows_of("deploy_peers") if row["network"] not in names]
     for name in names or ["vgg16_bn", "resnet18"]:
-        if any(row["network"] == name for row in rows):
-            continue
-        model, images = _loaded(name)
-        batches = list(images.calibration(CALIBRATION, 0))
-        trial = trial_of(model, batches, [(1, 3, 32, 32)])
-        whole = trial_of_test(model, images)
-        tests = Trial(
-            inputs=[whole.inputs[0][:TESTED]], outputs=[whole.outputs[0][:TESTED]], labels=images.test_labels.numpy()[:TESTED]
-        )  # fmt: skip
-        with LiteRT() as runtime, tempfile.TemporaryDirectory() as folder:
-            network = TFLiteNetwork(model, torch.zeros(1, 3, 32, 32), runtime)
+        if not any(row["network"] == name for row in rows):
+            rows += _compared(name)
+            write("deploy_peers", rows, calibration=CALIBRATION, tested=TESTED, seed=0)
+
+
+def _compared(name: str) -> list[dict]:
+    model, images = _loaded(name)
+    trial = trial_of(model, list(images.calibration(CALIBRATION, 0)), [(1, 3, 32, 32)])
+    whole, labels = trial_of_test(model, images), images.test_labels.numpy()
+    tests = Trial(inputs=[whole.inputs[0][:TESTED]], outputs=[whole.outputs[0][:TESTED]], labels=labels[:TESTED])
+    rows = []
+    with LiteRT() as runtime, tempfile.TemporaryDirectory() as folder:
+        network = TFLiteNetwork(model, torch.zeros(1, 3, 32, 32), runtime)
+        started = time.perf_counter()
+        network.calibrate(trial)
+        observing = time.perf_counter() - started
+        ways: dict[str, Callable[[], tuple[Path, list[Any]]]] = {
+            **{f"padless, {method}": _ours(network, method, tests) for method in METHODS},
+            "ONNX Runtime QDQ": lambda: _qdq(model, trial, tests, Path(folder)),
+            "ai-edge-quantizer": lambda: _aeq(network, tests, Path(folder)),
+        }
+        for way, make in ways.items():
             started = time.perf_counter()
-            network.calibrate(trial)
-            observing = time.perf_counter() - started
-            ways: dict[str, Callable[[], tuple[Path, list[Any]]]] = {
-                **{f"padless, {method}": _ours(network, method, tests) for method in METHODS},
-                "ONNX Runtime QDQ": lambda: _qdq(model, trial, tests, Path(folder)),
-                "ai-edge-quantizer": lambda: _aeq(network, tests, Path(folder)),
-            }
-            for way, make in ways.items():
-                started = time.perf_counter()
-                try:
-                    file, got = make()
-                except ImportError as error:
-                    console.print(f"{way}: needs {error.name}")
-                    continue
-                seconds = time.perf_counter() - started + (observing if way.startswith("padless") else 0)
-                quality = fidelity(tests, got)
-                power = decibels(tests.outputs, got)
-                rows.append({
-                    "network": name, "way": way, "accuracy": quality.accuracy, "agreement": quality.agreement,
-                    "relative_error": round(10 ** (-power / 20), 4), "bytes": file.stat().st_size,
-                    "seconds_with_test": round(seconds, 1),
-                })  # fmt: skip
-                print(rows[-1], flush=True)
-        write("deploy_peers", rows, calibration=CALIBRATION, tested=TESTED, seed=0)
+            try:
+                file, got = make()
+            except ImportError as error:
+                console.print(f"{way}: needs {error.name}")
+                continue
+            seconds = time.perf_counter() - started + (observing if way.startswith("padless") else 0)
+            quality = fidelity(tests, got)
+            power = decibels(tests.outputs, got)
+            rows.append({
+                "network": name, "way": way, "accuracy": quality.accuracy, "agreement": quality.agreement,
+                "relative_error": round(10 ** (-power / 20), 4), "bytes": file.stat().st_size,
+                "seconds_with_test": round(seconds, 1),
+            })  # fmt: skip
+            print(rows[-1], flush=True)
+    return rows
 
 
 def _ours(network: TFLiteNetwork, method: str, tests: Trial) -> Callable[[], tuple[Path, list[Any]]]:

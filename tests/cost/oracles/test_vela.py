@@ -116,7 +116,7 @@ arena_cache_size=40960
 @pytest.mark.parametrize("system", ["Slow", "Slower"])
 def test_an_ini_of_ones_own_changes_the_cycles_as_velas_command_line_does(system, tmp_path):
     model, x = shaken(Everything()), torch.zeros(1, 3, 32, 32)
-    tflite = lower(trace(model, x), model).tflite
+    tflite = nominal(lower(trace(model, x), model))
     (tmp_path / "board.ini").write_text(BOARD)
     target = load_target("ethos-u55-128", system=system, memory_mode="Split", vela_config=tmp_path / "board.ini")
     with Vela(target) as vela, Vela(load_target("ethos-u55-128")) as plain:
@@ -139,7 +139,7 @@ def test_a_board_is_asked_about_as_velas_command_line_is_with_its_section(name, 
     with Vela(target) as vela:
         ours = compiled(vela, model, x)
     asked = ("--config", "Arm/vela.ini", "--config", BOARDS_INI, "--system-config", name)
-    tflite = lower(trace(model, x), model).tflite
+    tflite = nominal(lower(trace(model, x), model))
     theirs = command_line(tflite, target, tmp_path, *asked, "--memory-mode", target.vela.memory_mode)
     assert (ours.total, ours.npu) == (int(theirs["cycles_total"]), int(theirs["cycles_npu"]))
 

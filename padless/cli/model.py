@@ -26,12 +26,11 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.shapes import first_shape, parse_inputs, parse_shape
 from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
 from padless.hardware import load_target
-from padless.inputs import load_model, load_weights
+from padless.inputs import first_shape, inputs_of, load_model, load_weights, parse_inputs
 from padless.report.inspection import inspection
 from padless.report.summary import Summary
 from padless.runs.prune import CALIBRATION, Job, run
@@ -60,7 +59,7 @@ def inspect_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode)
     torch.manual_seed(0)
     loaded = load_model(model, input_shape=first_shape(input_shape))
-    example = parse_inputs(input_shape, loaded.input_shape)
+    example = parse_inputs(inputs_of(input_shape, loaded.input_shape))
     if weights:
         load_weights(loaded.model, weights)
     cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, outputs=outputs)
@@ -172,7 +171,7 @@ def prune_command(
     job = Job(
         model=model, target=load_target(target, system=system, memory_mode=memory_mode), budgets=tuple(budget),
         weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
-        regularize=regularize, epochs=epochs, int8=int8, input_shape=parse_shape(input_shape), oracle=oracle,
+        regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()), oracle=oracle,
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -190,9 +189,9 @@ def export_command(
     if format not in FORMATS:
         raise UsageError(f"Unknown format {format!r}. Known: {', '.join(FORMATS)}.")
     summary = Summary.read(folder)
-    loaded = load_model(summary.model, input_shape=summary.input_shape)
+    loaded = load_model(summary.model, input_shape=first_shape(summary.inputs))
     file = folder / f"model.{format}"
-    error = export(load(folder, loaded.model), torch.zeros(loaded.input_shape), file)
+    error = export(load(folder, loaded.model), parse_inputs(summary.inputs), file)
     out.print(f"{file}: largest difference from the network {error:.1e} of its largest output")
 
 

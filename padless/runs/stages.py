@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from padless.choose import Budget, Choices, Plan
 from padless.choose.planning import make_plan
@@ -34,7 +35,7 @@ def prune_in_stages(
     recover: Recover,
     choices: Choices,
     *,
-    images: Sequence[Tensor] = (),
+    images: Sequence[Any] = (),
     steps: int = 1,
 ) -> Staged:
     """Prune the model of `pricing` to `budgets` in `steps` stages of equal ratios.

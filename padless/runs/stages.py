@@ -60,7 +60,7 @@ def prune_in_stages(
             continue
         plan = make_plan(now, wanted, choices, images, dense=cost)
         with bar("Cutting, and checking against the masked original", None):
-            model, worst = prune_with_error(model, plan)
+            model, worst = prune_with_error(model, plan, images)
         error = max(error, worst)
         whole = plan if whole is None else composed(whole, plan)
         recovery = recover(model, whole)

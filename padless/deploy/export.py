@@ -26,8 +26,8 @@ def export(model: nn.Module, example: Any, file: str | Path, *, seed: int = 0) -
 
     `example` is a tensor, a dictionary of them, or a tuple of the forward's arguments; the file takes their shapes and
     types. ONNX goes through `torch.onnx.export(dynamo=True)` and is run in ONNX Runtime; its convolutions must have exactly
-    the widths of the model. Raises UsageError for another suffix or a missing extra, PadlessError when the check fails;
-    then no file is left.
+    the widths of the model. The check runs on random inputs, or on `example` itself where an output is not finite on those.
+    Raises UsageError for another suffix or a missing extra, PadlessError when the check fails; then no file is left.
     """
     expect_tensors(example, "An example input", "Give a tensor of the shape that the network takes.")
     file = Path(file)
@@ -35,13 +35,12 @@ def export(model: nn.Module, example: Any, file: str | Path, *, seed: int = 0) -
     if kind not in FORMATS:
         raise UsageError(f"Cannot export to {file.name}. Known formats: {', '.join(FORMATS)}.")
     model = eval_only(rebuilt(model, lambda _, tensor: tensor.cpu()))  # the caller's stays in its mode
-    spec = Example.of(arguments(example))
-    x, expected = _outputs(model, spec, seed)
+    x, expected = _outputs(model, arguments(example), seed)
     scratch = file.with_name(f".{file.name}")
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         outputs = _onnx(model, x, scratch) if kind == "onnx" else _pt2(model, x, scratch)
-        scale = max(float(t.abs().max()) for t in expected if t.numel()) or 1.0
+        scale = max(float(t.double().abs().max()) for t in expected if t.numel()) or 1.0
         differences = (a.double() - b.double() for a, b in zip(expected, outputs, strict=True) if a.numel())
         error = max(float(difference.abs().max()) for difference in differences) / scale
         tolerance = TOLERANCES.get(expected[0].dtype, TOLERANCE)
@@ -56,15 +55,20 @@ def export(model: nn.Module, example: Any, file: str | Path, *, seed: int = 0) -
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, spec: Example, seed: int) -> tuple[tuple[Any, ...], list[Tensor]]:
-    """Random inputs on which the outputs are finite, if there are any, and the outputs."""
-    for positive in (False, True):
-        x = spec.arguments(spec.random(seed, positive=positive))
+def _outputs(model: nn.Module, example: tuple[Any, ...], seed: int) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """Inputs on which the outputs are finite, normal, positive or the example itself, and the outputs."""
+    spec = Example.of(example)
+    random = (spec.random(seed, positive=positive) for positive in (False, True))
+    for tensors in (*random, [t.detach().cpu() for t in tensors_in(example)]):
+        x = spec.arguments(tensors)
         with eager():
             expected = list(tensors_of(model(*x)))
         if all(torch.isfinite(t).all() for t in expected):
-            break
-    return x, expected
+            return x, expected
+    raise PadlessError(
+        "An output of the model is not finite, neither on normal and positive inputs nor on the example, so an exported "
+        "file could not be checked. Give padless.export an example from where the network lives, and check the weights."
+    )
 
 
 def _onnx(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:

@@ -13,6 +13,11 @@ from padless.calls import arguments, count_of, images_of, tensors_in
 CLASSES = 2  # values of whole-number inputs: few enough to be positions in any table
 
 
+def batch_of(shapes: Iterable[tuple[int, ...]]) -> int:
+    """How many inputs one run has: the length of the first tensor that is more than a number."""
+    return next((shape[0] for shape in shapes if shape), 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """What a forward is called with, without the values: tensors are numbered in their order."""
@@ -57,7 +62,7 @@ class Example:
 
     def of_images(self, batches: Iterable[Any]) -> list[Tensor] | None:
         """As many images of the first batch that has enough, where they have these shapes; else None."""
-        count = next((shape[0] for shape in self.shapes if shape), 1)
+        count = batch_of(self.shapes)
         batch = next((batch for batch in batches if count_of(batch) >= count), None)
         if batch is None:
             return None

@@ -213,6 +213,22 @@ def test_the_check_takes_dictionaries_of_calibration_images():
     assert prune(model, cut, images=[batch]).net[0].out_channels <= 16
 
 
+def test_a_number_may_come_before_the_images():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = chain()
+
+        def forward(self, scale, x):
+            return self.net(x * scale)
+
+    model, scale, images = Scaled().eval(), torch.tensor(2.0), torch.rand(16, 3, 8, 8)
+    batches = [(scale, images[:8]), (scale, images[8:])]
+    cut = plan(model, scale, images[:1], target="unit:8", budget="macs=60%", images=batches)
+    recovery = recover(prune(model, cut, images=batches), model, cut, batches)
+    assert recovery.images == 16 and recovery.held_out[recovery.method] <= recovery.held_out["none"]
+
+
 def test_a_batch_of_numbers_alone_is_refused():
     with pytest.raises(UsageError, match=r"A batch of images has numbers alone; expected tensors \[N, ...\]"):
         plan(chain(), torch.zeros(1, 3, 8, 8), target="unit:8", budget="macs=60%", images=[torch.tensor(1.0)])

@@ -75,8 +75,8 @@ def expect_tensors(tree: Any, what: str, hint: str) -> None:
 
 
 def count_of(batch: Any) -> int:
-    """How many images a batch has: the length of its first tensor."""
-    return len(next(tensors_in(batch)))
+    """How many images a batch has: the length of its first tensor that is more than a number."""
+    return len(next(t for t in tensors_in(batch) if t.ndim))
 
 
 def parts_of(batch: Any, size: int) -> list[Any]:
@@ -134,6 +134,10 @@ def batches_of(images: Iterable[Any]) -> list[Any]:
     batches = list(images)
     for batch in batches:
         expect_tensors(batch, "A batch of images", "Give tensors [N, ...] as the network takes them, without labels.")
+        if not any(t.ndim for t in tensors_in(batch)):
+            raise UsageError(
+                "A batch of images has numbers alone; expected tensors [N, ...] as the network takes them."
+            )
     return batches
 
 

@@ -1,12 +1,14 @@
 """Axes that only the sum of several groups can align, as behind a concatenation: a small integer program."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from padless.graph.structure import Side
 
@@ -30,6 +32,38 @@ class JointAxis:
 
     def holds(self, widths: Mapping[str, int]) -> bool:
         return (self.rest + sum(r * widths[id] for id, r in self.repeats.items())) % self.unit == 0
+
+
+def components(axes: Sequence[JointAxis]) -> list[list[JointAxis]]:
+    """Axes that share groups, directly or through others."""
+    number = {id: i for i, id in enumerate(dict.fromkeys(id for axis in axes for id in axis.repeats))}
+    pairs = [(number[next(iter(axis.repeats))], number[id]) for axis in axes for id in axis.repeats]
+    if not pairs:
+        return []
+    links = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(len(number), len(number)))
+    label = connected_components(links, directed=False)[1]
+    components: dict[int, list[JointAxis]] = defaultdict(list)
+    for axis in axes:
+        components[int(label[number[next(iter(axis.repeats))]])].append(axis)
+    return list(components.values())
+
+
+def differences(axes: Sequence[JointAxis]) -> list[JointAxis]:
+    """Axes that hold for the same widths as `axes`, with fewer groups: less another axis that lies within them.
+
+    Behind each block of a dense network stand all groups of the block before and a few more. The few fill units by
+    themselves then, which a program of all of them finds out by trying.
+    """
+    fewer: list[JointAxis] = []
+    for axis in sorted(axes, key=lambda axis: len(axis.repeats)):
+        rest, repeats = axis.rest, dict(axis.repeats)
+        for within in reversed(fewer):  # the longest first, as they were
+            if within.unit % axis.unit == 0 and within.repeats.items() <= repeats.items():
+                rest -= within.rest
+                repeats = {id: r for id, r in repeats.items() if id not in within.repeats}
+        if repeats or rest % axis.unit:  # without groups, one that never holds
+            fewer.append(replace(axis, rest=rest % axis.unit, repeats=repeats))
+    return fewer
 
 
 def settled(

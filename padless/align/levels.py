@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from padless.align.joint import JointAxis, settled
+from padless.align.joint import JointAxis, components, differences, settled
 from padless.align.shared import Axis, joint_axis, together
 from padless.align.units import Units, Widths
 from padless.graph import ChannelGroup, Graph, Layer
@@ -37,14 +37,17 @@ class Levels:
         for id, levels in self.widths.items():
             far = np.abs(np.minimum(levels, self.dense[id])[::-1] - wanted[id])
             widths[id] = int(levels[::-1][np.argmin(far)])
-        if any(not axis.holds(widths) for axis in self.joint):
-            together = {id: self.widths[id] for id in self._shared}
-            widths |= settled(together, self.joint, wanted, self.dense) or self.example
+        for axes in self._apart:
+            if any(not axis.holds(widths) for axis in axes):
+                shared = dict.fromkeys(id for axis in axes for id in axis.repeats)  # in one order in every process
+                near = settled({id: self.widths[id] for id in shared}, axes, wanted, self.dense)
+                widths |= near or {id: self.example[id] for id in shared}
         return widths
 
     @cached_property
-    def _shared(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(id for axis in self.joint for id in axis.repeats))  # in one order in every process
+    def _apart(self) -> list[list[JointAxis]]:
+        """The joint axes, those that share no group apart."""
+        return [differences(axes) for axes in components(self.joint)]
 
 
 def aligned_levels(graph: Graph, target: Target, *, repair: str = "down") -> Levels:

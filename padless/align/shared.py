@@ -1,14 +1,9 @@
 """Axes on which several groups lie: which of them each group can align alone, and which only their sum."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import gcd, lcm
 
-import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
-from padless.align.joint import JointAxis, settled
+from padless.align.joint import JointAxis, components, settled
 from padless.align.units import Units, Widths
 from padless.graph import ChannelGroup, Layer
 from padless.graph.structure import Side
@@ -43,7 +38,7 @@ def together(
     """
     joint: list[JointAxis] = []
     unreachable: set[Axis] = set()
-    for component in _components(axes):
+    for component in components(axes):
         shared = {id: widths[id] for axis in component for id in axis.repeats}
         if all(axis.rest % axis.unit == 0 for axis in component):
             alone = _in_class(component, shared, dict.fromkeys(shared, 0))
@@ -99,17 +94,3 @@ def _periods(component: Sequence[JointAxis]) -> dict[str, int]:
         for id, repeats in axis.repeats.items():
             periods[id] = lcm(periods.get(id, 1), axis.unit // gcd(axis.unit, repeats))
     return periods
-
-
-def _components(axes: list[JointAxis]) -> list[list[JointAxis]]:
-    """Axes that share groups, directly or through others."""
-    number = {id: i for i, id in enumerate(dict.fromkeys(id for axis in axes for id in axis.repeats))}
-    pairs = [(number[next(iter(axis.repeats))], number[id]) for axis in axes for id in axis.repeats]
-    if not pairs:
-        return []
-    links = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(len(number), len(number)))
-    label = connected_components(links, directed=False)[1]
-    components: dict[int, list[JointAxis]] = defaultdict(list)
-    for axis in axes:
-        components[int(label[number[next(iter(axis.repeats))]])].append(axis)
-    return list(components.values())

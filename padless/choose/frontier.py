@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from padless.calls import batches_of
 from padless.choose.budget import LATENCY, Budget
@@ -39,11 +40,11 @@ class FrontierPoint:
 
 def pareto(
     model: nn.Module,
-    *example: Tensor,
+    *example: Any,
     target: Target | str | Path,
     quantity: str = "cycles",
     points: int = 20,
-    images: Iterable[Tensor] = (),
+    images: Iterable[Any] = (),
     oracle: str | OracleLike | None = None,
     choices: Choices | None = None,
 ) -> list[FrontierPoint]:

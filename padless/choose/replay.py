@@ -1,10 +1,13 @@
 """A plan replayed on a model: the smaller model, proven equal to the masked one."""
 
 import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
+from padless.calls import batches_of
 from padless.choose.plan import Plan
 from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut
@@ -15,28 +18,31 @@ from padless.graph.examples import Example
 from padless.graph.shadow import original_of
 
 
-def prune(model: nn.Module, plan: Plan) -> nn.Module:
+def prune(model: nn.Module, plan: Plan, *, images: Iterable[Any] = ()) -> nn.Module:
     """The smaller model that `plan` describes: an ordinary module of the same classes; `model` itself is untouched.
 
     Every cut is checked: the result must equal the original with the removed channels' consumers zeroed, to 1e-10 in
-    float64 (1e-4 in float32 where the forward insists on that). Layers that only training uses, such as GoogLeNet's
-    extra heads, are not traced and stay as they are. Raises UsageError when the plan was made on another network,
-    EquivalenceError when the check fails. Warns of stored counts that only a method reads which was not traced.
+    float64 (1e-4 in float32 where the forward insists on that), on random inputs. `images` are calibration batches
+    [N, ...], as for `plan`: one is taken where random inputs are none that the network can live with. Layers that only
+    training uses, such as GoogLeNet's extra heads, are not traced and stay as they are. Raises UsageError when the plan was
+    made on another network, EquivalenceError when the check fails. Warns of stored counts that only a method reads which
+    was not traced.
     """
-    return prune_with_error(model, plan)[0]
+    return prune_with_error(model, plan, batches_of(images))[0]
 
 
-def prune_with_error(model: nn.Module, plan: Plan) -> tuple[nn.Module, float]:
+def prune_with_error(model: nn.Module, plan: Plan, images: Sequence[Any] = ()) -> tuple[nn.Module, float]:
     """`prune`, and the largest relative difference that its check found."""
     expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     graph = retrace(model, plan)
     keep = plan.mask(graph)
     model = original_of(model)
     small = cut(model, graph, keep)
-    error = equivalence_error(model, small, graph, keep, seed=plan.seed)
+    error = equivalence_error(model, small, graph, keep, seed=plan.seed, images=images)
     awake = awakened(model, plan.seed)
     if awake is not None:
-        error = max(error, equivalence_error(awake, cut(awake, graph, keep), graph, keep, seed=plan.seed))
+        cut_awake = cut(awake, graph, keep)
+        error = max(error, equivalence_error(awake, cut_awake, graph, keep, seed=plan.seed, images=images))
     warn_of_stale(model, graph, keep)
     return small, error
 

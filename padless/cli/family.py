@@ -28,10 +28,10 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.shapes import parse_shape
 from padless.errors import UsageError, suggest
 from padless.files import write_json
 from padless.hardware import load_target
+from padless.inputs import inputs_of, parse_inputs
 from padless.runs.prune import CALIBRATION, opened
 
 
@@ -67,9 +67,10 @@ def plan_command(
         raise UsageError(f"Unknown quantity {quantity!r}. {suggest(quantity, QUANTITIES)}")
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(seed)
-    loaded, images = opened(model, weights, data, parse_shape(input_shape))
+    loaded, images = opened(model, weights, data, input_shape)
+    example = parse_inputs(inputs_of(input_shape, loaded.input_shape))
     frontier = pareto(
-        loaded.model, torch.zeros(loaded.input_shape), target=hardware, quantity=quantity, points=points,
+        loaded.model, *example, target=hardware, quantity=quantity, points=points,
         images=images.calibration(CALIBRATION, seed) if images else (), oracle=oracle,
         choices=Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed),
     )  # fmt: skip

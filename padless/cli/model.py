@@ -29,12 +29,11 @@ from padless.cli.app import (
     out,
 )
 from padless.cli.export import FORMATS_HELP, show
-from padless.cli.shapes import first_shape, parse_inputs, parse_shape
 from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
 from padless.hardware import load_target
-from padless.inputs import load_model, load_weights
+from padless.inputs import first_shape, inputs_of, load_model, load_weights, parse_inputs
 from padless.report.inspection import inspection
 from padless.report.summary import Summary
 from padless.runs.export import Handover, export_folder
@@ -65,7 +64,7 @@ def inspect_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(0)
     loaded = load_model(model, input_shape=first_shape(input_shape))
-    example = parse_inputs(input_shape, loaded.input_shape)
+    example = parse_inputs(inputs_of(input_shape, loaded.input_shape))
     if weights:
         load_weights(loaded.model, weights)
     cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, outputs=outputs)
@@ -187,7 +186,7 @@ def prune_command(
     job = Job(
         model=model, target=hardware, budgets=tuple(budget),
         weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
-        regularize=regularize, epochs=epochs, int8=int8, input_shape=parse_shape(input_shape), oracle=oracle,
+        regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()), oracle=oracle,
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)

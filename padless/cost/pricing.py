@@ -17,6 +17,7 @@ from padless.cost.unavoidable import unavoidable
 from padless.cut import cut
 from padless.errors import NotWholeError, UsageError
 from padless.graph import Graph, Keep, narrowed, trace
+from padless.graph.examples import batch_of
 from padless.graph.shadow import original_of
 from padless.hardware import Target
 from padless.hardware.target import as_target
@@ -46,7 +47,7 @@ class Pricing:
         chosen = oracle or default_oracle(target)
         self.oracle = CachedOracle(open_oracle(chosen, target)) if chosen else None
         self._owned = isinstance(chosen, str)
-        batch = self.graph.example_shapes[0][0] if self.graph.example_shapes and self.graph.example_shapes[0] else 1
+        batch = batch_of(self.graph.example_shapes)
         if self.oracle and self.oracle.oracle.batch_of_one and batch != 1:
             self.close()
             raise UsageError(

@@ -3,16 +3,18 @@
 Where the removed channels' consumers are zeroed, the original computes what the smaller model must compute.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from padless.calls import eager
+from padless.calls import eager, mapped
 from padless.cut.draws import Draws
 from padless.cut.reference import Reference
 from padless.errors import EquivalenceError
 from padless.graph import Graph, Keep
+from padless.graph.examples import Example
 from padless.graph.record import tensors_of
 from padless.graph.shadow import eval_only, rebuilt, tensor_names
 
@@ -26,35 +28,63 @@ def converted(model: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class _NotFiniteError(EquivalenceError):
-    """An output is not finite, perhaps because the network takes other inputs."""
+    """An output of the original is not finite, perhaps because the network takes other inputs."""
+
+
+Inputs = Callable[[torch.dtype], tuple[Any, ...]]  # the forward's arguments, floating point tensors of a type
 
 
 @torch.no_grad()
-def equivalence_error(model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, *, seed: int = 0) -> float:
+def equivalence_error(
+    model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, *, seed: int = 0, images: Sequence[Any] = ()
+) -> float:
     """The largest difference between the cut model and the masked original, over the outputs' largest magnitude.
 
-    Both run once, in evaluation mode, on seeded inputs of the traced shapes and types, normal ones, or positive ones where
-    an output is not finite on those (a logarithm comes first): in float64, or in float32 where the original's forward
-    converts to that itself. What the forward draws at random is drawn for the original; the cut model gets the part that
-    it has kept. Raises EquivalenceError when the difference exceeds 1e-10 (1e-4 in float32), when an output is not finite,
-    or when the cut model does not run.
+    Both run once, in evaluation mode, on seeded normal inputs of the traced shapes and types, in float64, or in float32
+    where the original's forward converts to that itself. Where an output is not finite on those (a logarithm comes first),
+    positive inputs follow, then the first of the calibration `images` [N, ...]. What the forward draws at random is drawn
+    for the original; the cut model gets the part that it has kept. Raises EquivalenceError when the difference exceeds
+    1e-10 (1e-4 in float32), when an output is not finite on any of these, or when the cut model does not run.
     """
-    try:
-        return _error(model, small, graph, keep, seed, positive=False)
-    except _NotFiniteError:
-        return _error(model, small, graph, keep, seed, positive=True)
+    tried: list[str] = []
+    for name, inputs in _inputs(graph.example, seed, images):
+        try:
+            return _error(model, small, graph, keep, seed, inputs)
+        except _NotFiniteError:
+            tried.append(name)
+    hint = (
+        "Check the calibration images and the weights" if tried[-1] == CALIBRATION
+        else "Give calibration images from there (--data, or images=), and check the weights"
+    )  # fmt: skip
+    raise EquivalenceError(
+        f"An output of the original is not finite on {', '.join(tried)} inputs, so no cut of it can be checked. Inputs must "
+        f"lie where the network lives. {hint}; or prune what comes behind its front end."
+    )
 
 
-def _error(model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, seed: int, *, positive: bool) -> float:
-    example, reference, draws = graph.example, Reference(graph, keep), Draws(graph, keep)
+CALIBRATION = "calibration"
+
+
+def _inputs(example: Example, seed: int, images: Sequence[Any]) -> Iterator[tuple[str, Inputs]]:
+    """What the check runs on, one after the other, each with its name."""
+    yield "normal", lambda dtype: example.arguments(example.random(seed, dtype))
+    yield "positive", lambda dtype: example.arguments(example.random(seed, dtype, positive=True))
+    tensors = example.of_images(images)
+    if tensors:
+        given = example.arguments(tensors)
+        yield CALIBRATION, lambda dtype: mapped(given, lambda t: t.to(dtype) if t.is_floating_point() else t)
+
+
+def _error(model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, seed: int, inputs_of: Inputs) -> float:
+    reference, draws = Reference(graph, keep), Draws(graph, keep)
     dtype = torch.float64
     try:
-        inputs = example.arguments(example.random(seed, dtype, positive=positive))
+        inputs = inputs_of(dtype)
         with draws.original(seed):
             expected = reference.run(converted(model, dtype), inputs)
     except RuntimeError:
         dtype = torch.float32
-        inputs = example.arguments(example.random(seed, dtype, positive=positive))
+        inputs = inputs_of(dtype)
         try:
             with draws.original(seed):
                 expected = reference.run(converted(model, dtype), inputs)
@@ -95,10 +125,12 @@ def compare(expected: Sequence[Tensor], outputs: Sequence[Tensor], tolerance: fl
     for a, b in zip(expected, outputs, strict=True):
         if a.shape != b.shape:
             raise EquivalenceError(f"The cut changed an output's shape from {tuple(a.shape)} to {tuple(b.shape)}.")
-        if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
-            raise _NotFiniteError(
-                "An output is not finite on random inputs, neither on normal nor on positive ones, so the cut cannot be "
-                "checked. Perhaps the network takes others: prune what comes behind its front end. Else check the weights."
+        if not torch.isfinite(a).all():
+            raise _NotFiniteError("An output of the original is not finite.")
+        if not torch.isfinite(b).all():
+            raise EquivalenceError(
+                "An output of the cut model is not finite where the masked original's is. The cut is refused and the "
+                "original unchanged; please report the network."
             )
         a, b = a.double(), b.double()
         # An output that is nothing but rounding (a mean of what was normalised) is measured by the others.

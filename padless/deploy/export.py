@@ -56,7 +56,8 @@ def export(
 
     `example` is a tensor, a dictionary of them, or a tuple of the forward's arguments, a batch of one; the file takes their
     shapes and, in floating point, their types. `images` are batches [N, …] as the network takes them, without labels, such
-    as `images.calibration(256, seed=0)`. With `test` agreement and accuracy are from its test set.
+    as `images.calibration(256, seed=0)`. Floating point is checked on random inputs, or on `example` itself where an output
+    is not finite on those. With `test` agreement and accuracy are from its test set.
 
     Raises UsageError for another ending, a missing extra, no images, or an operator that a format has no form for (named,
     with its module); PadlessError when a check fails. Then no file is left.
@@ -177,7 +178,7 @@ def _stacked(file: Path, trial: Trial, title: str) -> list[Arrays]:
 
 
 def _float(model: nn.Module, example: Any, file: Path, format: str, seed: int) -> Exported:
-    x, expected = _outputs(model, Example.of(arguments(example)), seed)
+    x, expected = _outputs(model, arguments(example), seed)
     write: Callable[[nn.Module, tuple[Any, ...], Path], list[Tensor]] = write_onnx if format == "onnx" else _pt2
     outputs = write(model, x, file)
     wanted, got = ([t.double().numpy() for t in tensors] for tensors in (expected, outputs))
@@ -199,15 +200,20 @@ def _identifier(stem: str) -> str:
 
 
 @torch.no_grad()
-def _outputs(model: nn.Module, spec: Example, seed: int) -> tuple[tuple[Any, ...], list[Tensor]]:
-    """Random inputs on which the outputs are finite, if there are any, and the outputs."""
-    for positive in (False, True):
-        x = spec.arguments(spec.random(seed, positive=positive))
+def _outputs(model: nn.Module, example: tuple[Any, ...], seed: int) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """Inputs on which the outputs are finite, normal, positive or the example itself, and the outputs."""
+    spec = Example.of(example)
+    random = (spec.random(seed, positive=positive) for positive in (False, True))
+    for tensors in (*random, [t.detach().cpu() for t in tensors_in(example)]):
+        x = spec.arguments(tensors)
         with eager():
             expected = list(tensors_of(model(*x)))
         if all(torch.isfinite(t).all() for t in expected):
-            break
-    return x, expected
+            return x, expected
+    raise PadlessError(
+        "An output of the model is not finite, neither on normal and positive inputs nor on the example, so an exported "
+        "file could not be checked. Give padless.export an example from where the network lives, and check the weights."
+    )
 
 
 def _pt2(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import TRANSPOSED, LayerCalls, device_of, evaluating
+from padless.calls import TRANSPOSED, LayerCalls, count_of, evaluating, images_of, run
 from padless.errors import PadlessError, UsageError
 from padless.progress import bar
 
@@ -21,7 +21,7 @@ IN_PLACE = {"add_", "__iadd__", "mul_", "__imul__"}
 class Int8(nn.Module):
     """`model` as an INT8 NPU computes it. Weights are symmetric per output channel (which makes folding of batch norms no
     difference), activations asymmetric per tensor, as in TFLite's specification (Jacob et al., arXiv:1712.05877). Ranges
-    are the extremes over `images`, batches [n, ...].
+    are the extremes over `images`, batches [n, ...] (tuples of several arguments, or dictionaries).
 
     Rounded are the inputs of convolutions and linear maps (behind batch norm and activation, which NPUs fuse), both sides of
     sums and products, the parts of concatenations, and the outputs. Not rounded: layers whose weights are computed from
@@ -30,7 +30,7 @@ class Int8(nn.Module):
     Raises UsageError without images.
     """
 
-    def __init__(self, model: nn.Module, images: Iterable[Tensor]) -> None:
+    def __init__(self, model: nn.Module, images: Iterable[Any]) -> None:
         super().__init__()
         self.model = copy.deepcopy(model)
         self.ranges: list[tuple[float, float]] = []
@@ -40,23 +40,23 @@ class Int8(nn.Module):
             axes[name] = 1 if function in TRANSPOSED and arguments["groups"] == 1 else 0
             return call()
 
-        device, first = device_of(model), True
+        first = True
         with torch.no_grad(), evaluating(self.model), bar("Calibrating INT8", None) as shown:
             for batch in images:
                 if first:
                     with LayerCalls(self.model, at):
-                        self.model(batch[:1].to(device))
+                        run(self.model, images_of(batch, 0, 1))
                     for name, axis in axes.items():
                         _round_weight(self.model.get_parameter(name), axis)
                     first = False
                 with _Sites(self.model, self.ranges, observing=True) as sites:
-                    sites.all(self.model(batch.to(device)))
-                shown.advance(len(batch))
+                    sites.all(run(self.model, batch))
+                shown.advance(count_of(batch))
         self.eval()
         if first:
             raise UsageError("No images to find the ranges of activations on. Was the iterator used up before?")
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Any) -> Any:
         with _Sites(self.model, self.ranges, observing=False) as sites:
             return sites.all(self.model(*inputs))
 

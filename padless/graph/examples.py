@@ -1,16 +1,21 @@
 """The inputs of one run as data: their shapes, types and structure, and new inputs made from those."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from padless.calls import tensors_in
+from padless.calls import arguments, count_of, images_of, tensors_in
 
 CLASSES = 2  # values of whole-number inputs: few enough to be positions in any table
+
+
+def batch_of(shapes: Iterable[tuple[int, ...]]) -> int:
+    """How many inputs one run has: the length of the first tensor that is more than a number."""
+    return next((shape[0] for shape in shapes if shape), 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,17 @@ class Example:
             self._tensor(shape, own, dtype, generator, positive)
             for shape, own in zip(self.shapes, self.dtypes, strict=True)
         ]
+
+    def of_images(self, batches: Iterable[Any]) -> list[Tensor] | None:
+        """As many images of the first batch that has enough, where they have these shapes; else None."""
+        count = batch_of(self.shapes)
+        batch = next((batch for batch in batches if count_of(batch) >= count), None)
+        if batch is None:
+            return None
+        tensors = list(tensors_in(arguments(images_of(batch, 0, count))))
+        if tuple(tuple(t.shape) for t in tensors) != self.shapes:
+            return None
+        return [t.to("cpu", own) for t, own in zip(tensors, self.dtypes, strict=True)]
 
     @staticmethod
     def _tensor(

@@ -12,7 +12,7 @@ from torch import nn
 from padless.calls import expect_tensors
 from padless.errors import UsageError, expect
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
-from padless.graph.examples import Example
+from padless.graph.examples import Example, batch_of
 from padless.graph.numbers import Number, Product, Size, resolved
 from padless.graph.record import Op, Recording, record
 from padless.graph.rules import apply_rule
@@ -241,7 +241,7 @@ def _layers(
         name = path if seen[path] == 1 else f"{path}@{seen[path]}"
         for array in (inputs, outputs):
             array.setflags(write=False)
-        batch = example_shapes[0][0] if example_shapes and example_shapes[0] else 1
+        batch = batch_of(example_shapes)
         layers.append(_layer(name, weight, call, channels.recording, inputs, outputs, batch))
     return tuple(layers)
 

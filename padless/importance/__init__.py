@@ -3,9 +3,10 @@
 import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from padless.errors import UsageError, suggest
 from padless.graph import Graph
@@ -17,12 +18,12 @@ from padless.importance.reconstruction import reconstruction
 __all__ = ["CRITERIA", "WATCHING", "Criterion", "Curve", "Importance", "Scores", "importance"]
 
 # Your own: one score a channel, [channels of the graph], larger is more important. It may ignore the images.
-Criterion = Callable[[Graph, nn.Module, Sequence[Tensor]], Scores]
+Criterion = Callable[[Graph, nn.Module, Sequence[Any]], Scores]
 
 _WEIGHTS: dict[str, Callable[[Graph, nn.Module], Scores]] = {
     "l1": weights.l1, "l2": weights.l2, "bn": weights.batch_norm, "fpgm": weights.fpgm, "lamp": weights.lamp,
 }  # fmt: skip
-_IMAGES: dict[str, Callable[[Graph, nn.Module, Iterable[Tensor]], Scores]] = {
+_IMAGES: dict[str, Callable[[Graph, nn.Module, Iterable[Any]], Scores]] = {
     "taylor": activity.taylor, "fisher": activity.fisher, "activation": activity.activation, "apoz": activity.apoz,
 }  # fmt: skip
 _COMPARABLE = frozenset(["lamp", "taylor", "fisher"])
@@ -34,7 +35,7 @@ def importance(
     graph: Graph,
     model: nn.Module,
     criterion: str | Criterion = "l1",
-    images: Sequence[Tensor] = (),
+    images: Sequence[Any] = (),
     *,
     seed: int = 0,
 ) -> Importance:
@@ -65,7 +66,7 @@ def importance(
     return replace(ranked(graph, scores, comparable=criterion in _COMPARABLE), name=name)
 
 
-def _own(graph: Graph, model: nn.Module, criterion: Criterion, images: Sequence[Tensor]) -> Scores:
+def _own(graph: Graph, model: nn.Module, criterion: Criterion, images: Sequence[Any]) -> Scores:
     scores = np.asarray(criterion(graph, model, images), dtype=np.float64)
     sound = bool(np.isfinite(scores).all() and (scores >= 0).all())
     if scores.shape != (graph.channels,) or not sound:

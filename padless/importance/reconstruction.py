@@ -10,6 +10,7 @@ much the loss then suffers at each width is measured once more on every image (`
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class _Consumer:
         return max(0.0, error)
 
 
-def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Tensor]) -> Importance:
+def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Any]) -> Importance:
     """Curves in the unit of the loss, per image: the loss' rise at width 0 less the rise at each width."""
     seen = observe(graph, model, images)
     weights = dict(model.named_parameters())

@@ -17,6 +17,7 @@ from padless.choose.replay import retrace
 from padless.cut import cut
 from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep
+from padless.graph.examples import batch_of
 from padless.graph.liveness import moments
 from padless.graph.record import tensors_of
 from padless.graph.shadow import original_of, single, tensor_names
@@ -176,7 +177,7 @@ def _fitting(images: Iterable[Any], graph: Graph) -> Any:
         raise UsageError("No images to recover on. Was the iterator used up before?")
     shape = graph.recording.shape
     floats = max(sum(math.prod(shape(value)) for value in moment.values) for moment in moments(graph))
-    bytes_an_image = 2 * 4 * floats / max(1, graph.example_shapes[0][0])
+    bytes_an_image = 2 * 4 * floats / max(1, batch_of(graph.example_shapes))
     return images_of(joined(batches), 0, max(HELD_OUT, int(LIVE_BYTES / bytes_an_image)))
 
 

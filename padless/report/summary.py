@@ -80,7 +80,7 @@ class Summary:
     model: str
     target: str
     variant: dict[str, str]  # the system and memory mode that were asked for, as `load_target` takes them
-    input_shape: tuple[int, ...]
+    inputs: tuple[str, ...]  # what the network takes, as `--input-shape` says it
     weights: str | None
     weights_digest: str
     oracle: str | None  # None: the best that the target has

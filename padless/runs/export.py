@@ -5,14 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from padless.deploy import Exported, Quantisation, export
 from padless.deploy.export import FORMATS, INT8, known_format
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, load_images, load_model
+from padless.inputs import Images, first_shape, image_shape, load_images, load_model, parse_inputs
 from padless.report.files import replaced, written
 from padless.report.summary import FILE, Measures, Summary
 from padless.runs.folder import PAGE, load
@@ -50,14 +48,13 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
     """
     summary = Summary.read(folder)
     target = load_target(summary.target, **summary.variant)
-    loaded = load_model(summary.model, input_shape=summary.input_shape)
+    loaded = load_model(summary.model, input_shape=first_shape(summary.inputs))
     images = None
     if handover.needs_images:
         place = data or summary.data
         if not place:
             raise UsageError(f"{folder} was made without images, and INT8 needs some to see ranges on. Give --data.")
-        _, channels, rows, columns = loaded.input_shape
-        images = load_images(place, shape=(channels, rows, columns), normalise=loaded.normalise)
+        images = load_images(place, shape=image_shape(summary.inputs, summary.model), normalise=loaded.normalise)
     small, exported = load(folder, loaded.model), []
     of_int8 = {} if images is None else _calibrated_on(images, summary, handover)
     for name in handover.formats:

@@ -16,7 +16,7 @@ from padless.errors import UsageError
 from padless.files import digest
 from padless.graph import trace
 from padless.hardware import load_target
-from padless.inputs import Images, LoadedModel, weights_digest
+from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
 from padless.progress import bar, console, quiet
 from padless.report import page
 from padless.report.notes import notes
@@ -97,7 +97,7 @@ def _opened(job: Finetuning, summary: Summary, data: str) -> tuple[LoadedModel, 
     """The dense network and the images."""
     weights = job.weights or (Path(summary.weights) if summary.weights else None)
     torch.manual_seed(summary.seed)
-    loaded, images = opened(summary.model, weights, data, summary.input_shape)
+    loaded, images = opened(summary.model, weights, data, summary.inputs)
     assert images is not None
     return loaded, images
 
@@ -116,9 +116,9 @@ def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel) -> nn.Modul
 
 def _costs(summary: Summary, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
     """Both networks by the run's own oracle."""
-    target, example = load_target(summary.target, **summary.variant), torch.zeros(summary.input_shape)
-    with bar("Counting cycles", None), Pricing(dense, (example,), target, oracle=summary.oracle) as pricing:
-        return pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, example))
+    target, example = load_target(summary.target, **summary.variant), parse_inputs(summary.inputs)
+    with bar("Counting cycles", None), Pricing(dense, example, target, oracle=summary.oracle) as pricing:
+        return pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
 
 
 def _tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:

@@ -19,7 +19,18 @@ from padless.errors import UsageError, suggest
 from padless.graph import trace
 from padless.hardware import Target
 from padless.importance import WATCHING
-from padless.inputs import Images, LoadedModel, load_images, load_model, load_weights, weights_digest
+from padless.inputs import (
+    Images,
+    LoadedModel,
+    first_shape,
+    image_shape,
+    inputs_of,
+    load_images,
+    load_model,
+    load_weights,
+    parse_inputs,
+    weights_digest,
+)
 from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
 from padless.report import page
@@ -49,7 +60,7 @@ class Job:
     regularize: int = 0  # epochs of training towards empty channels before the cut
     epochs: int = 0
     int8: bool = False
-    input_shape: tuple[int, ...] | None = None
+    inputs: tuple[str, ...] = ()  # as `--input-shape` says them; none: the model's usual one
     oracle: str | None = None
     out: Path
     command: str
@@ -72,24 +83,23 @@ def run(job: Job) -> Summary:
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.choices.seed)
-    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.input_shape))
+    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.inputs))
 
 
 def opened(
-    model: str, weights: Path | None, data: str | None, input_shape: tuple[int, ...] | None
+    model: str, weights: Path | None, data: str | None, inputs: Sequence[str] | None
 ) -> tuple[LoadedModel, Images | None]:
     """A model with its weights, and its images where there are any. Raises UsageError for what is not there."""
-    loaded = load_model(model, input_shape=input_shape)
+    loaded = load_model(model, input_shape=first_shape(inputs))
+    inputs = inputs_of(inputs, loaded.input_shape)
+    example, shape = parse_inputs(inputs), image_shape(inputs, model) if data else None
     if weights:
         load_weights(loaded.model, weights)
     elif ":" not in model:  # a factory may well bring its own
         console.print(f"No --weights: {model} has random weights, so only its costs mean anything.", style="yellow")
-    if not data:
+    if not data or not shape:
         return loaded, None
-    if len(loaded.input_shape) != 4:
-        raise UsageError(f"Images need an input shape of N,C,H,W; {model} takes {loaded.input_shape}.")
-    check_prunable(trace(loaded.model, torch.zeros(loaded.input_shape)))  # before minutes are spent on data
-    shape = (loaded.input_shape[1], loaded.input_shape[2], loaded.input_shape[3])
+    check_prunable(trace(loaded.model, *example))  # before minutes are spent on data
     return loaded, load_images(data, shape=shape, normalise=loaded.normalise)
 
 
@@ -97,7 +107,7 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
     """The part of `run` after loading."""
     work = _Work(job, loaded, images)
     work.prepare()
-    with Pricing(loaded.model, (work.example,), job.target, oracle=job.oracle, outputs=job.choices.outputs) as pricing:
+    with Pricing(loaded.model, work.example, job.target, oracle=job.oracle, outputs=job.choices.outputs) as pricing:
         dense = pricing.dense()
         work.test_dense()
         staged = prune_in_stages(
@@ -105,7 +115,7 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
         )
         work.train(staged.model)
         work.test_int8(staged.model)
-        graph = trace(staged.model, work.example)
+        graph = trace(staged.model, *work.example)
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
             final = pricing.whole(staged.model, graph)
     summary = work.summary(staged, dense, final)
@@ -118,7 +128,8 @@ class _Work:
 
     def __init__(self, job: Job, loaded: LoadedModel, images: Images | None) -> None:
         self.job, self.loaded, self.images = job, loaded, images
-        self.example, self.budgets = torch.zeros(loaded.input_shape), read_budgets(job.budgets)
+        self.inputs, self.budgets = inputs_of(job.inputs, loaded.input_shape), read_budgets(job.budgets)
+        self.example = parse_inputs(self.inputs)
         self.calibration: list[Tensor] = []
         self.before: dict[str, float] = {}  # accuracies
         self.after: dict[str, float] = {}
@@ -132,7 +143,7 @@ class _Work:
             check_trainable(model, self.images)
         if job.regularize:  # not clipped: the pull would be lost
             recipe = Recipe(epochs=job.regularize, sparsity=SPARSITY, clip=0.0, seed=job.choices.seed)
-            finetune(model, self.images, recipe, graph=trace(model, self.example))
+            finetune(model, self.images, recipe, graph=trace(model, *self.example))
 
     def test_dense(self) -> None:
         if self.images:
@@ -181,7 +192,7 @@ class _Work:
             model=job.model,
             target=job.target.id,
             variant=job.target.variant,
-            input_shape=tuple(self.loaded.input_shape),
+            inputs=self.inputs,
             weights=str(job.weights.absolute()) if job.weights else None,
             weights_digest=weights_digest(self.loaded.model),
             oracle=job.oracle,

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from padless.choose import Budget, Choices, Plan
 from padless.choose.planning import make_plan
@@ -34,7 +35,7 @@ def prune_in_stages(
     recover: Recover,
     choices: Choices,
     *,
-    images: Sequence[Tensor] = (),
+    images: Sequence[Any] = (),
     steps: int = 1,
 ) -> Staged:
     """Prune the model of `pricing` to `budgets` in `steps` stages of equal ratios.
@@ -59,7 +60,7 @@ def prune_in_stages(
             continue
         plan = make_plan(now, wanted, choices, images, dense=cost)
         with bar("Cutting, and checking against the masked original", None):
-            model, worst = prune_with_error(model, plan)
+            model, worst = prune_with_error(model, plan, images)
         error = max(error, worst)
         whole = plan if whole is None else composed(whole, plan)
         recovery = recover(model, whole)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import device_of, evaluating
+from padless.calls import device_of, evaluating, run
 from padless.errors import UsageError, expect
 from padless.inputs import Images
 from padless.progress import bar
@@ -14,15 +14,15 @@ from padless.progress import bar
 
 @torch.no_grad()
 def evaluate(model: nn.Module, images: Images, *, batch: int = 500) -> float:
-    """Top-1 accuracy on the test set in percent, float32, evaluation mode.
+    """Top-1 accuracy on the test set in percent, in the model's own type, evaluation mode.
 
     Raises UsageError when a label lies beyond the network's outputs.
     """
     check_outputs(model, images)
-    device, right = device_of(model), 0
+    right = 0
     with evaluating(model), bar("Testing", len(images.test)) as shown:
         for x, y in zip(images.test.split(batch), images.test_labels.split(batch), strict=True):
-            right += int((model(images.normalised(x).to(device)).argmax(1).cpu() == y).sum())
+            right += int((run(model, images.normalised(x)).argmax(1).cpu() == y).sum())
             shown.advance(len(x))
     return 100.0 * right / len(images.test)
 
@@ -31,7 +31,7 @@ def check_outputs(model: nn.Module, images: Images) -> None:
     """Raises UsageError when the network gives no class scores, or a label lies beyond them."""
     expect(images, Images, "images", "Give padless.load_images(…), or as_images(…).")
     with evaluating(model), torch.no_grad():
-        outputs = model(images.normalised(images.test[:1]).to(device_of(model)))
+        outputs = run(model, images.normalised(images.test[:1]))
     _check_scores(outputs, "")
     if images.classes > outputs.shape[1]:
         raise UsageError(

@@ -9,7 +9,7 @@ from models.networks import small
 from torch import nn
 
 from padless import Plan, load_target, plan, prune, trace
-from padless.align import JointAxis, aligned_levels, joint
+from padless.align import JointAxis, Levels, aligned_levels, joint
 from padless.errors import UsageError
 
 X = torch.zeros(1, 3, 16, 16)
@@ -229,3 +229,53 @@ def test_a_hard_joint_program_is_stopped_by_its_work(monkeypatch):
     first, second = (joint.settled(levels, axes, wanted, dense, lenient=True) for _ in range(2))
     assert first == second is not None
     assert options[0]["node_limit"] == joint.NODES
+
+
+def test_differences_of_axes_hold_for_the_same_widths():
+    generator = np.random.default_rng(0)
+    shorter = 0
+    for _ in range(60):
+        ids = [f"g{i}" for i in range(4)]
+        repeats = {id: int(generator.integers(1, 3)) for id in ids}
+        axes = [
+            JointAxis(layer=f"a{k}", side="in", unit=int(generator.choice([2, 4, 6])), rest=int(generator.integers(0, 9)),
+                      repeats={id: repeats[id] for id in sorted(generator.choice(ids, size=n, replace=False))})
+            for k, n in enumerate(generator.integers(1, 5, size=4))
+        ]  # fmt: skip
+        fewer = joint.differences(axes)
+        shorter += sum(len(axis.repeats) for axis in fewer) < sum(len(axis.repeats) for axis in axes)
+        for sizes in np.ndindex(5, 5, 5, 5):
+            widths = {id: 1 + size for id, size in zip(ids, sizes, strict=True)}
+            assert all(axis.holds(widths) for axis in fewer) == all(axis.holds(widths) for axis in axes)
+    assert shorter > 20
+
+
+def test_axes_that_never_hold_stay():
+    axes = [
+        JointAxis(layer=name, side="in", unit=4, rest=rest, repeats={"g": 1}) for name, rest in (("a", 0), ("b", 1))
+    ]
+    (_, never) = joint.differences(axes)
+    assert never.repeats == {} and not never.holds({})
+    assert joint.settled({"g": np.arange(1, 9)}, [never], {"g": 4.0}, {"g": 8}) is None
+
+
+def test_groups_that_share_no_axis_are_settled_apart(monkeypatch):
+    """A dense network in three stages: only the stage whose axes do not fill units is solved for."""
+    groups = {f"g{stage}{i}": 16 for stage in range(3) for i in range(8)}
+    axes = tuple(
+        JointAxis(layer=f"c{stage}{n}", side="in", unit=32, rest=0, repeats={f"g{stage}{i}": 1 for i in range(n)})
+        for stage in range(3)
+        for n in (3, 5, 8)
+    )
+    widths = {id: np.arange(1, 17) for id in groups}
+    example = dict.fromkeys(groups, 16) | {f"g{stage}{i}": 8 for stage in range(3) for i in (0, 1, 5, 6)}
+    assert all(axis.holds(example) for axis in axes)
+    levels = Levels(widths=widths, dense=groups, joint=axes, example=example, fixed={})
+    solved = []
+    monkeypatch.setattr(
+        "padless.align.levels.settled",
+        lambda allowed, *rest: solved.append(set(allowed)) or joint.settled(allowed, *rest),
+    )
+    wanted = {id: example[id] for id in groups} | {"g10": 7.4}
+    near = levels.settle(wanted)
+    assert near == example and solved == [{id for id in groups if id.startswith("g1")}]

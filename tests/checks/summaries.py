@@ -16,7 +16,7 @@ def summary(**changes) -> Summary:
         ["cycles", "npu_cycles", "milliseconds", "clock_hz", "peak_sram_bytes", "peak_activation_bytes", "energy_pj", "oracle"]
     )  # fmt: skip
     plain = Summary(
-        model="mine", target="unit:8", variant={}, input_shape=(1, 3, 16, 16), weights=None, weights_digest="0" * 16,
+        model="mine", target="unit:8", variant={}, inputs=("1,3,16,16",), weights=None, weights_digest="0" * 16,
         oracle=None, budgets=(), solver=None, ratio=None, importance_kept=0.5, importance="l1", allocate="optimal",
         align="unit", repair="down", freeze=(), floor=0.0, steps=1, recovery=None, calibration=512, regularize=0,
         epochs=0, data=None, before=totals, after={**totals, "accuracy": 90.0},

@@ -134,6 +134,42 @@ def test_prune_and_export(run, tmp_path):
         assert re.search(r"largest difference from the network \d\.\de[-+]\d\d of its largest output", out)
 
 
+CONDITIONED = ("--input-shape", "1,3,8,8", "--input-shape", "class=1:int64", "--input-shape", "mask=1,1,8,8:bool")
+
+
+def test_networks_of_several_inputs_from_inspect_to_export(run, tmp_path):
+    import onnx
+
+    name = "models.networks:Conditioned"
+    code, out, err = run("inspect", name, "--target", "unit:8", *CONDITIONED)
+    assert code == 0 and "stem" in out, err
+    code, out, err = run("plan", name, "--target", "unit:8", "--quantity", "macs", "--pareto", "3", *CONDITIONED)
+    assert code == 0 and out.count(" % ") >= 3, err
+    code, out, err = run("prune", name, "--target", "unit:8", "--budget", "macs=60%", "--out", "run", *CONDITIONED)
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["inputs"] == list(CONDITIONED[1::2])
+    assert summary["after"]["macs"] <= 0.6 * summary["before"]["macs"]
+    for kind in ("onnx", "pt2"):
+        code, out, err = run("export", "run", "--format", kind)
+        assert code == 0, err
+    given = onnx.load(tmp_path / "run" / "model.onnx").graph.input
+    kinds = [(i.type.tensor_type.elem_type, [d.dim_value for d in i.type.tensor_type.shape.dim]) for i in given]
+    assert kinds == [(1, [1, 3, 8, 8]), (7, [1]), (9, [1, 1, 8, 8])]
+    for command in (
+        ("prune", name, "--target", "unit:8", "--budget", "macs=60%", "--data", "digits", *CONDITIONED),
+        ("plan", name, "--target", "unit:8", "--data", "digits", *CONDITIONED),
+        ("finetune", "run", "--data", "digits", "--out", "trained"),
+    ):
+        code, _, err = run(*command)
+        assert code == 2, err
+        told = f"one unnamed float32 input of N,C,H,W; {name} takes 1,3,8,8 and class=1:int64 and mask=1,1,8,8:bool."
+        assert told in " ".join(err.split())
+    code, _, err = run("prune", name, "--target", "unit:8", "--budget", "macs=60%", "--input-shape", "1,3:x")
+    assert code == 2 and "torch has no type 'x'" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_prune_with_data_reports_accuracies(run, tmp_path):
     args = (
         "prune",

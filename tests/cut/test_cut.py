@@ -225,8 +225,12 @@ def test_outputs_that_cannot_be_compared():
     ones = [torch.ones(2)]
     with pytest.raises(EquivalenceError, match=r"changed an output's shape from \(2,\) to \(3,\)"):
         compare(ones, [torch.ones(3)], 1e-10)
-    with pytest.raises(EquivalenceError, match="not finite"):
+    with pytest.raises(EquivalenceError, match="An output of the original is not finite"):
         compare([torch.tensor([1.0, float("nan")])], ones, 1e-10)
+    with pytest.raises(
+        EquivalenceError, match="cut model is not finite where the masked original's is. The cut is refused"
+    ):
+        compare(ones, [torch.tensor([1.0, float("inf")])], 1e-10)
     assert compare([torch.zeros(0)], [torch.zeros(0)], 1e-10) == 0
     assert compare([torch.tensor([2.0]).double()], [torch.tensor([2.0]).double() + 2e-11], 1e-10) == pytest.approx(
         1e-11, rel=1e-3

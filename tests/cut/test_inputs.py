@@ -168,10 +168,70 @@ def test_random_draws_in_evaluation(build):
 
 
 def test_the_check_blames_the_inputs():
-    model, x = Front(lambda x: (x - 2).log()).eval(), torch.zeros(1, 3, 8, 8)
+    model, x = Front(lambda x: (x - 2).log()).eval(), torch.zeros(2, 3, 8, 8)
     cut = plan(model, x, target="unit:8", budget="macs=60%")
-    with pytest.raises(EquivalenceError, match="not finite on random inputs, neither on normal nor on positive ones"):
+    with pytest.raises(
+        EquivalenceError, match="not finite on normal, positive inputs.* Give calibration images from there"
+    ):
         prune(model, cut)
+    with pytest.raises(
+        EquivalenceError, match="on normal, positive, calibration inputs.* Check the calibration images and"
+    ):
+        prune(model, cut, images=[x + 1])
+    with pytest.raises(EquivalenceError, match="on normal, positive inputs"):  # none of these has the traced shapes
+        prune(model, cut, images=[x[:1] + 3, x[:, :, :4] + 3, (x + 3, x)])
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_check_takes_calibration_images_where_the_network_lives(half):
+    model = Front(lambda x: (x - 2).log()).eval()
+    single, example = torch.zeros(1, 3, 8, 8), torch.rand(16, 3, 8, 8) + 2.5
+    if half:
+        model, single, example = model.half(), single.half(), example.half()
+    images = [example[:1], example[1:]]
+    cut = plan(model, single, target="unit:8", budget="macs=60%", images=images)
+    small = prune(model, cut, images=iter(images))
+    assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in model.parameters())
+    recovery = recover(small, model, cut, images)
+    assert recovery.held_out[recovery.method] <= recovery.held_out["none"]
+
+
+def test_the_check_takes_dictionaries_of_calibration_images():
+    class Logarithm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = chain()
+
+        def forward(self, parts):
+            return self.net((parts["image"] - parts["more"][0]).log())
+
+    model, image = Logarithm().eval(), torch.rand(4, 3, 8, 8)
+    batch = {"image": image + 4, "more": (torch.ones(4, 1, 1, 1),)}
+    cut = plan(model, {"image": image[:1], "more": (image[:1, :1, :1, :1],)}, target="unit:8", budget="macs=60%")
+    with pytest.raises(EquivalenceError, match="on normal, positive inputs"):
+        prune(model, cut)
+    assert prune(model, cut, images=[batch]).net[0].out_channels <= 16
+
+
+def test_a_number_may_come_before_the_images():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = chain()
+
+        def forward(self, scale, x):
+            return self.net(x * scale)
+
+    model, scale, images = Scaled().eval(), torch.tensor(2.0), torch.rand(16, 3, 8, 8)
+    batches = [(scale, images[:8]), (scale, images[8:])]
+    cut = plan(model, scale, images[:1], target="unit:8", budget="macs=60%", images=batches)
+    recovery = recover(prune(model, cut, images=batches), model, cut, batches)
+    assert recovery.images == 16 and recovery.held_out[recovery.method] <= recovery.held_out["none"]
+
+
+def test_a_batch_of_numbers_alone_is_refused():
+    with pytest.raises(UsageError, match=r"A batch of images has numbers alone; expected tensors \[N, ...\]"):
+        plan(chain(), torch.zeros(1, 3, 8, 8), target="unit:8", budget="macs=60%", images=[torch.tensor(1.0)])
 
 
 class Halves(nn.Module):

@@ -94,3 +94,26 @@ class Blur(nn.Module):
 def test_fixed_kernels_are_exported(buffer, spread, tmp_path):
     model = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), Blur(buffer, spread), nn.Conv2d(16, 4, 1)).eval()
     assert export(model, X, tmp_path / "m.onnx") < 1e-4
+
+
+class Logarithm(nn.Module):
+    """Lives above two; its second output says where its first is above zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x):
+        y = self.net((x - 2).log())
+        return y, y > 0
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_files_are_checked_where_the_network_lives(suffix, tmp_path):
+    model = Logarithm().eval()
+    assert export(model, torch.rand(1, 3, 8, 8) + 2.5, tmp_path / f"m.{suffix}") < 1e-5
+    with pytest.raises(
+        PadlessError, match="neither on normal and positive inputs nor on the example, .* Give padless.export"
+    ):
+        export(model, torch.zeros(1, 3, 8, 8), tmp_path / f"other.{suffix}")
+    assert [path.name for path in tmp_path.iterdir()] == [f"m.{suffix}"]

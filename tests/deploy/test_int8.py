@@ -91,3 +91,15 @@ def test_what_cannot_be_calibrated():
 
     with pytest.raises(PadlessError, match="computes more on some images than on others"):
         Int8(Longer(), [-torch.ones(1, 2)])(torch.ones(1, 2))
+
+
+def test_it_is_calibrated_on_tuples_and_dictionaries():
+    class Sum(nn.Module):
+        def forward(self, x, more):
+            return x + more["y"]
+
+    batches = [(torch.rand(4, 8), {"y": torch.rand(4, 8)}) for _ in range(2)]
+    network = Int8(Sum(), batches)
+    x, more = batches[0]
+    error = (network(x, more) - x - more["y"]).abs().max()
+    assert 0 < error < 2 / 255 and network.ranges[0][1] == max(float(x.max()) for x, _ in batches)

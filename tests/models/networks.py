@@ -109,3 +109,16 @@ def tokens() -> nn.Module:
 
 def stays() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 8, 1), nn.Softmax(1), nn.Conv2d(8, 4, 1))
+
+
+class Conditioned(nn.Module):
+    """An image, and a dictionary with a class number and a mask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.classes = nn.Conv2d(3, 16, 3, padding=1), nn.Embedding(4, 16)
+        self.body, self.head = nn.Conv2d(16, 32, 3), nn.Conv2d(32, 4, 1)
+
+    def forward(self, x: Tensor, more: dict[str, Tensor]) -> Tensor:
+        y = self.stem(x) + self.classes(more["class"])[:, :, None, None]
+        return self.head(self.body(y.masked_fill(~more["mask"], 0.0)).relu())

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from models.networks import small
+from torch import nn
 
 from padless import Choices, inspect, load_target, prune, trace
 from padless.choose.budget import read_budgets
 from padless.cost.pricing import Pricing
-from padless.errors import UsageError
+from padless.errors import EquivalenceError, UsageError
 from padless.importance import importance
 from padless.recover import recover
 from padless.runs.stages import prune_in_stages
@@ -110,3 +111,18 @@ def test_wrong_numbers_of_steps():
     with pytest.raises(UsageError, match=r"Channels of zeros \(--repair up\) come in one step"):
         staged(small(), ["macs=50%"], steps=2, repair="up")
     assert np.isfinite(staged(small(), ["macs=50%"], repair="up").error)
+
+
+def test_each_stage_is_checked_where_the_network_lives():
+    class Front(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = small()
+
+        def forward(self, x):
+            return self.net((x - 2).log())
+
+    with pytest.raises(EquivalenceError, match="on normal, positive inputs"):
+        staged(Front(), ["macs=50%"], steps=2)
+    result = staged(Front(), ["macs=50%"], steps=2, images=[torch.rand(4, 3, 16, 16) + 2.5])
+    assert result.error < 1e-10 and result.model.net.stem.out_channels < 16

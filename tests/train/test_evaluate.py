@@ -23,6 +23,14 @@ def test_accuracy_is_counted(digits):
     assert model.training
 
 
+def test_a_network_in_half_precision_is_tested(digits):
+    torch.manual_seed(0)
+    model = network(10)
+    single = evaluate(model, digits)
+    assert evaluate(model.bfloat16(), digits) == pytest.approx(single, abs=5)
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
 def test_too_few_outputs(digits):
     for act in (lambda m: evaluate(m, digits), lambda m: finetune(m, digits, Recipe(epochs=1))):
         with pytest.raises(UsageError, match="digits has labels up to 9, the network 7 outputs"):

@@ -1,0 +1,71 @@
+"""Inputs as texts: what a network takes, as `--input-shape` says it and a run's summary keeps it.
+
+A shape such as 1,3,32,32 is one of the forward's arguments; NAME=SHAPE is an entry of a dictionary, the last argument;
+SHAPE:int64 is of that type, float32 otherwise.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from padless.errors import UsageError
+
+WRITE = (
+    "Write whole numbers from 1 up, such as 1,3,32,32; NAME=1,3,32,32 for a dictionary's entry, 1,16:int64 for a type."
+)
+
+
+def inputs_of(texts: Sequence[str] | None, usual: Sequence[int]) -> tuple[str, ...]:
+    """The texts that were given; without any, the one for a float32 input of the model's usual shape."""
+    return tuple(texts or [",".join(map(str, usual))])
+
+
+def parse_inputs(texts: Sequence[str]) -> tuple[Any, ...]:
+    """The forward's arguments, zeros: one for each unnamed shape, then a dictionary of the named ones.
+
+    Raises UsageError for a text that is no input, and for a name that comes twice.
+    """
+    unnamed, named = [], {}
+    for text in texts:
+        name, shape, dtype = _parsed(text)
+        zeros = torch.zeros(shape, dtype=dtype)
+        if not name:
+            unnamed.append(zeros)
+        elif name in named:
+            raise UsageError(f"--input-shape names {name!r} twice.")
+        else:
+            named[name] = zeros
+    return (*unnamed, named) if named else tuple(unnamed)
+
+
+def first_shape(texts: Sequence[str] | None) -> tuple[int, ...] | None:
+    """The shape of the first input, for models that are built for one. None where there are no texts."""
+    return _parsed(texts[0])[1] if texts else None
+
+
+def image_shape(texts: Sequence[str], model: str) -> tuple[int, int, int]:
+    """The (C, H, W) of a network that takes images alone. Raises UsageError where its inputs are others."""
+    name, shape, dtype = _parsed(texts[0])
+    if len(texts) > 1 or name or dtype is not torch.float32 or len(shape) != 4:
+        raise UsageError(
+            f"--data gives images: one unnamed float32 input of N,C,H,W; {model} takes {' and '.join(texts)}. Leave --data "
+            "out. In Python, padless.plan and padless.recover take calibration batches of every kind."
+        )
+    return shape[1], shape[2], shape[3]
+
+
+def _parsed(text: str) -> tuple[str, tuple[int, ...], torch.dtype]:
+    name, _, rest = text.rpartition("=")
+    sizes, _, kind = rest.partition(":")
+    dtype = getattr(torch, kind or "float32", None)
+    try:
+        shape = tuple(int(part) for part in sizes.split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1 or math.prod(shape) > 1 << 40:
+        raise UsageError(f"Cannot read the input shape {text!r}. {WRITE}")
+    if not isinstance(dtype, torch.dtype):
+        raise UsageError(f"Cannot read the input shape {text!r}: torch has no type {kind!r}. {WRITE}")
+    return name, shape, dtype

@@ -1,0 +1,43 @@
+"""`--input-shape` in all its forms."""
+
+import re
+
+import pytest
+import torch
+
+from padless.errors import UsageError
+from padless.inputs import first_shape, image_shape, inputs_of, parse_inputs
+
+
+def test_shapes_become_arguments():
+    assert first_shape(None) is first_shape([]) is None
+    assert first_shape(["x=1,3,8,8:int64", "1,2"]) == (1, 3, 8, 8) and image_shape(["2,3,8,9"], "m") == (3, 8, 9)
+    assert inputs_of(None, (1, 3, 4, 4)) == inputs_of((), [1, 3, 4, 4]) == ("1,3,4,4",)
+    assert inputs_of(["1,3", "x=2"], (1,)) == ("1,3", "x=2")
+    (usual,) = parse_inputs(["1,3,4,4"])
+    assert usual.shape == (1, 3, 4, 4) and usual.dtype is torch.float32
+    image, number = parse_inputs(["1,3,8,8", "1:int64"])
+    assert (image.dtype, number.dtype, number.shape) == (torch.float32, torch.int64, (1,))
+    image, named = parse_inputs(["1,3,8,8", "mask=1,1,8,8:bool", "ids=1,4:int32"])
+    assert {k: (v.dtype, tuple(v.shape)) for k, v in named.items()} == {
+        "mask": (torch.bool, (1, 1, 8, 8)),
+        "ids": (torch.int32, (1, 4)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [(["1,3,a"], "Cannot read the input shape '1,3,a'. Write whole numbers"), (["x=0,3"], "Cannot read the input shape 'x=0,3'"),
+     (["1,3:int65"], "torch has no type 'int65'"), (["1,3:nn"], "torch has no type 'nn'"),
+     (["x=1", "x=2"], "--input-shape names 'x' twice")],
+)  # fmt: skip
+def test_shapes_that_are_none(texts, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parse_inputs(texts)
+
+
+@pytest.mark.parametrize("texts", [["1,3,8,8", "1,3,8,8"], ["x=1,3,8,8"], ["1,3,8,8:int64"], ["1,3,8"]])
+def test_images_are_one_unnamed_input(texts):
+    taken = re.escape(" and ".join(texts))
+    with pytest.raises(UsageError, match=f"one unnamed float32 input of N,C,H,W; mine takes {taken}. Leave --data out"):
+        image_shape(texts, "mine")

@@ -10,7 +10,7 @@ from padless.deploy.export import FORMATS, INT8, known_format
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, first_shape, image_shape, load_images, load_model, parse_inputs
+from padless.inputs import Images, first_shape, image_shape, load_images, load_model
 from padless.report.files import replaced, written
 from padless.report.summary import FILE, Measures, Summary
 from padless.runs.folder import PAGE, load

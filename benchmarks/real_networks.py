@@ -137,7 +137,7 @@ def _exported(model: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Any]:
     made = plan(model, *inputs, target="unit:16", budget=f"macs={100 * KEPT:g}%")
     example = inputs[0] if len(inputs) == 1 else inputs
     with tempfile.TemporaryDirectory() as folder:
-        error = export(prune(model, made), example, Path(folder) / "model.onnx")
+        error = export(prune(model, made), example, Path(folder) / "model.onnx").parity
     return {"onnx_error": error}
 
 

@@ -10,7 +10,7 @@ from padless.deploy.export import FORMATS, INT8, known_format
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, first_shape, image_shape, load_images, load_model
+from padless.inputs import Images, first_shape, image_shape, load_images, load_model, parse_inputs
 from padless.report.files import replaced, written
 from padless.report.summary import FILE, Measures, Summary
 from padless.runs.folder import PAGE, load
@@ -62,16 +62,7 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
         if name == "tflite":
             options |= {"target": target, "compile": handover.compile}
         file = folder / f"model{FORMATS[name]}"
-        exported.append(
-            export(
-                small,
-                torch.zeros(loaded.input_shape),
-                file,
-                quantisation=handover.quantisation,
-                seed=summary.seed,
-                **options,
-            )
-        )
+        exported.append(export(small, parse_inputs(summary.inputs), file, seed=summary.seed, **options))
     _record(folder, summary, exported, handover)
     return exported
 

@@ -1,6 +1,5 @@
 """Arm's compiler: what we print is what its own command line prints."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from checks.catalogue import BOARDS
+from checks.vela_command import command_line
 from models.networks import Residual, SqueezeExcite, shaken, small
 from torch import nn
 from torch.nn import functional as F
@@ -18,7 +18,6 @@ from padless import inspect, load_target, trace
 from padless.cost import CachedOracle
 from padless.cost.oracles.vela import Vela
 from padless.errors import OracleError, UsageError
-from padless.hardware import Target
 from padless.hardware.target import BOARDS as BOARDS_INI
 from padless.inputs import load_model
 from padless.tflite import lower, nominal
@@ -53,20 +52,6 @@ class Everything(nn.Module):
         x = self.residual(F.relu(self.norm(x)))
         x = F.adaptive_avg_pool2d(self.pools(x * self.gate(x)), 2)
         return self.head(F.dropout(self.hidden(x.flatten(1)).relu(), training=self.training))
-
-
-def command_line(tflite: bytes, target: Target, folder: Path, *options: str | Path) -> dict[str, str]:
-    """The summary that Vela's own command line writes for a file."""
-    file = folder / "network.tflite"
-    file.write_bytes(tflite)
-    program = Path(sys.executable).with_name("vela")
-    done = subprocess.run(
-        [program, file, "--accelerator-config", target.vela.accelerator, "--output-dir", folder, *options],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return next(csv.DictReader(next(folder.glob("*_summary_*.csv")).read_text().splitlines()))
 
 
 @pytest.mark.parametrize("id", ["ethos-u55-128", "ethos-u55-256", "ethos-u85-512"])

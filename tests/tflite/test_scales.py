@@ -1,0 +1,62 @@
+"""Which activations share a scale."""
+
+import pytest
+
+from padless.tflite.file import Tensor, TFLiteBuilder
+from padless.tflite.scales import Scales
+
+
+def network(*operators, tensors=6):
+    builder = TFLiteBuilder([Tensor(name=str(i), shape=(1, 2, 2, 4)) for i in range(tensors)])
+    for code, inputs, out in operators:
+        builder.operator(code, inputs, [out])
+    return builder
+
+
+def test_a_scale_holds_the_range_and_zero_exactly():
+    scales = Scales(network(), {0: (0.0, 2.55), 1: (-1.0, 1.55), 2: (0.0, 0.0)}, 8)
+    assert scales.of(0) == (pytest.approx(0.01), -128)
+    scale, zero = scales.of(1)
+    assert scale * (-128 - zero) == pytest.approx(-1.0, abs=scale / 2) and scale == pytest.approx(0.01)
+    assert scales.of(2)[0] > 0
+
+
+def test_sixteen_bits_are_symmetric():
+    assert Scales(network(), {0: (-3.2767, 1.0)}, 16).of(0) == (pytest.approx(1e-4), 0)
+
+
+def test_what_only_moves_numbers_keeps_their_scale():
+    builder = network(("RESHAPE", [0], 1), ("MAX_POOL_2D", [1], 2), ("ADD", [2], 3))
+    scales = Scales(builder, {0: (-1.0, 4.0), 1: (-1.0, 4.0), 2: (0.0, 4.0), 3: (0.0, 9.0)}, 8)
+    assert scales.of(0) == scales.of(1) == scales.of(2) != scales.of(3)
+
+
+def test_parts_of_a_concatenation_are_joined_within_a_factor_of_two():
+    builder = network(("CONCATENATION", [0, 1, 2], 3))
+    scales = Scales(builder, {0: (0.0, 10.0), 1: (0.0, 6.0), 2: (0.0, 1.0), 3: (0.0, 10.0)}, 8)
+    assert scales.of(0) == scales.of(1) == scales.of(3)
+    assert scales.of(2) == (pytest.approx(1 / 255), -128)
+
+
+def test_a_chain_of_concatenations_widens_no_part_more_than_twice():
+    """Each step is less than a factor of two; together they would be more."""
+    builder = network(("CONCATENATION", [0, 1], 2), ("CONCATENATION", [2, 3], 4))
+    scales = Scales(builder, {0: (0.0, 4.0), 1: (0.0, 7.0), 2: (0.0, 7.0), 3: (0.0, 13.0), 4: (0.0, 13.0)}, 8)
+    assert scales.of(0) == scales.of(2) == (pytest.approx(7 / 255), -128)
+    assert scales.of(3) == scales.of(4) == (pytest.approx(13 / 255), -128)
+
+
+def test_what_the_runtime_insists_on_spreads_to_what_only_moves():
+    builder = network(("LOGISTIC", [0], 1), ("RESHAPE", [1], 2), ("TANH", [0], 3))
+    ranges = {0: (-4.0, 4.0), 1: (0.1, 0.9), 2: (0.1, 0.9), 3: (-0.9, 0.9)}
+    scales = Scales(builder, ranges, 8)
+    assert scales.of(1) == scales.of(2) == (1 / 256, -128)
+    assert scales.of(3) == (1 / 128, 0)
+    assert Scales(builder, ranges, 16).of(2) == (1 / 32768, 0)
+
+
+def test_a_fixed_scale_is_not_forced_on_larger_numbers():
+    builder = network(("LOGISTIC", [0], 1), ("MAXIMUM", [1, 2], 3))
+    scales = Scales(builder, {0: (-4.0, 4.0), 1: (0.0, 1.0), 2: (0.0, 5.0), 3: (0.0, 5.0)}, 8)
+    assert scales.of(1) == (1 / 256, -128)
+    assert scales.of(2) == scales.of(3) == (pytest.approx(5 / 255), -128)

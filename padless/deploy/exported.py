@@ -28,6 +28,7 @@ class Fidelity:
     agreement: float | None
     decibels: float
     accuracy: float | None
+    float_accuracy: float | None  # the model's on the same images
     layers: tuple[tuple[str, float], ...] = ()  # the noisiest, in decibels, where agreement is low
     advice: str = ""
 
@@ -72,8 +73,13 @@ def fidelity(trial: Trial, got: Sequence[Arrays]) -> Fidelity:
         tested=trial.labels is not None,
         agreement=100.0 * float(np.mean(ours == theirs)) if classes else None,
         decibels=decibels(trial.outputs, got),
-        accuracy=100.0 * float(np.mean(theirs == trial.labels)) if trial.labels is not None else None,
+        accuracy=_share(theirs, trial.labels),
+        float_accuracy=_share(ours, trial.labels),
     )
+
+
+def _share(choices: Arrays, labels: Arrays | None) -> float | None:
+    return None if labels is None else 100.0 * float(np.mean(choices == labels))
 
 
 def decibels(reference: Sequence[Arrays], other: Sequence[Arrays]) -> float:

@@ -77,7 +77,7 @@ def lines(exported: Exported) -> list[str]:
         if quality.agreement is not None:
             parts.insert(0, f"agrees with float on {quality.agreement:.2f} %")
         if quality.accuracy is not None:
-            parts.append(f"top-1 {quality.accuracy:.2f} %")
+            parts.append(f"top-1 {quality.accuracy:.2f} % (float {quality.float_accuracy:.2f} %)")
         told.append(
             f"  Quantised, run in {interpreter(exported.format)} on {quality.images:,} {where}: {', '.join(parts)}"
         )

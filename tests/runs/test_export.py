@@ -4,8 +4,6 @@ import json
 
 import pytest
 import torch
-from models.networks import small
-from safetensors.torch import save_file
 
 from padless import as_images
 from padless.deploy import Quantisation
@@ -15,16 +13,15 @@ from padless.runs import export as module
 from padless.runs.export import Handover, export_folder
 
 pytest.importorskip("ai_edge_litert", reason="the extra tflite is not installed")
+NETWORK = "padless.demo:DigitsResNet"
 
 
 @pytest.fixture
 def folder(run, tmp_path):
     """A run on digits, for an Ethos-U."""
-    torch.manual_seed(3)
-    save_file(small().state_dict(), tmp_path / "w.safetensors")
     code, _, err = run(
-        "prune", "models.networks:Small", "--target", "ethos-u55-256", "--budget", "cycles=80%", "--data", "digits",
-        "--weights", "w.safetensors", "--calibration", "64", "--out", "run",
+        "prune", NETWORK, "--target", "ethos-u55-256", "--budget", "cycles=60%", "--data", "digits", "--calibration", "64",
+        "--out", "run",
     )  # fmt: skip
     assert code == 0, err
     return tmp_path / "run"
@@ -55,14 +52,14 @@ def test_export_on_the_command_line(run, folder):
     summary = Summary.read(folder)
     row = summary.files["model.tflite"]
     assert summary.after["accuracy_tflite"] == row.accuracy and row.tested and row.images == 397
-    assert abs(row.accuracy - summary.after["accuracy"]) < 3 and row.agreement > 90
+    assert abs(row.accuracy - summary.after["accuracy"]) < 5 and row.agreement > 80
     assert row.calibration == 32 and (row.ranges, row.activations, row.io) == ("mse", 8, "int8")
     assert row.cycles > row.npu_cycles > 0 and "Arm Vela" in row.oracle
     assert summary.files["model.onnx"].accuracy is None and summary.files["model.onnx"].parity < 1e-4
     page = (folder / "report.html").read_text()
     assert page.count("<h2>Files</h2>") == 1 and f"<td>{row.cycles:,}</td>" in page and "model.int8.onnx" in page
     about = json.loads((folder / "model.tflite.json").read_text())
-    assert about["model"] == "models.networks:Small" and len(about["normalisation"]["mean"]) == 3
+    assert about["model"] == NETWORK and len(about["normalisation"]["mean"]) == 1
     code, _, err = run("export", "run", "--ranges", "minmax", "--calibration", "32", "--activations", "16")
     assert code == 0, err
     summary = Summary.read(folder)
@@ -72,7 +69,7 @@ def test_export_on_the_command_line(run, folder):
 
 
 def test_prune_writes_files_at_its_end_and_again_into_the_same_folder(run, tmp_path):
-    options = ("prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--data", "digits",
+    options = ("prune", NETWORK, "--target", "unit:8", "--budget", "macs=50%", "--data", "digits",
                "--calibration", "64", "--out", "run", "--export", "tflite", "--export", "pt2")  # fmt: skip
     for _ in range(2):
         code, out, err = run(*options)
@@ -92,7 +89,7 @@ def test_prune_writes_files_at_its_end_and_again_into_the_same_folder(run, tmp_p
     ],
 )
 def test_wrong_options(run, tmp_path, arguments, message):
-    code, _, err = run("prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--out", "run")
+    code, _, err = run("prune", NETWORK, "--target", "unit:8", "--budget", "macs=50%", "--out", "run")
     assert code == 0, err
     before = sorted(p.name for p in (tmp_path / "run").iterdir())
     code, _, err = run("export", "run", *arguments)
@@ -101,9 +98,7 @@ def test_wrong_options(run, tmp_path, arguments, message):
 
 
 def test_int8_files_need_data_before_anything_is_pruned(run, tmp_path):
-    code, _, err = run(
-        "prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--export", "tflite"
-    )
+    code, _, err = run("prune", NETWORK, "--target", "unit:8", "--budget", "macs=50%", "--export", "tflite")
     assert code == 2 and "INT8 files need images to see ranges on. Give --data, or --export onnx." in " ".join(
         err.split()
     )
@@ -111,8 +106,8 @@ def test_int8_files_need_data_before_anything_is_pruned(run, tmp_path):
 
 
 def test_one_class_alone(folder, monkeypatch):
-    pixels = torch.zeros(3, 16, 16, dtype=torch.uint8)
-    alone = as_images([(pixels, 1)] * 4, [(pixels, 1)], shape=(3, 16, 16), name="ones")
+    pixels = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    alone = as_images([(pixels, 1)] * 4, [(pixels, 1)], shape=(1, 32, 32), name="ones")
     monkeypatch.setattr(module, "load_images", lambda *_, **__: alone)
     with pytest.raises(UsageError, match="All training images of ones are of one class"):
         export_folder(folder, Handover(quantisation=Quantisation()))

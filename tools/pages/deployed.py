@@ -10,18 +10,18 @@ from tools.pages import RESULTS
 
 SECTION = """## The file that is flashed
 
-**How many.** {networks} networks of torchvision, timm, ultralytics and segmentation_models_pytorch (and a small YOLO of ours),
-random weights, 96-pixel random images: {written} were written, {refused} refused by name ({reasons}). The FLOAT32 file in LiteRT
-differs from PyTorch by at most {largest:.0e} of the largest output. The INT8 file's signal to noise, in decibels; random
-weights are no trained ones, so compare within a row. `{zoo_command}`
+**How many.** {networks} networks of torchvision, timm, ultralytics and segmentation_models_pytorch (and a small YOLO of
+ours), random weights, 96-pixel random images: {written} were written, {refused} refused by name ({reasons}). The FLOAT32
+file in LiteRT differs from PyTorch by at most {largest:.0e} of the largest output. The INT8 file's signal to noise, in
+decibels; random weights are no trained ones, so compare within a row. `{zoo_command}`
 
 {zoo}
 
 The noisiest, with `mse`: {worst}.
 
-**Trained networks.** {calibration} training images for the ranges, all {images:,} test images of CIFAR-10, each file in LiteRT; cycles
-by {oracle}, of this very file. "Half" is pruned to half the dense network's cycles and recovered without labels.
-`{trained_command}`
+**Trained networks.** {calibration} training images for the ranges, all {images:,} test images of CIFAR-10, each file in
+LiteRT; cycles by {oracle}, of this very file. "Half" is pruned to half the dense network's cycles and recovered without
+labels. `{trained_command}`
 
 {trained}
 
@@ -30,6 +30,9 @@ ai-edge-quantizer starts from our FLOAT32 file. The relative error is that of th
 
 {peers}
 """
+TRAINED = (
+    "network", "", "float %", "INT8 %", "agreement %", "dB", "bytes", "cycles", "Vela's command line", "operators on the CPU"
+)  # fmt: skip
 
 
 def section() -> str:

@@ -41,7 +41,7 @@ def over_channels(c, pick):
     """Reductions over those channels that are left."""
     kinds = [
         lambda m, x: x * x.max(1, keepdim=True)[0] + torch.maximum(x, m.p[:, None, None]),
-        lambda m, x: x / torch.linalg.vector_norm(x, dim=1, keepdim=True) + x / x.norm(3, 1, keepdim=True),
+        lambda m, x: x / (1 + torch.linalg.vector_norm(x, dim=1, keepdim=True)) + x / (1 + x.norm(3, 1, keepdim=True)),
         lambda m, x: x * (x > 0).count_nonzero(1)[:, None] + x.nansum(1, keepdim=True),
         lambda m, x: x * (x.mean((2, 3)) @ m.p)[:, None, None, None] + torch.dot(m.p, m.p),
         lambda m, x: x + torch.cdist(x.flatten(2).mT, x.flatten(2).mT[:, :30]).mean() * 0.1,

@@ -35,6 +35,7 @@ class Images:
     mean: Tensor  # [C], of pixel / 255
     std: Tensor  # [C]
     flips: bool  # whether a mirrored image keeps its label
+    names: tuple[str, ...] = ()  # of the classes, where they are known
 
     @property
     def classes(self) -> int:
@@ -66,17 +67,19 @@ def load_images(
 
     Raises UsageError when there is no such place, or it has no labels, no test set or no images.
     """
+    names: tuple[str, ...] = ()
     if place == "digits":
         splits = _digits()
     elif Path(place).is_dir():
         splits = _parquet(Path(place)) or _folder(Path(place))
+        names = _classes(Path(place) / "train")
     elif "/" in place and not place.startswith((".", "/")):
         splits = _hub(place)
     else:
         raise UsageError(
             f"No images at {place!r}. Give digits, a folder, or a Hugging Face dataset id such as uoft-cs/cifar10."
         )
-    return _images(place, splits, shape, normalise, flips=place != "digits")
+    return _images(place, splits, shape, normalise, flips=place != "digits", names=names)
 
 
 def as_images(
@@ -113,6 +116,7 @@ def _images(
     normalise: tuple[Iterable[float], Iterable[float]] | None,
     *,
     flips: bool,
+    names: tuple[str, ...] = (),
 ) -> Images:
     (train, train_labels), (test, test_labels) = (stacked(*split, shape) for split in splits)
     if normalise is None:
@@ -122,7 +126,7 @@ def _images(
         mean, std = (torch.tensor(list(v)) for v in normalise)
     return Images(
         name=name, train=train, train_labels=train_labels, test=test, test_labels=test_labels, mean=mean, std=std,
-        flips=flips,
+        flips=flips, names=names,
     )  # fmt: skip
 
 
@@ -176,7 +180,7 @@ def _folder(folder: Path) -> tuple[Split, Split]:
         raise UsageError(
             f"{folder} holds neither train*.parquet and test*.parquet nor train/ and test/ with one folder a class."
         )
-    classes = sorted(p.name for p in splits[0].iterdir() if p.is_dir())
+    classes = _classes(splits[0])
     if not classes:
         raise UsageError(f"{splits[0]} has no labels: expected one folder a class with its images inside.")
 
@@ -190,6 +194,11 @@ def _folder(folder: Path) -> tuple[Split, Split]:
         return split.name, files, len(files)
 
     return part(splits[0]), part(splits[1])
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    """The folders in a folder: a class each."""
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())) if folder.is_dir() else ()
 
 
 def _hub(place: str) -> tuple[Split, Split]:

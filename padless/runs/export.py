@@ -78,7 +78,7 @@ def _calibrated_on(images: Images, summary: Summary, handover: Handover) -> dict
     return {
         "images": list(images.calibration(handover.calibration, summary.seed)),
         "test": images,
-        "notes": {"model": summary.model, "normalisation": colours},
+        "notes": {"model": summary.model, "normalisation": colours, "labels": list(images.names)},
     }
 
 

@@ -63,6 +63,7 @@ def test_image_folder(tmp_path):
             (tmp_path / split / name / "a.png").write_bytes(png(colour, size=12))
     images = load_images(str(tmp_path), shape=(3, 8, 8))
     assert images.test.shape == (2, 3, 8, 8) and images.test_labels.tolist() == [0, 1]
+    assert images.names == ("cat", "dog")
 
 
 def test_bad_places(tmp_path):

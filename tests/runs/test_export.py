@@ -60,6 +60,7 @@ def test_export_on_the_command_line(run, folder):
     assert page.count("<h2>Files</h2>") == 1 and f"<td>{row.cycles:,}</td>" in page and "model.int8.onnx" in page
     about = json.loads((folder / "model.tflite.json").read_text())
     assert about["model"] == NETWORK and len(about["normalisation"]["mean"]) == 1
+    assert about["labels"] == []  # digits have none
     code, _, err = run("export", "run", "--ranges", "minmax", "--calibration", "32", "--activations", "16")
     assert code == 0, err
     summary = Summary.read(folder)

@@ -113,7 +113,7 @@ def _written(name: str, runtime: LiteRT) -> dict[str, Any]:
         for method in METHODS:
             written, _ = network.write(Quantisation(ranges=method), {})
             file = runtime.file("model.tflite", written.tflite)
-            quality = fidelity(trial, network.answers(file, trial))
+            quality = fidelity(trial, network.answers(file, trial), len(trial))
             found[method] = {"decibels": round(quality.decibels, 2), "agreement": quality.agreement}
             found["bytes"] = len(written.tflite)
     except PadlessError as error:
@@ -242,7 +242,7 @@ def _compared(name: str) -> list[dict]:
                 console.print(f"{way}: needs {error.name}")
                 continue
             seconds = time.perf_counter() - started + (observing if way.startswith("padless") else 0)
-            quality = fidelity(tests, got)
+            quality = fidelity(tests, got, len(trial))
             power = decibels(tests.outputs, got)
             rows.append({
                 "network": name, "way": way, "accuracy": quality.accuracy, "agreement": quality.agreement,

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padless.calls import arguments, batches_of, eager, expect_tensors, tensors_in
-from padless.deploy.compiled import c_array, compiled
+from padless.calls import arguments, batches_of, eager, expect_tensors, like_model, tensors_in
+from padless.deploy.compiled import arena_bytes, c_array, compiled, identifier
 from padless.deploy.exported import Exported, fidelity, largest_difference
 from padless.deploy.litert import LiteRT
 from padless.deploy.onnx import run_onnx, write_onnx, write_qdq
@@ -68,6 +68,8 @@ def export(
     quantisation = quantisation or Quantisation()
     if compile and (format != "tflite" or target is None):
         raise UsageError("Only TFLite files are compiled, for a target. Give target=load_target('ethos-u55-256').")
+    if compile and target is not None and not target.vela:
+        raise UsageError(f"{target.id} is no Ethos-U: Vela does not compile for it. Leave compiling out.")
     if test is not None:
         expect(test, Images, "test", "Give padless.load_images(…), or as_images(…).")
     batches: list[Any] = []
@@ -75,6 +77,10 @@ def export(
         if images is None:
             raise UsageError(f"{file.name} is quantised and needs calibration images. Give images=[…], or --data.")
         batches = batches_of(images)
+    family = _family(file)
+    for path in family:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder. Give the file another name.")
     model = eval_only(rebuilt(model, lambda _, tensor: tensor.cpu()))  # the caller's stays in its mode
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,8 +90,9 @@ def export(
     with scratch as folder:
         beside = Path(folder) / file.name
         if format in INT8:
-            shapes = [tuple(t.shape) for t in tensors_in(arguments(example))]
             quantised = single(model)
+            example = like_model(example, quantised)
+            shapes = [tuple(t.shape) for t in tensors_in(arguments(example))]
             trial = trial_of(quantised, batches, shapes)
             tests = trial_of_test(quantised, test) if test is not None else trial
             if format == "tflite":
@@ -104,9 +111,23 @@ def export(
                 exported = _qdq(quantised, example, beside, trial, tests, quantisation.ranges)
         else:
             exported = _float(model, example, beside, format, seed)
-        for path in (exported.file, *exported.others):
+        written = (exported.file, *exported.others)
+        for path in family:  # what belonged to an earlier file of that name says nothing of this one
+            if path.name not in {new.name for new in written}:
+                path.unlink(missing_ok=True)
+        for path in written:
             path.replace(file.parent / path.name)
     return replace(exported, file=file, others=tuple(file.parent / path.name for path in exported.others))
+
+
+def _family(file: Path) -> list[Path]:
+    """A file and those that may belong to it."""
+    if not file.name.endswith(".tflite"):
+        return [file]
+    return [
+        file,
+        *(file.with_name(name) for name in (f"{file.name}.json", f"{file.stem}_vela.tflite", f"{file.stem}.h")),
+    ]
 
 
 def format_of(file: Path) -> str:
@@ -141,9 +162,9 @@ def _tflite(
         network.calibrate(trial)
         written, about = network.write(how, notes)
         file.write_bytes(written.tflite)
-        quality = fidelity(tests, network.answers(file, tests))
-        if quality.low:
-            quality = replace(quality, layers=network.noisiest(file), advice=network.advice(how))
+        quality = fidelity(tests, network.answers(file, tests), len(trial))
+        if quality.low or written.coarse:
+            quality = replace(quality, layers=network.noisiest(file), advice=network.advice(how, written))
     others = [file.with_name(f"{file.name}.json")]
     write_json(others[0], about)
     cycles = None
@@ -152,10 +173,8 @@ def _tflite(
         cycles = compiled(target, written.tflite, written.operators, flashed)
         if flashed:
             header = file.with_name(f"{file.stem}.h")
-            header.write_text(c_array(flashed.read_bytes(), _identifier(file.stem), cycles.peak_sram_bytes))
+            header.write_text(c_array(flashed.read_bytes(), identifier(file.stem), arena_bytes(flashed.read_bytes())))
             others += [flashed, header]
-    elif compile and target is not None:
-        compiled(target, written.tflite, written.operators)  # says why not
     return Exported(
         file=file, format="tflite", bytes=len(written.tflite), parity=network.parity, fidelity=quality,
         operators=tuple(about["operators"]), cycles=cycles, others=tuple(others),
@@ -167,7 +186,7 @@ def _qdq(model: nn.Module, example: Any, file: Path, trial: Trial, tests: Trial,
     write_onnx(model, arguments(example), whole)
     parity = _within(largest_difference(trial.outputs, _stacked(whole, trial, "Running the float file")), TOLERANCE)
     write_qdq(whole, file, trial.inputs, ranges)
-    quality = fidelity(tests, _stacked(file, tests, f"Running {file.name}"))
+    quality = fidelity(tests, _stacked(file, tests, f"Running {file.name}"), len(trial))
     if quality.low:
         quality = replace(quality, advice="Try ranges by percentile, more calibration images, or the format tflite.")
     return Exported(file=file, format="onnx-int8", bytes=file.stat().st_size, parity=parity, fidelity=quality)
@@ -192,11 +211,6 @@ def _within(difference: float, tolerance: float) -> float:
             f"The exported file differs from the model by {difference:.1e} of its largest output; not written."
         )
     return difference
-
-
-def _identifier(stem: str) -> str:
-    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in stem)
-    return f"m_{name}" if name[:1].isdigit() else name
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from padless.cost.cycles import Cycles
 from padless.deploy.trial import Trial
 
+MOST_DECIBELS = 200.0  # said where there is no difference at all
 LOW_AGREEMENT, LOW_DECIBELS = 98.0, 15.0  # below them the noisiest layers are told, and what may help
 Arrays = npt.NDArray[Any]
 
@@ -19,11 +20,12 @@ Arrays = npt.NDArray[Any]
 class Fidelity:
     """A quantised file against the model in float, on `images` images of the test set or, if not `tested`, of the
     calibration set: agreement of the first choice in percent (None where there are no class scores), the power of the
-    outputs over that of their difference in decibels, accuracy in percent where labels are known. The file runs in its own
-    interpreter.
+    output over that of its difference in decibels, for the worst output where there are several, accuracy in percent where
+    labels are known. The file runs in its own interpreter.
     """
 
     images: int
+    calibration: int  # images that the ranges are from
     tested: bool
     agreement: float | None
     decibels: float
@@ -63,13 +65,14 @@ class Exported:
         return self.fidelity.accuracy if self.fidelity else None
 
 
-def fidelity(trial: Trial, got: Sequence[Arrays]) -> Fidelity:
-    """What a file answers to a trial's inputs, against what the model does."""
+def fidelity(trial: Trial, got: Sequence[Arrays], calibration: int) -> Fidelity:
+    """What a file answers to a trial's inputs, against what the model does. `calibration` images gave its ranges."""
     scores = [column.reshape(len(column), -1) for column in (trial.outputs[0], got[0])]
     classes = len(got) == 1 and trial.outputs[0].ndim == 3 and scores[0].shape[1] > 1
     ours, theirs = (row.argmax(1) for row in scores)
     return Fidelity(
         images=len(trial),
+        calibration=calibration,
         tested=trial.labels is not None,
         agreement=100.0 * float(np.mean(ours == theirs)) if classes else None,
         decibels=decibels(trial.outputs, got),
@@ -83,16 +86,20 @@ def _share(choices: Arrays, labels: Arrays | None) -> float | None:
 
 
 def decibels(reference: Sequence[Arrays], other: Sequence[Arrays]) -> float:
-    """The power of the reference over that of the difference; infinite where there is none."""
-    pairs = [(a.astype(float), b.astype(float)) for a, b in zip(reference, other, strict=True)]
-    signal, noise = sum(float((a**2).sum()) for a, _ in pairs), sum(float(((b - a) ** 2).sum()) for a, b in pairs)
-    if not noise:
-        return float("inf")
-    return float(10 * np.log10(signal / noise)) if signal else float("-inf")
+    """The power of the reference over that of the difference, of the output where it is least; at most 200."""
+
+    def ratio(wanted: Arrays, got: Arrays) -> float:
+        signal, noise = float((wanted**2).sum()), float(((got - wanted) ** 2).sum())
+        if not noise:
+            return MOST_DECIBELS
+        return (
+            float(np.clip(10 * np.log10(signal / noise), -MOST_DECIBELS, MOST_DECIBELS)) if signal else -MOST_DECIBELS
+        )
+
+    return min(ratio(a.astype(float), b.astype(float)) for a, b in zip(reference, other, strict=True))
 
 
 def largest_difference(reference: Sequence[Arrays], other: Sequence[Arrays]) -> float:
-    """Over the largest number in the reference."""
+    """For each output over its own largest number; the most of them."""
     pairs = [(a.astype(float), b.astype(float)) for a, b in zip(reference, other, strict=True) if a.size]
-    largest = max((float(np.abs(a).max()) for a, _ in pairs), default=0.0) or 1.0
-    return max((float(np.abs(a - b).max()) for a, b in pairs), default=0.0) / largest
+    return max((float(np.abs(a - b).max()) / (float(np.abs(a).max()) or 1.0) for a, b in pairs), default=0.0)

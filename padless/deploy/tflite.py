@@ -64,7 +64,7 @@ class TFLiteNetwork:
     def __init__(self, model: nn.Module, example: Any, runtime: LiteRT) -> None:
         self.runtime = runtime
         try:
-            self.lowered = lower(trace(model, *arguments(example)), model)
+            self.lowered = lower(trace(model, *arguments(example)), model, whole=True)
         except Unlowered as error:
             raise UsageError(
                 f"The network cannot be written as TFLite: {error}. The formats onnx and onnx-int8 may take it."
@@ -105,8 +105,12 @@ class TFLiteNetwork:
         def made(metadata: Mapping[str, bytes] | None) -> Calibrated:
             return calibrated(self.lowered, ranges, bits=how.activations, io=how.io, metadata=metadata)
 
-        about = {**described(made(None)), "ranges": how.ranges, "calibration_images": len(self.samples[0]), **notes}
-        return made({"padless": json.dumps(about).encode()}), about
+        about = {**notes, **described(made(None)), "ranges": how.ranges, "calibration_images": len(self.samples[0])}
+        try:
+            text = json.dumps(about)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"notes hold what JSON cannot: {error}.") from error
+        return made({"padless": text.encode()}), about
 
     def _refuse_16_bits(self) -> None:
         for op in self.lowered.builder.operators:
@@ -137,14 +141,22 @@ class TFLiteNetwork:
         worst = sorted(ratios.items(), key=lambda pair: pair[1])[:WORST]
         return tuple((layers[index], round(ratio, 1)) for index, ratio in worst)
 
-    def advice(self, how: Quantisation) -> str:
+    def advice(self, how: Quantisation, written: Calibrated) -> str:
         """What may help where the file computes something else than the model."""
-        steps = []
+        if written.coarse:
+            name, steps_left = written.coarse[0]
+            return (
+                f"{name} is joined to numbers that are so much larger that {steps_left} steps of the scale are left for it. "
+                "Return such parts as outputs of their own."
+            )
+        codes, steps = {op.code for op in self.lowered.builder.operators}, []
+        if "LOG_SOFTMAX" in codes:
+            steps.append("leaving the log_softmax out, which INT8 holds down to -16 alone")
         if how.ranges != METHODS[0]:
             steps.append(f"ranges by {METHODS[0]}")
         if len(self.samples[0]) < FEW:
             steps.append(f"more calibration images than {len(self.samples[0])}")
-        if how.activations == 8:
+        if how.activations == 8 and not codes & set(ONLY_8_BITS):
             steps.append("activations of 16 bits")
         return f"Try {', then '.join(steps)}." if steps else "Fine-tuning may help."
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from padless.calls import arguments, device_of, eager, parts_of, tensors_in
+from padless.calls import arguments, device_of, eager, like_model, parts_of, tensors_in
 from padless.errors import PadlessError, UsageError
 from padless.graph.record import tensors_of
 from padless.inputs import Images
@@ -40,12 +40,13 @@ def trial_of(model: nn.Module, batches: Sequence[Any], shapes: Sequence[tuple[in
     answers: list[list[Arrays]] = []
     with torch.no_grad(), eager(), bar("Running the model", sum(map(_count, batches))) as shown:
         for batch in batches:
-            for single in parts_of(batch, 1):
+            for part in parts_of(batch, 1):
+                single = like_model(part, model)
                 tensors = list(tensors_in(arguments(single)))
                 if [tuple(t.shape) for t in tensors] != list(shapes):
                     raise UsageError(
-                        f"A calibration image has the shape {[list(t.shape) for t in tensors]}; the network takes "
-                        f"{[list(shape) for shape in shapes]}."
+                        f"One of the calibration images is {[list(t.shape) for t in tensors]}; the example is "
+                        f"{[list(shape) for shape in shapes]}. Give an example of one image, and images without labels."
                     )
                 for column, tensor in zip(columns, tensors, strict=True):
                     column.append(_array(tensor))
@@ -64,7 +65,16 @@ def trial_of(model: nn.Module, batches: Sequence[Any], shapes: Sequence[tuple[in
 
 @torch.no_grad()
 def trial_of_test(model: nn.Module, images: Images) -> Trial:
-    """The test set, and the class scores that the model gives it."""
+    """The test set, and the class scores that the model gives it.
+
+    Raises UsageError where it gives none, or fewer than the test set has classes.
+    """
+    scored = classes_of(model, images)
+    if scored is None or scored < images.classes:
+        raise UsageError(
+            f"The network gives no class scores [N, {images.classes}] for the test images of {images.name}. Leave test out: "
+            "then the file is compared on the calibration images."
+        )
     device = device_of(model)
     scores, inputs = [], []
     with eager(), bar("Testing the network", len(images.test)) as shown:
@@ -77,6 +87,17 @@ def trial_of_test(model: nn.Module, images: Images) -> Trial:
         inputs=[np.concatenate(inputs)[:, None]], outputs=[np.concatenate(scores)[:, None]],
         labels=images.test_labels.numpy(),
     )  # fmt: skip
+
+
+@torch.no_grad()
+def classes_of(model: nn.Module, images: Images) -> int | None:
+    """How many class scores the network gives for an image of the test set; None where it gives something else."""
+    try:
+        with eager():
+            scores = model(images.normalised(images.test[:1]).to(device_of(model)))
+    except (RuntimeError, TypeError, ValueError, AttributeError):  # it takes something else
+        return None
+    return scores.shape[1] if isinstance(scores, torch.Tensor) and scores.ndim == 2 else None
 
 
 def _count(batch: Any) -> int:

@@ -10,7 +10,10 @@ from pydantic.dataclasses import dataclass
 from padless.deploy import Exported, Quantisation
 
 START, END = "<!-- files -->", "<!-- end of files -->"
-HEADINGS: Final = ("file", "bytes", "parity", "agreement %", "noise dB", "top-1 %", "cycles", "NPU", "SRAM", "flash")
+HEADINGS: Final = (
+    "file", "made by", "bytes", "float parity", "agreement %", "signal to noise dB", "top-1 %", "cycles", "NPU cycles",
+    "SRAM bytes", "flash bytes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True))
@@ -38,7 +41,7 @@ class Written:
     note: str = ""  # operators that the compiler leaves to the CPU
 
 
-def written(exported: Exported, how: Quantisation, calibration: int) -> Written:
+def written(exported: Exported, how: Quantisation) -> Written:
     """The summary's row for a file."""
     quality, cycles = exported.fidelity, exported.cycles
     tflite = exported.format == "tflite"
@@ -51,8 +54,8 @@ def written(exported: Exported, how: Quantisation, calibration: int) -> Written:
         accuracy=quality.accuracy if quality else None,
         images=quality.images if quality else 0,
         tested=quality.tested if quality else False,
-        calibration=calibration if quality else 0,
-        ranges=how.ranges if quality else None,
+        calibration=quality.calibration if quality else 0,
+        ranges=None if quality is None else how.ranges if tflite or how.ranges == "percentile" else "minmax",
         activations=how.activations if tflite else None,
         io=how.io if tflite else None,
         operators=exported.operators,
@@ -68,8 +71,10 @@ def written(exported: Exported, how: Quantisation, calibration: int) -> Written:
 def lines(exported: Exported) -> list[str]:
     """What an export prints."""
     quality, cycles = exported.fidelity, exported.cycles
-    form = "the network" if quality is None else "the network before it is rounded"
-    told = [f"{exported.file}: {exported.bytes:,} bytes; largest difference from {form} {exported.parity:.1e} of its "
+    form = "largest difference from the network"
+    if quality:
+        form = "before rounding the largest difference from the network is"
+    told = [f"{exported.file}: {exported.bytes:,} bytes; {form} {exported.parity:.1e} of its "
             "largest output"]  # fmt: skip
     if quality:
         where = "test images" if quality.tested else "calibration images"
@@ -87,8 +92,9 @@ def lines(exported: Exported) -> list[str]:
             told.append(f"  {quality.advice}")
     if cycles:
         told.append(
-            f"  {cycles.source}: {cycles.total:,} cycles, {cycles.npu:,} of the NPU, SRAM {cycles.peak_sram_bytes or 0:,} "
-            f"bytes, flash {cycles.flash_bytes or 0:,} bytes, {cycles.cpu_operators} operators on the CPU"
+            f"  {cycles.source}: {cycles.total:,} cycles, {cycles.npu:,} of the NPU, "
+            f"SRAM {_or_unknown(cycles.peak_sram_bytes)} bytes, flash {_or_unknown(cycles.flash_bytes)} bytes, "
+            f"{cycles.cpu_operators} operators on the CPU"
         )
         if cycles.note:
             told.append(f"  {cycles.note}")
@@ -111,17 +117,23 @@ def section(files: Mapping[str, Written]) -> str:
     rows = "".join(
         f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(name, row))}</tr>" for name, row in files.items()
     )
-    first = next(iter(files.values()))
+    oracles = list(dict.fromkeys(row.oracle for row in files.values() if row.oracle))
     notes = [f"{escape(name)}: {escape(row.note)}" for name, row in files.items() if row.note]
-    oracle = f" Cycles: {escape(first.oracle)}, of this very file." if first.oracle else ""
-    text = f"Agreement, noise and top-1 were measured in the file's own interpreter.{oracle}"
+    oracle = f" Cycles: {escape('; '.join(oracles))}, of this very file." if oracles else ""
+    text = (
+        "Float parity: the largest difference from the network before anything is rounded, over the largest output. "
+        f"Agreement, signal to noise and top-1 of INT8 files are measured in their own interpreters.{oracle}"
+    )
     told = "".join(f'<p class="note">{note}</p>' for note in notes)
     return f"{START}<h2>Files</h2><table><tr>{head}</tr>{rows}</table><p>{text}</p>{told}{END}"
 
 
 def _cells(name: str, row: Written) -> list[str]:
+    made = f"{row.ranges}, {row.calibration} images" if row.ranges else ""
+    if row.activations:
+        made += f", {row.activations} bits, {row.io} outside"
     numbers = (
-        f"{row.bytes:,}", f"{row.parity:.0e}", _or_empty(row.agreement, ".2f"), _or_empty(row.decibels, ".1f"),
+        made, f"{row.bytes:,}", f"{row.parity:.0e}", _or_empty(row.agreement, ".2f"), _or_empty(row.decibels, ".1f"),
         _or_empty(row.accuracy, ".2f"), _or_empty(row.cycles, ",d"), _or_empty(row.npu_cycles, ",d"),
         _or_empty(row.peak_sram_bytes, ",d"), _or_empty(row.flash_bytes, ",d"),
     )  # fmt: skip
@@ -130,6 +142,10 @@ def _cells(name: str, row: Written) -> list[str]:
 
 def _or_empty(value: float | None, style: str) -> str:
     return "" if value is None else format(value, style)
+
+
+def _or_unknown(value: int | None) -> str:
+    return "?" if value is None else f"{value:,}"
 
 
 def replaced(page: str, files: Mapping[str, Written]) -> str:

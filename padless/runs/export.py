@@ -1,16 +1,19 @@
 """A run's folder as files to hand over, and what they are worth in its summary and on its page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from padless.deploy import Exported, Quantisation, export
 from padless.deploy.export import FORMATS, INT8, known_format
+from padless.deploy.trial import classes_of
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
 from padless.inputs import Images, first_shape, image_shape, load_images, load_model, parse_inputs
+from padless.progress import console
 from padless.report.files import replaced, written
 from padless.report.summary import FILE, Measures, Summary
 from padless.runs.folder import PAGE, load
@@ -56,41 +59,63 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
             raise UsageError(f"{folder} was made without images, and INT8 needs some to see ranges on. Give --data.")
         images = load_images(place, shape=image_shape(summary.inputs, summary.model), normalise=loaded.normalise)
     small, exported = load(folder, loaded.model), []
-    of_int8 = {} if images is None else _calibrated_on(images, summary, handover)
+    of_int8 = {} if images is None else _calibrated_on(small, images, summary, handover)
     for name in handover.formats:
         options = {"quantisation": handover.quantisation, **of_int8} if name in INT8 else {}
         if name == "tflite":
             options |= {"target": target, "compile": handover.compile}
         file = folder / f"model{FORMATS[name]}"
         exported.append(export(small, parse_inputs(summary.inputs), file, seed=summary.seed, **options))
-    _record(folder, summary, exported, handover)
+        summary = _record(folder, summary, exported[-1], handover)  # at once: the next one may fail
+        _compare(summary, exported[-1])
     return exported
 
 
-def _calibrated_on(images: Images, summary: Summary, handover: Handover) -> dict[str, Any]:
+def _compare(summary: Summary, exported: Exported) -> None:
+    """Say where the file takes more than a budget that the network met."""
+    if not exported.cycles:
+        return
+    cycles = exported.cycles
+    taken = {"cycles": cycles.total, "npu_cycles": cycles.npu, "peak_sram_bytes": cycles.peak_sram_bytes}
+    for budget in summary.budgets:
+        now = taken.get(budget.budget.partition("=")[0])
+        if now is not None and now > budget.asked:
+            console.print(
+                f"{exported.file.name} takes {now:,}, and {budget.budget} allows {budget.asked:,.0f}: real ranges, or what "
+                "stands at its in- and outputs, come on top. Ask for a slightly smaller budget.",
+                style="yellow",
+            )
+
+
+def _calibrated_on(small: nn.Module, images: Images, summary: Summary, handover: Handover) -> dict[str, Any]:
     """What `export` is told of the images."""
     if len(images.train_labels.unique()) < 2:
         raise UsageError(
             f"All training images of {images.name} are of one class: what the network computes on them says little about "
             "others. Calibrate on images of all classes."
         )
-    colours = {"scale": 1 / 255, "mean": images.mean.tolist(), "std": images.std.tolist()}
+    colours = {
+        "formula": "(byte * scale - mean) / std, for each colour", "scale": 1 / 255, "mean": images.mean.tolist(),
+        "std": images.std.tolist(),
+    }  # fmt: skip
+    scored = classes_of(small, images)
     return {
         "images": list(images.calibration(handover.calibration, summary.seed)),
-        "test": images,
+        "test": images if scored is not None and scored >= images.classes else None,
         "notes": {"model": summary.model, "normalisation": colours, "labels": list(images.names)},
     }
 
 
-def _record(folder: Path, summary: Summary, exported: Sequence[Exported], handover: Handover) -> None:
-    """The files' rows in `summary.json` and on the page; the accuracy of the TFLite file beside those of the networks."""
-    rows = {e.file.name: written(e, handover.quantisation, handover.calibration) for e in exported}
-    files = {**summary.files, **rows}
+def _record(folder: Path, summary: Summary, exported: Exported, handover: Handover) -> Summary:
+    """The file's row in `summary.json` and on the page; the accuracy of a TFLite file beside those of the networks."""
+    row = written(exported, handover.quantisation)
+    files = {**summary.files, exported.file.name: row}
     after: Measures = {**summary.after}
-    for row in rows.values():
-        if row.format == "tflite" and row.accuracy is not None:
-            after["accuracy_tflite"] = row.accuracy
-    write_atomically(folder / FILE, replace(summary, files=files, after=after).to_json())
+    if row.format == "tflite" and row.accuracy is not None:
+        after["accuracy_tflite"] = row.accuracy
+    summary = replace(summary, files=files, after=after)
+    write_atomically(folder / FILE, summary.to_json())
     page = folder / PAGE
     if page.exists():
         write_atomically(page, replaced(page.read_text(encoding="utf-8"), files))
+    return summary

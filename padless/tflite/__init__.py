@@ -40,13 +40,14 @@ from padless.tflite.writers import float32, nominal
 __all__ = ["Lowered", "Port", "Unlowered", "float32", "lower", "lower_layer", "nominal"]
 
 
-def lower(graph: Graph, model: nn.Module) -> Lowered:
+def lower(graph: Graph, model: nn.Module, *, whole: bool = False) -> Lowered:
     """The recorded network as tensors and operators of TFLite. `model` has the structure of `graph` and gives the weights.
 
-    Raises Unlowered, naming the operator and its module, where an operator has no exact form, or where a rule fails.
+    With `whole` each output's axes lie whole, in an order that can be told. Raises Unlowered, naming the operator and its
+    module, where an operator has no exact form, or where a rule fails.
     """
     try:
-        return Lowering(graph, model).network()
+        return Lowering(graph, model).network(whole=whole)
     except (Unlowered, PadlessError):
         raise
     except Exception as error:

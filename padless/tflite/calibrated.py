@@ -12,7 +12,7 @@ import numpy as np
 
 from padless.tflite.file import Data, Operator, Tensor, TFLiteBuilder
 from padless.tflite.lowering import Lowered, Port
-from padless.tflite.scales import SAME, Quantity, Scales
+from padless.tflite.scales import NEAR, SAME, Quantity, Scales
 from padless.tflite.writers import is_whole, rounded, signature
 
 # Where input, weight and bias stand among an operator's inputs.
@@ -22,7 +22,8 @@ WEIGHTED: Final = {
     "FULLY_CONNECTED": (0, 1, 2),
     "TRANSPOSE_CONV": (2, 1, 3),
 }
-LARGEST_BIAS: Final = 2**30
+LARGEST_BIAS: Final = {8: 2**30, 16: 2**38}  # by bits of activations; Ethos-U has 40 for the biases of 16
+COARSE: Final = 16  # steps of a shared scale below which a part of a concatenation is told
 SMALLEST_CLAMP: Final = (
     1e-8  # scale: below, the runtime's whole numbers do not reach 6, and neither does the activation
 )
@@ -38,6 +39,7 @@ class Calibrated:
     inputs: tuple[tuple[Port, Tensor], ...]
     outputs: tuple[tuple[Port, Tensor], ...]
     operators: list[str]
+    coarse: tuple[tuple[str, int], ...]  # parts of concatenations that a wider scale leaves few steps, and how many
 
 
 def calibrated(
@@ -53,7 +55,7 @@ def calibrated(
     `ranges` has the lowest and the highest number of every activation, by its tensor's index. `io` is the type of in- and
     outputs: that of the activations ("int8"), "float32", or "uint8" (INT8 moved by 128).
     """
-    writer = _Writer(lowered, Scales(lowered.builder, ranges, bits), bits)
+    writer = _Writer(lowered, Scales(lowered, ranges, bits), bits)
     for op in lowered.builder.operators:
         writer.write(op)
     reads, answers = writer.ports(lowered, io)
@@ -63,7 +65,10 @@ def calibrated(
     )
     tflite = writer.builder.build(reads, answers, "main", signature=signature(lowered), metadata=metadata)
     names = [writer.builder.tensors[op.outputs[0]].name for op in writer.builder.operators]
-    return Calibrated(tflite=tflite, builder=writer.builder, inputs=inputs, outputs=outputs, operators=names)
+    return Calibrated(
+        tflite=tflite, builder=writer.builder, inputs=inputs, outputs=outputs, operators=names,
+        coarse=tuple(writer.coarse),
+    )  # fmt: skip
 
 
 class _Writer:
@@ -73,6 +78,7 @@ class _Writer:
         self.given, self.scales, self.bits = lowered.builder, scales, bits
         self.type = f"INT{bits}"
         self.builder = TFLiteBuilder([self._activation(i, t) for i, t in enumerate(lowered.builder.tensors)])
+        self.coarse: list[tuple[str, int]] = []
         self.requantised: dict[tuple[int, Quantity], int] = {}  # a tensor and a scale -> the tensor on that scale
 
     def _activation(self, index: int, tensor: Tensor) -> Tensor:
@@ -87,7 +93,7 @@ class _Writer:
         if op.code in WEIGHTED:
             self._weights(op, inputs)
         else:
-            wanted = self.scales.of(op.outputs[0]) if op.code in SAME or op.code == "CONCATENATION" else None
+            wanted = self.scales.of(op.outputs[0]) if op.code in SAME | NEAR else None
             for place, index in enumerate(inputs):
                 tensor = self.given.tensors[index]
                 if tensor.data is not None and not is_whole(tensor.data):
@@ -112,8 +118,7 @@ class _Writer:
         others = tuple(d for d in range(weight.data.ndim) if d != weight.axis)
         step = self.scales.of(source)[0]
         scale = np.maximum(np.abs(weight.data).max(others).astype(float), 1e-8) / 127
-        if self.bits == 8:
-            scale = np.maximum(scale, np.abs(bias.data) / (LARGEST_BIAS * step))
+        scale = np.maximum(scale, np.abs(bias.data) / (LARGEST_BIAS[self.bits] * step))
         scale = scale.astype(np.float32).astype(float)  # as the file has it
         bias_type = "INT32" if self.bits == 8 else "INT64"
         new_weight, new_bias = (
@@ -149,6 +154,9 @@ class _Writer:
             ))  # fmt: skip
             self.builder.operator("QUANTIZE", [index], [out])
             self.requantised[key] = out
+            steps = round(2**self.bits * tensor.scale[0] / wanted[0])
+            if steps < COARSE:
+                self.coarse.append((tensor.name, steps))
         return self.requantised[key]
 
     def ports(self, lowered: Lowered, io: str) -> tuple[list[int], list[int]]:

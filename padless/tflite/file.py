@@ -83,8 +83,8 @@ ALIGNMENT: Final = 16  # bytes; the schema's `force_align` of a buffer's data
 class Tensor:
     """real = scale * (stored - zero_point). More than one scale: one for each index of `axis`.
 
-    Data of floating point are real values: a writer (`padless.tflite.writers`, `int8`) stores them as `dtype` says. Whole
-    numbers are stored as they are.
+    Data of floating point are real values: a writer (`padless.tflite.writers`, `calibrated`) stores them as `dtype` says.
+    Whole numbers are stored as they are.
     """
 
     name: str

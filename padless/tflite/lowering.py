@@ -96,8 +96,11 @@ class Lowering:
         self.layers = list(graph.layers)  # those that are still to come
         self.names: Counter[str] = Counter()
 
-    def network(self) -> Lowered:
-        """Every operation that somebody reads, in its order."""
+    def network(self, *, whole: bool = False) -> Lowered:
+        """Every operation that somebody reads, in its order.
+
+        With `whole` the axes of each output lie whole, in some order: a file's readers know nothing of interleaved ones.
+        """
         op = overwriting(self.recording, self.readers)
         if op is not None:
             raise refuse(op, "writes into a tensor that is read elsewhere, too")
@@ -114,13 +117,18 @@ class Lowering:
             self.write(op)
         inputs = [self.port(value, self.recording.values[value].name) for value in self.recording.inputs]
         names = [f"output_{name or 0}" for name in self.recording.output_names]
-        outputs = [self.port(v, name) for v, name in zip(self.recording.outputs, names, strict=True)]
+        outputs = [self.port(v, name, whole=whole) for v, name in zip(self.recording.outputs, names, strict=True)]
         return Lowered(builder=self.builder, inputs=tuple(inputs), outputs=tuple(outputs))
 
-    def port(self, value: int, name: str) -> Port:
+    def port(self, value: int, name: str, *, whole: bool = False) -> Port:
         if value not in self.at:
-            raise Unlowered("an output of the network is not computed by it")
+            raise Unlowered(f"{name} of the network is not computed from its inputs")
         stored = self.at[value]
+        if whole and stored.layout.order() is None:
+            (op,) = (op for op in self.recording.ops if value in op.outputs)
+            shape = self.shape(value)
+            tensor = self.tiled(op, self.brought(op, stored, range(len(shape))), shape)
+            stored = Stored(tensor, Layout.of(shape))
         return Port(name=name, shape=self.shape(value), tensor=stored.tensor, layout=stored.layout)
 
     def write(self, op: Op) -> None:

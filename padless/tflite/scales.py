@@ -1,11 +1,13 @@
 """A scale and a zero point for each activation, as operators and the runtime want them to agree."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
-from padless.tflite.file import Operator, TFLiteBuilder
+from padless.tflite.file import Operator
+from padless.tflite.lowering import Lowered
 
 Quantity = tuple[float, int]  # scale, zero point
 Range = tuple[float, float]
@@ -13,10 +15,12 @@ Range = tuple[float, float]
 # Operators whose in- and outputs share scale and zero point.
 SAME: Final = frozenset(
     [
-        "AVERAGE_POOL_2D", "GATHER", "MAXIMUM", "MAX_POOL_2D", "MINIMUM", "MIRROR_PAD", "PAD", "PADV2", "REDUCE_MAX",
+        "AVERAGE_POOL_2D", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PAD", "PADV2", "REDUCE_MAX",
         "REDUCE_MIN", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "STRIDED_SLICE", "TILE", "TRANSPOSE",
     ]
 )  # fmt: skip
+# The same, but what goes in may be far wider than what comes out, or narrower.
+NEAR: Final = frozenset(["CONCATENATION", "MAXIMUM", "MINIMUM"])
 # What the runtime insists on for an operator's result, in 8 and in 16 bits.
 FIXED: Final[Mapping[str, tuple[Quantity, Quantity]]] = {
     "LOGISTIC": ((1 / 256, -128), (1 / 32768, 0)),
@@ -31,14 +35,16 @@ WIDEST: Final = 2.0  # how much wider the shared range of joined parts may be th
 class Scales:
     """The classes of activations that share one range: a union-find over the operators of a network.
 
-    Operators of `SAME` join in- and outputs. The parts of a concatenation are joined where none gets a range that is more
-    than twice its own; for the others `of` differs from that of the result, and QUANTIZE has to stand between.
+    Operators of `SAME` join in- and outputs; those of `NEAR` where nothing gets a range that is more than twice its own. For
+    the others `of` differs from that of the result, and QUANTIZE, which saturates, has to stand between.
     """
 
-    def __init__(self, builder: TFLiteBuilder, ranges: Mapping[int, Range], bits: int) -> None:
-        self._builder, self._bits = builder, bits
+    def __init__(self, lowered: Lowered, ranges: Mapping[int, Range], bits: int) -> None:
+        self._builder, self._bits = lowered.builder, bits
+        builder = lowered.builder
         self._parent = list(range(len(builder.tensors)))
         self._range = {index: (min(low, 0.0), max(high, 0.0)) for index, (low, high) in ranges.items()}
+        self._saturate(lowered)
         self._narrowest = {index: high - low for index, (low, high) in self._range.items()}
         self._fixed = {op.outputs[0]: FIXED[op.code][bits == 16] for op in builder.operators if op.code in FIXED}
         for op in builder.operators:
@@ -46,7 +52,7 @@ class Scales:
                 for part in self._parts(op):
                     self._join(part, op.outputs[0])
         for op in builder.operators:
-            if op.code == "CONCATENATION":
+            if op.code in NEAR:
                 for part in self._parts(op):
                     self._join(part, op.outputs[0], WIDEST)
 
@@ -61,6 +67,16 @@ class Scales:
             return float(np.float32(max((largest or 1.0) / 32767, SMALLEST))), 0
         scale = float(np.float32(max((high - low or 1.0) / 255, SMALLEST)))
         return scale, int(np.clip(round(-128 - low / scale), -128, 127))
+
+    def _saturate(self, lowered: Lowered) -> None:
+        """What only a clamp reads is stored as the clamp leaves it: what lies beyond saturates."""
+        outputs = {port.tensor for port in lowered.outputs}
+        readers = Counter(index for op in lowered.builder.operators for index in set(op.inputs))
+        for op in reversed(lowered.builder.operators):
+            if op.code in ("MAXIMUM", "MINIMUM"):
+                parts, (out,) = self._parts(op), op.outputs
+                if len(parts) == 1 and readers[parts[0]] == 1 and parts[0] not in outputs and out in self._range:
+                    self._range[parts[0]] = self._range[out]
 
     def _parts(self, op: Operator) -> list[int]:
         return [i for i in op.inputs if self._builder.tensors[i].data is None]

@@ -34,7 +34,6 @@ def test_cycles_are_those_of_velas_command_line_on_the_same_file(tmp_path):
     assert sorted(p.name for p in exported.others) == ["m.h", "m.tflite.json", "m_vela.tflite"]
     header = (tmp_path / "m.h").read_text()
     assert "alignas(16) const std::uint8_t m[] = {" in header
-    assert f"m_arena_bytes = {-(-cycles.peak_sram_bytes // 1024) * 1024};" in header
 
 
 def test_the_array_is_the_file(tmp_path):

@@ -1,16 +1,23 @@
 """Which activations share a scale."""
 
+import numpy as np
 import pytest
 
+from padless.tflite import Lowered, Port
 from padless.tflite.file import Tensor, TFLiteBuilder
+from padless.tflite.layout import Layout
 from padless.tflite.scales import Scales
 
 
-def network(*operators, tensors=6):
+def network(*operators, tensors=6, outputs=()):
     builder = TFLiteBuilder([Tensor(name=str(i), shape=(1, 2, 2, 4)) for i in range(tensors)])
     for code, inputs, out in operators:
         builder.operator(code, inputs, [out])
-    return builder
+    return Lowered(builder=builder, inputs=(), outputs=tuple(map(port, outputs)))
+
+
+def port(tensor):
+    return Port(name="output", shape=(1, 2, 2, 4), tensor=tensor, layout=Layout.of((1, 2, 2, 4)))
 
 
 def test_a_scale_holds_the_range_and_zero_exactly():
@@ -60,3 +67,24 @@ def test_a_fixed_scale_is_not_forced_on_larger_numbers():
     scales = Scales(builder, {0: (-4.0, 4.0), 1: (0.0, 1.0), 2: (0.0, 5.0), 3: (0.0, 5.0)}, 8)
     assert scales.of(1) == (1 / 256, -128)
     assert scales.of(2) == scales.of(3) == (pytest.approx(5 / 255), -128)
+
+
+def clamped(outputs=()):
+    """0 -> (bound 1) MAXIMUM -> 2 -> (bound 3) MINIMUM -> 4, of a wide activation."""
+    lowered = network(("MAXIMUM", [0, 1], 2), ("MINIMUM", [2, 3], 4), outputs=outputs)
+    for constant in (1, 3):
+        lowered.builder.tensors[constant] = Tensor(name="bound", shape=(1,), data=np.zeros(1))
+    return Scales(lowered, {0: (-90.0, 110.0), 2: (0.0, 110.0), 4: (0.0, 1.0)}, 8)
+
+
+def test_what_only_a_clamp_reads_saturates_where_the_clamp_does():
+    scales = clamped()
+    assert scales.of(0) == scales.of(2) == scales.of(4) == (pytest.approx(1 / 255), -128)
+
+
+def test_an_output_behind_which_stands_a_clamp_keeps_its_own_scale():
+    scales = clamped(outputs=(0,))
+    assert scales.of(0)[0] == pytest.approx(200 / 255) and scales.of(2) == scales.of(4) == (
+        pytest.approx(1 / 255),
+        -128,
+    )

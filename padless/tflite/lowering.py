@@ -124,12 +124,13 @@ class Lowering:
         if value not in self.at:
             raise Unlowered(f"{name} of the network is not computed from its inputs")
         stored = self.at[value]
-        if whole and stored.layout.order() is None:
+        shape = self.shape(value)
+        spread = any(stored.layout.width(axis) != size for axis, size in enumerate(shape))
+        if whole and (spread or stored.layout.order() is None):
             (op,) = (op for op in self.recording.ops if value in op.outputs)
-            shape = self.shape(value)
             tensor = self.tiled(op, self.brought(op, stored, range(len(shape))), shape)
             stored = Stored(tensor, Layout.of(shape))
-        return Port(name=name, shape=self.shape(value), tensor=stored.tensor, layout=stored.layout)
+        return Port(name=name, shape=shape, tensor=stored.tensor, layout=stored.layout)
 
     def write(self, op: Op) -> None:
         """The form of one operation. A mistake in a rule is told as a form that is missing: the network has others."""

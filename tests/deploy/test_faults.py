@@ -168,7 +168,7 @@ def test_the_arena_holds_what_the_compiled_file_plans(id, tmp_path):
         model, x, tmp_path / "m.tflite", images=[torch.randn(4, 3, 32, 32)], target=load_target(id), compile=True
     )
     arena = arena_bytes((tmp_path / "m_vela.tflite").read_bytes())
-    assert arena >= 32 * 32 * 64 + 32 * 32 * 3
+    assert arena >= 32 * 32 * 64
     if id == "ethos-u55-256":
         assert arena == pytest.approx(written.cycles.peak_sram_bytes, rel=0.05)
     assert f"m_arena_bytes = {-(-arena // 1024) * 1024};" in (tmp_path / "m.h").read_text()

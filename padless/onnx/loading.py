@@ -1,6 +1,7 @@
 """`load_onnx`: an ONNX file as a module."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,6 +14,15 @@ from padless.onnx.examine import examined
 from padless.onnx.files import read
 from padless.onnx.network import OnnxNet, Port
 from padless.onnx.prepare import check_operators, cut_off, drop_unread, take_branches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a file is read, as a run remembers it: quantised ones folded back, and where the network is cut off."""
+
+    dequantise: bool = False
+    until: tuple[str, ...] = ()
+
 
 Shapes = Sequence[int] | Mapping[str, Sequence[int]]
 ELEMENTS = 1 << 31  # of an input

@@ -50,7 +50,7 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
     """
     summary = Summary.read(folder)
     target = load_target(summary.target, **summary.variant)
-    loaded = load_model(summary.model, input_shape=summary.input_shape)
+    loaded = load_model(summary.model, input_shape=summary.input_shape, reading=summary.reading)
     images = None
     if handover.needs_images:
         place = data or summary.data

@@ -20,6 +20,7 @@ from padless.graph import trace
 from padless.hardware import Target
 from padless.importance import WATCHING
 from padless.inputs import Images, LoadedModel, load_images, load_model, load_weights, weights_digest
+from padless.onnx import OnnxNet, Reading, file_digest
 from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
 from padless.report import page
@@ -27,7 +28,7 @@ from padless.report.notes import notes
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
-from padless.train import Recipe, check_trainable, evaluate, finetune
+from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
 
 CALIBRATION = 512  # images for importance and recovery
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
@@ -51,6 +52,7 @@ class Job:
     int8: bool = False
     input_shape: tuple[int, ...] | None = None
     oracle: str | None = None
+    reading: Reading = field(default_factory=Reading)
     out: Path
     command: str
 
@@ -72,17 +74,21 @@ def run(job: Job) -> Summary:
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.choices.seed)
-    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.input_shape))
+    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.input_shape, job.reading))
 
 
 def opened(
-    model: str, weights: Path | None, data: str | None, input_shape: tuple[int, ...] | None
+    model: str,
+    weights: Path | None,
+    data: str | None,
+    input_shape: tuple[int, ...] | None,
+    reading: Reading | None = None,
 ) -> tuple[LoadedModel, Images | None]:
     """A model with its weights, and its images where there are any. Raises UsageError for what is not there."""
-    loaded = load_model(model, input_shape=input_shape)
+    loaded = load_model(model, input_shape=input_shape, reading=reading)
     if weights:
         load_weights(loaded.model, weights)
-    elif ":" not in model:  # a factory may well bring its own
+    elif ":" not in model and not isinstance(loaded.model, OnnxNet):  # a factory may well bring its own, as files do
         console.print(f"No --weights: {model} has random weights, so only its costs mean anything.", style="yellow")
     if not data:
         return loaded, None
@@ -158,7 +164,9 @@ class _Work:
 
     def train(self, small: nn.Module) -> None:
         if self.images and self.job.epochs:
-            recipe = Recipe(epochs=self.job.epochs, seed=self.job.choices.seed)
+            recipe = Recipe(
+                epochs=self.job.epochs, seed=self.job.choices.seed, peak_lr=peak_lr(isinstance(small, OnnxNet))
+            )
             history = finetune(small, self.images, recipe, teacher=self.loaded.model)
             self.after["accuracy"] = evaluate(small, self.images)
             console.print(
@@ -178,7 +186,8 @@ class _Work:
     def summary(self, staged: Staged, dense: NetworkCost, final: NetworkCost) -> Summary:
         job, plan, choices = self.job, staged.plan, self.job.choices
         return Summary(
-            model=job.model,
+            model=str(Path(job.model).absolute()) if file_digest(self.loaded.model) else job.model,
+            reading=job.reading,
             target=job.target.id,
             variant=job.target.variant,
             input_shape=tuple(self.loaded.input_shape),

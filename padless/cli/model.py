@@ -181,8 +181,8 @@ def prune_command(
 ) -> None:
     """Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.
 
-    The folder gets plan.json, model.safetensors, summary.json and report.html, and model.onnx where MODEL is an ONNX file: its
-    graph, smaller. Without --data nothing is recovered or tested.
+    The folder gets plan.json, model.safetensors, summary.json and report.html, and model.onnx where MODEL is an ONNX
+    file: its graph, smaller. Without --data nothing is recovered or tested.
 
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`

@@ -140,15 +140,26 @@ class Builder:
         if role in read_by.constant:
             return Input("value", array.tolist())
         if array.dtype.kind == "f":
-            return self._floats(index, node, position, name, array, role, path, module)
+            return self._floats(index, node, position, name, array, role, path, module, read_by)
         return self._numbers(index, node, position, name, array, role, path, module, read_by)
 
     def _floats(
-        self, index: int, node: Any, position: int, name: str, array: Array, role: str, path: str, module: Node
+        self,
+        index: int,
+        node: Any,
+        position: int,
+        name: str,
+        array: Array,
+        role: str,
+        path: str,
+        module: Node,
+        read_by: Operator,
     ) -> Input:
         array = array.astype(np.float32) if array.dtype == np.float16 else array
         if array.ndim == 0 or (role == "exponent" and array.size == 1):
             return Input("value", array.reshape(-1)[0].item())
+        if array.ndim == 1 and read_by.on_host and any(other in self.on_host for other in node.input):
+            return Input("value", array.tolist())  # factors of sizes
         codec: Codec = Whole(role)
         alone = self.readers[name] == 1 and name not in self.passed_on
         if role == "weight" and node.op_type in ("MatMul", "Gemm") and array.ndim == 2 and alone:

@@ -19,7 +19,7 @@ from padless.onnx.node import Input, Node
 from padless.onnx.operators.table import is_host, listed, plain
 from padless.onnx.weights import Array
 
-ELEMENTS = 1 << 32  # of a tensor on the way
+ELEMENTS = 1 << 28  # of a tensor on the way: a gigabyte, far beyond what any NPU holds
 HOISTED = ("Slice", "Split")
 Number = int | list[int]
 Seen = dict[tuple[str, int], Number]  # of a module, by which of its given inputs
@@ -33,6 +33,7 @@ def examined(network: OnnxNet, shapes: Sequence[Sequence[int]]) -> OnnxNet:
     network.example_shapes = [list(shape) for shape in shapes]
     first = _Pass(network, shapes)
     first.run(_explaining)
+    _complete(network, first.outputs)
     for path in first.batched:
         module = network.get_submodule(path)
         assert isinstance(module, Node)
@@ -53,6 +54,15 @@ def examined(network: OnnxNet, shapes: Sequence[Sequence[int]]) -> OnnxNet:
     return network
 
 
+def _complete(network: OnnxNet, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Give outputs that the network was cut off at, and whose shapes nobody inferred, the shapes that they have."""
+    for output, shape in zip(network.source.proto.graph.output, shapes, strict=True):
+        tensor = output.type.tensor_type
+        if not tensor.HasField("shape"):
+            for size in shape:
+                tensor.shape.dim.add().dim_value = size
+
+
 class _Pass:
     """One pass, and what it saw."""
 
@@ -62,6 +72,11 @@ class _Pass:
         self.numbers: Seen = {}
         self.batched: list[str] = []
         self.positions: dict[str, Array] = {}
+        self.backwards = {  # positions that count from the end
+            name.removesuffix(".indices"): tensor.numpy()
+            for name, tensor in network.named_buffers()
+            if name.endswith(".indices") and bool((tensor < 0).any())
+        }
         self.outputs: list[tuple[int, ...]] = []
         self.step: Step | None = None
 
@@ -93,12 +108,9 @@ class _Pass:
             sizes = [plain(n) for n in listed(given[1] if len(given) > 1 else getattr(node, "shape", []))]
             if sizes and given[0].ndim and sizes[0] == given[0].shape[0] == self.batch:
                 self.batched.append(step.path)
-        elif node.operator in ("Gather", "GatherElements") and not node.is_given(1):
-            indices = getattr(node, "indices", None)
-            counted = indices.numpy() if isinstance(indices, Tensor) else np.zeros(0)
-            if (counted < 0).any():
-                size = given[0].shape[node.get("axis", 0)]
-                self.positions[step.path] = np.where(counted < 0, counted + size, counted)
+        elif step.path in self.backwards:
+            counted, size = self.backwards[step.path], given[0].shape[node.get("axis", 0)]
+            self.positions[step.path] = np.where(counted < 0, counted + size, counted)
 
 
 def _explaining(seen: _Pass, run: Callable[[], Any]) -> Any:

@@ -25,7 +25,7 @@ class Reading:
 
 
 Shapes = Sequence[int] | Mapping[str, Sequence[int]]
-ELEMENTS = 1 << 31  # of an input
+ELEMENTS = 1 << 28  # of an input
 
 
 def load_onnx(

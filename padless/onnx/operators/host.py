@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import torch
+
 from padless.onnx.operators.table import listed, plain
 
 LONGEST = 1 << 16  # of a list of whole numbers: shapes have a handful
@@ -116,8 +118,15 @@ def split(node: Any, x: Any, sizes: Any = None) -> tuple[list[Any], ...]:
     return tuple(numbers[start : start + n] for start, n in zip(starts, each, strict=True))
 
 
-def as_list(_node: Any, x: Any, _axes: Any = None) -> list[Any]:
-    return listed(x)
+def as_list(node: Any, x: Any, axes: Any = None) -> Any:
+    """A number becomes a list; a list has further axes as a tensor alone."""
+    axes = listed(node.get("axes", axes))
+    if isinstance(x, list | tuple) or len(axes) > 1:
+        tensor = torch.tensor(x)
+        for axis in sorted(a % (tensor.ndim + len(axes)) for a in axes):
+            tensor = tensor.unsqueeze(axis)
+        return tensor
+    return [x]
 
 
 def as_number(_node: Any, x: Any, _axes: Any = None) -> Any:
@@ -126,7 +135,10 @@ def as_number(_node: Any, x: Any, _axes: Any = None) -> Any:
 
 
 def reshaped(_node: Any, x: Any, shape: Any) -> Any:
-    return listed(x)[0] if not listed(shape) else listed(x)
+    sizes = listed(shape)
+    if len(sizes) > 1:
+        return torch.tensor(x).reshape([plain(n) for n in sizes])
+    return listed(x) if sizes else listed(x)[0]
 
 
 def repeated(node: Any, x: Any, shape: Any) -> Any:

@@ -39,15 +39,8 @@ def rms_normalization(node: Any, x: Tensor, weight: Tensor) -> Tensor:
 
 @operator("GroupNormalization", inputs="x weight bias", stored={"num_groups": "num_groups"})
 def group_normalization(node: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Group norm with a weight for every channel, or (opset 18) for every group."""
-    epsilon = node.get("epsilon", 1e-5)
-    if node.opset >= 21:
-        return F.group_norm(x, node.num_groups, weight, bias, epsilon)
-    y = F.group_norm(x, node.num_groups, None, None, epsilon)
-    each = x.shape[1] // node.num_groups
-    shape = [1, x.shape[1], *[1] * (x.ndim - 2)]
-    scale, shift = (t.repeat_interleave(each).reshape(shape) for t in (weight, bias))
-    return y * scale + shift
+    """Group norm with a weight for every channel, as from opset 21 on."""
+    return F.group_norm(x, node.num_groups, weight, bias, node.get("epsilon", 1e-5))
 
 
 @operator("LRN", inputs="x")

@@ -78,13 +78,6 @@ def gelu(node: Any, x: Tensor) -> Tensor:
     return F.gelu(x, approximate=node.get("approximate", "none"))
 
 
-@operator("Swish", inputs="x")
-def swish(node: Any, x: Tensor) -> Tensor:
-    """Swish with the node's factor."""
-    alpha = node.get("alpha", 1.0)
-    return F.silu(x) if alpha == 1 else x * torch.sigmoid(alpha * x)
-
-
 @operator("HardSigmoid", inputs="x")
 def hard_sigmoid(node: Any, x: Tensor) -> Tensor:
     """A straight line between 0 and 1 with the node's slope and offset."""

@@ -145,6 +145,12 @@ SINGLE = {
     ),
     "Gather backwards": (node("Gather", "x back", "y", axis=1),),
     "Slice backwards": (node("Slice", "x last first axis step", "y"),),
+    "LSTM with states": (
+        node("Reshape", "x long", "r"), node("LSTM", "r lw lr lb - lh lc", "y", direction="bidirectional", hidden_size=5),
+    ),
+    "GRU with a state": (
+        node("Reshape", "x long", "r"), node("GRU", "r gw gr gb - gh", "y", direction="reverse", linear_before_reset=1, hidden_size=5),
+    ),
     "ConstantOfShape": (node("Shape", "x", "s"), node("ConstantOfShape", "s", "z"), node("Sub", "x z", "y")),
     "Range": (
         node("Range", "nought four one", "r"), node("Cast", "r", "f", to=1), node("Reshape", "f four_one", "q"),
@@ -157,7 +163,9 @@ CONSTANTS = {
     "scale6": weights(6),
     "w": weights(4, 3, 3, 3), "slope": weights(4, 1, 1), "two": 2, "first": [1], "minus": [-1], "starts": [2], "ends": [4],
     "zeros": [0], "doubled": [2.0, 2.0], "ones": [1, 1, 1, 1], "back": [-1, 0, -2], "last": [-1], "step": [-1],
-    "nought": 0, "four": 4, "one": 1, "four_one": [4, 1, 1],
+    "long": [4, 3, 12], "lw": weights(2, 20, 12), "lr": weights(2, 20, 5), "lb": weights(2, 40), "lh": weights(2, 3, 5),
+    "lc": weights(2, 3, 5, seed=1), "gw": weights(1, 15, 12), "gr": weights(1, 15, 5), "gb": weights(1, 30),
+    "gh": weights(1, 3, 5), "nought": 0, "four": 4, "one": 1, "four_one": [4, 1, 1],
 }  # fmt: skip
 
 

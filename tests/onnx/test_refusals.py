@@ -133,7 +133,9 @@ def test_a_constant_that_cannot_be_read(tmp_path):
 
 
 def small(*nodes, **constants):
-    return model(nodes, constants)
+    proto = model(nodes, constants)
+    proto.opset_import.add(domain="com.mine", version=1)
+    return proto
 
 
 FORMLESS = {
@@ -143,7 +145,7 @@ FORMLESS = {
         r"Conv \(node mine\) is of the domain com\.mine",
     ),
     "quantised": (
-        small(node("DynamicQuantizeLinear", "x", "y s z")), r"is quantised already: DynamicQuantizeLinear \(node node_y\).*--dequantise",
+        small(node("DynamicQuantizeLinear", "x", "q y z")), r"is quantised already: DynamicQuantizeLinear \(node node_q\).*--dequantise",
     ),
     "backwards": (
         small(node("Slice", "x s e a t", "y"), s=[6], e=[2], a=[2], t=[-2]), "goes backwards over a part of an axis",
@@ -177,15 +179,21 @@ FORMLESS = {
         "is in training mode",
     ),
     "lrn": (small(node("LRN", "x", "y", size=2)), "has an even size"),
-    "last": (small(node("ArgMax", "x", "y", select_last_index=1)), "asks for the last of equal ones"),
+    "last": (small(node("ArgMax", "x", "i", select_last_index=1), node("Cast", "i", "y", to=1)), "asks for the last of equal ones"),
     "cumsum": (small(node("CumSum", "x a", "y", reverse=1), a=1), "is exclusive or reversed"),
-    "type": (small(node("Cast", "x", "y", to=TensorProto.UINT16)), "casts to the type 4, which has no form"),
+    "type": (small(node("Cast", "x", "i", to=TensorProto.UINT16), node("Cast", "i", "y", to=1)), "casts to the type 4, which has no form"),
     "pads": (small(node("Pad", "x p", "y", mode="reflect"), p=[0, 1, 1, 1, 0, 1, 1, 1]), "pads 3 axes of a tensor of 4 by reflect"),
     "larger": (
         small(node("ConvTranspose", "x w", "y", output_shape=[50, 50]), w=weights(3, 2, 3, 3)), "asks for an output that is larger",
     ),
     "huge": (small(node("Tile", "x r", "y"), r=[1, 1, 1 << 16, 1 << 16]), r"makes a tensor of the shape \[1, 3, 524288, 524288\]"),
-    "numbers": (small(node("Range", "a b c", "r"), node("Cast", "r", "f", to=1), node("Add", "x f", "y"), a=0, b=1 << 40, c=1), "makes 1099511627776 numbers|numbers"),
+    "numbers": (
+        small(
+            node("Size", "x", "n"), node("Mul", "n much", "m"), node("Range", "a m c", "r"), node("Cast", "r", "f", to=1),
+            node("ReduceSum", "f", "y"), a=0, c=1, much=1 << 30,
+        ),
+        "makes 206158430208 numbers",
+    ),
     "peepholes": (
         model(
             [node("Reshape", "x s", "r"), node("LSTM", "r w h - - - - p", "y")],

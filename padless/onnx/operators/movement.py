@@ -164,7 +164,7 @@ def pad(node: Any, x: Tensor, pads: Any = None, value: Any = None, axes: Any = N
     widths = [n for pair in zip(reversed(before), reversed(after), strict=True) for n in pair]
     mode = MODES.get(node.get("mode", "constant"))
     if mode is None:
-        raise node.refused(f"pads by {node.get('mode')}")
+        raise node.refused(f"pads by {node.get('mode', 'constant')}")
     if mode == "constant":
         fill = node.get("value", 0.0) if value is None else listed(value)[0]
         return F.pad(x, widths, value=fill)
@@ -174,7 +174,7 @@ def pad(node: Any, x: Tensor, pads: Any = None, value: Any = None, axes: Any = N
 def _around(node: Any, x: Tensor, widths: Sequence[int], mode: str) -> Tensor:
     """Torch pads by what lies inside only maps of three to five axes, and not their first two."""
     if len(widths) > 2 * (x.ndim - 2) or not 3 <= x.ndim <= 5:
-        raise node.refused(f"pads {len(widths) // 2} axes of a tensor of {x.ndim} by {node.get('mode')}")
+        raise node.refused(f"pads {len(widths) // 2} axes of a tensor of {x.ndim} by {node.get('mode', 'constant')}")
     widths = [*widths, *[0] * (2 * (x.ndim - 2) - len(widths))]
     return F.pad(x, widths, mode=mode)
 

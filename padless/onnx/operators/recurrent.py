@@ -12,11 +12,13 @@ USUAL = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN":
 
 
 @operator("LSTM", "GRU", "RNN", inputs="x weight recurrence bias lengths hidden cell peepholes", outputs=3)
-def recurrent(node: Any, x: Tensor, *rest: Any) -> tuple[Tensor | None, ...]:
+def recurrent(
+    node: Any, x: Tensor, _weight: None, _recurrence: None, _bias: None = None, lengths: Any = None, hidden: Any = None,
+    cell: Any = None, peepholes: Any = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
     """One layer, in one or both directions, with the usual activations: its inputs are cut, its states stay. Lengths,
     peepholes, clipping and a GRU that resets before its product are refused.
     """
-    lengths, hidden, cell, peepholes = (*rest, None, None, None, None)[:4]
     directions = 2 if node.get("direction", "forward") == "bidirectional" else 1
     kinds = node.get("activations", USUAL[node.operator] * directions)
     relu = node.operator == "RNN" and kinds == ["Relu"] * directions

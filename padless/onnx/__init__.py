@@ -2,7 +2,7 @@
 
 from padless.onnx.loading import Reading, example_inputs, load_onnx
 from padless.onnx.network import OnnxNet
-from padless.onnx.writing import data_file, tolerance_of, write_back
+from padless.onnx.writing import data_file, write_back
 
 
 def file_digest(model: object) -> str:
@@ -17,6 +17,5 @@ __all__ = [
     "example_inputs",
     "file_digest",
     "load_onnx",
-    "tolerance_of",
     "write_back",
 ]

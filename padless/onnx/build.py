@@ -207,7 +207,7 @@ class Builder:
             if dtype is None:
                 known = package("onnx").TensorProto.DataType.Name(tensor.elem_type)
                 raise UsageError(f"{self.file}: the {kind} {value.name!r} is of the type {known}, which has no form.")
-            dims = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim]
+            dims = [d.dim_value if d.dim_value > 0 else d.dim_param or None for d in tensor.shape.dim]
             ports.append(Port(name=value.name, dtype=dtype, shape=tuple(dims) if tensor.HasField("shape") else None))
         return tuple(ports)
 

@@ -268,6 +268,7 @@ def test_until_cuts_what_has_no_form_off(tmp_path):
 
 SHAPES = [
     ({"x": (1, 3, None, 8)}, None, r"the shape \[1, 3, '\?', 8\]\. Give its open axes with --input-shape, such as 1,3,224,8"),
+    ({"x": (-1, 3, 0, 8)}, None, r"the shape \['\?', 3, '\?', 8\]\. Give its open axes"),
     ({"x": (1, 3, 8, 8)}, (1, 3, 9, 8), r"has the shape \[1, 3, 8, 8\]; \[1, 3, 9, 8\] does not fit"),
     ({"x": (1, 3, 8, 8)}, {"z": (1,)}, "has no input 'z'; it has x"),
     ({"x": (1, 3, 1 << 20, 1 << 20)}, None, "3298534883328 elements"),

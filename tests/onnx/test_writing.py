@@ -161,6 +161,22 @@ def test_what_is_not_the_network_is_not_written(damage, message, tmp_path):
     assert not (tmp_path / "small.onnx").exists()
 
 
+def test_an_output_that_is_nearly_zero_is_measured_by_rounding(tmp_path, monkeypatch):
+    """A detector's map on what is no image: sigmoids of -17 differ by as much as they round."""
+    nodes = [
+        node("Conv", "x w b", "c"),
+        node("Add", "c far", "f"),
+        node("Sub", "f far", "s"),
+        node("Sigmoid", "s", "y"),
+    ]
+    proto = model(nodes, {"w": weights(4, 3, 3, 3), "b": np.full(4, -17.0), "far": np.full((1, 4, 1, 1), 1e4)})
+    network = load_onnx(saved(proto, tmp_path))
+    assert write_back(network, tmp_path / "same.onnx")[0].max() < 0.01
+    monkeypatch.setattr("padless.onnx.writing._rounding", lambda *_: 0.0)
+    with pytest.raises(PadlessError, match="differs from the network by"):
+        write_back(network, tmp_path / "same.onnx")
+
+
 def test_a_file_that_onnx_runtime_does_not_run_is_not_written(tmp_path):
     network = load_onnx(saved(chain(), tmp_path))
     wrong = torch.zeros(1, 3, 9, 8)

@@ -13,6 +13,7 @@ from padless.errors import InfeasibleError, PadlessError, UsageError
 from padless.graph import Graph, rule, trace
 from padless.hardware import Target, load_target, targets
 from padless.inputs import Images, as_images, load_images, load_model, load_weights
+from padless.onnx import load_onnx
 from padless.recover import Recovery, recover
 from padless.report.summary import Summary
 from padless.runs.folder import load, save
@@ -21,6 +22,6 @@ from padless.train import Recipe, evaluate, finetune
 __all__ = [
     "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Recipe",
     "Recovery", "Summary", "Target", "UsageError", "as_images", "evaluate", "export", "finetune", "inspect", "load",
-    "load_images", "load_model", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover", "rule",
-    "save", "targets", "trace",
+    "load_images", "load_model", "load_onnx", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover",
+    "rule", "save", "targets", "trace",
 ]  # fmt: skip

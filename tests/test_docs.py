@@ -13,11 +13,18 @@ from padless import load_target, targets
 from padless.cost import CachedOracle
 from padless.hardware.target import CATALOGUE
 from padless.inputs.zoo import import_torchvision
-from tools.pages import DOCS, choices, hardware, operators, recovered, results
+from padless.onnx.operators import OPERATORS
+from tools.pages import DOCS, choices, hardware, onnx_operators, operators, recovered, results
 
 
 def test_the_page_of_operators_is_not_stale():
     assert operators.PAGE.read_text() == operators.page(), "run: python -m tools.pages.operators"
+
+
+def test_the_page_of_onnx_operators_is_not_stale_and_has_all():
+    said = onnx_operators.PAGE.read_text()
+    assert said == onnx_operators.page(), "run: python -m tools.pages.onnx_operators"
+    assert all(f"`{name}`" in said for name in OPERATORS)
 
 
 @pytest.mark.parametrize("name", ["targets.md", "target.schema.json", "measurements.md"])

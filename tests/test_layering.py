@@ -10,8 +10,8 @@ import pytest
 import padless
 
 ORDER = [
-    "errors", "files", "progress", "calls", "pool", "optimise", "graph", "inputs", "hardware", "importance", "tflite",
-    "onnx", "cut", "align", "cost", "deploy", "choose", "report", "recover", "train", "runs", "__init__", "demo",
+    "errors", "files", "progress", "calls", "pool", "optimise", "graph", "hardware", "importance", "tflite",
+    "onnx", "inputs", "cut", "align", "cost", "deploy", "choose", "report", "recover", "train", "runs", "__init__", "demo",
     "reproduction", "cli", "__main__",
 ]  # fmt: skip
 PACKAGE = Path(padless.__file__).parent

@@ -63,6 +63,7 @@ class Plan:
     outputs: list[str] | None = None  # those whose channels stay; None: all
     example_types: list[str] = field(default_factory=list)  # of each input; float32 or the model's own where left out
     example_structure: str = ""  # JSON: how the inputs lie in the forward's arguments
+    file_digest: str = ""  # of the ONNX file that the network was read from
 
     def mask(self, graph: Graph) -> Keep:
         """How many of each channel stay on a graph, int [channels].

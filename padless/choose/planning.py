@@ -27,6 +27,7 @@ from padless.graph import Graph, Keep
 from padless.hardware import Target
 from padless.hardware.target import as_target
 from padless.importance import Importance, importance
+from padless.onnx import file_digest
 from padless.progress import bar
 
 
@@ -102,6 +103,7 @@ def make_plan(
         outputs=None if choices.outputs is None else [str(path) for path in choices.outputs],
         example_types=list(graph.example_types),
         example_structure=graph.example_structure,
+        file_digest=file_digest(pricing.model),
         zeros={g.id: more for g in graph.groups if (more := allocation.widths[g.id] - g.width) > 0},
     )
 

@@ -38,7 +38,8 @@ out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a 
 DEFAULTS = Choices()
 
 MODEL_HELP = (
-    "cifar10/NAME (vgg16_bn, resnet18, mobilenet_v2, densenet_bc), torchvision/NAME, timm/NAME, package.module:factory."
+    "cifar10/NAME (vgg16_bn, resnet18, mobilenet_v2, densenet_bc), torchvision/NAME, timm/NAME, package.module:factory, "
+    "FILE.onnx."
 )
 TARGET_HELP = (
     "An id (see `padless targets`), unit:16, unit:32x16 (input x output) or a TOML file; ID@fp16 for a precision."
@@ -93,12 +94,26 @@ Outputs = Annotated[
 TimeLimit = Annotated[
     float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of the best widths, at most.")
 ]
+Dequantise = Annotated[
+    bool,
+    typer.Option(
+        "--dequantise", help="Fold an ONNX file between Quantize and Dequantize nodes back to floating point."
+    ),
+]
+Until = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--until",
+        help="Cut an ONNX file off at this tensor, in front of what has no form; may be given several times.",
+    ),
+]
 Shape = Annotated[
     list[str] | None,
     typer.Option(
         "--input-shape",
-        help="Such as 1,3,32,32; the model's usual shape by default. May be given several times, in the order of the "
-        "forward's arguments; NAME=1,3,32,32 for a dictionary's entries; types as in 1,16:int64. With --data one image.",
+        help="Such as 1,3,32,32; the model's usual shape by default, and of an ONNX file's axes those it leaves open. May be "
+        "given several times, in the order of the forward's arguments; NAME=1,3,32,32 for a dictionary's entries; types as in "
+        "1,16:int64. With --data one image.",
     ),
 ]
 

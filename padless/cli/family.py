@@ -15,6 +15,7 @@ from padless.cli.app import (
     DEFAULTS,
     Criterion,
     Data,
+    Dequantise,
     Memory,
     Model,
     Oracle,
@@ -23,6 +24,7 @@ from padless.cli.app import (
     System,
     TargetOption,
     TimeLimit,
+    Until,
     VelaConfig,
     Weights,
     app,
@@ -31,7 +33,8 @@ from padless.cli.app import (
 from padless.errors import UsageError, suggest
 from padless.files import write_json
 from padless.hardware import load_target
-from padless.inputs import inputs_of, parse_inputs
+from padless.inputs import parse_inputs
+from padless.onnx import Reading
 from padless.runs.prune import CALIBRATION, opened
 
 
@@ -52,6 +55,8 @@ def plan_command(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write it, with all widths, here.")] = None,
     input_shape: Shape = None,
     outputs: Outputs = None,
+    dequantise: Dequantise = False,
+    until: Until = None,
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
@@ -67,8 +72,9 @@ def plan_command(
         raise UsageError(f"Unknown quantity {quantity!r}. {suggest(quantity, QUANTITIES)}")
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(seed)
-    loaded, images = opened(model, weights, data, input_shape)
-    example = parse_inputs(inputs_of(input_shape, loaded.input_shape))
+    reading = Reading(dequantise=dequantise, until=tuple(until or ()))
+    loaded, images = opened(model, weights, data, input_shape, reading)
+    example = parse_inputs(loaded.inputs(input_shape))
     frontier = pareto(
         loaded.model, *example, target=hardware, quantity=quantity, points=points,
         images=images.calibration(CALIBRATION, seed) if images else (), oracle=oracle,

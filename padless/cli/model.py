@@ -15,6 +15,7 @@ from padless.cli.app import (
     DEFAULTS,
     Criterion,
     Data,
+    Dequantise,
     Memory,
     Model,
     Oracle,
@@ -23,6 +24,7 @@ from padless.cli.app import (
     System,
     TargetOption,
     TimeLimit,
+    Until,
     VelaConfig,
     Weights,
     app,
@@ -33,10 +35,12 @@ from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
 from padless.hardware import load_target
-from padless.inputs import first_shape, inputs_of, load_model, load_weights, parse_inputs
+from padless.inputs import first_shape, load_model, load_weights, parse_inputs
+from padless.onnx import Reading
 from padless.report.inspection import inspection
 from padless.report.summary import Summary
 from padless.runs.export import Handover, export_folder
+from padless.runs.folder import ONNX
 from padless.runs.prune import CALIBRATION, Job, run
 
 
@@ -52,6 +56,8 @@ def inspect_command(
         typer.Option("--roofline", help="Also write the roofline, utilisation per layer, to this HTML file."),
     ] = None,
     outputs: Outputs = None,
+    dequantise: Dequantise = False,
+    until: Until = None,
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
@@ -63,8 +69,9 @@ def inspect_command(
     """
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(0)
-    loaded = load_model(model, input_shape=first_shape(input_shape))
-    example = parse_inputs(inputs_of(input_shape, loaded.input_shape))
+    reading = Reading(dequantise=dequantise, until=tuple(until or ()))
+    loaded = load_model(model, input_shape=first_shape(input_shape), reading=reading)
+    example = parse_inputs(loaded.inputs(input_shape))
     if weights:
         load_weights(loaded.model, weights)
     cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, outputs=outputs)
@@ -162,6 +169,8 @@ def prune_command(
         int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")
     ] = DEFAULTS.seed,
     input_shape: Shape = None,
+    dequantise: Dequantise = False,
+    until: Until = None,
     oracle: Oracle = None,
     system: System = None,
     memory_mode: Memory = None,
@@ -169,8 +178,8 @@ def prune_command(
 ) -> None:
     """Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.
 
-    The folder gets plan.json, model.safetensors, summary.json and report.html. Without --data nothing is recovered
-    or tested.
+    The folder gets plan.json, model.safetensors, summary.json and report.html, and model.onnx where MODEL is an ONNX
+    file: its graph, smaller. Without --data nothing is recovered or tested.
 
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`
@@ -187,6 +196,7 @@ def prune_command(
         model=model, target=hardware, budgets=tuple(budget),
         weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
         regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()), oracle=oracle,
+        reading=Reading(dequantise=dequantise, until=tuple(until or ())),
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -248,7 +258,8 @@ def finish(summary: Summary, folder: Path) -> None:
     out.print(f"Sliced equals masked: largest relative difference {summary.equivalence_max_error:.1e} (float64).")
     for note in summary.notes:
         out.print(note, style="yellow")
-    out.print(f"Written: {folder}/plan.json, model.safetensors, summary.json, report.html")
+    network = ", model.onnx" if (folder / ONNX).exists() else ""
+    out.print(f"Written: {folder}/plan.json, model.safetensors{network}, summary.json, report.html")
 
 
 def default_folder(model: str, target: str, budget: str, choices: Choices, data: str | None) -> Path:

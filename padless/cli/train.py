@@ -7,7 +7,9 @@ import typer
 
 from padless.cli.app import Data, Weights, app, out
 from padless.cli.model import command_line
-from padless.train import Recipe
+from padless.report.summary import Summary
+from padless.train import Recipe, peak_lr
+from padless.train.recipe import FIXED_NORMS_LR
 
 _DEFAULT = Recipe()
 
@@ -20,7 +22,13 @@ def finetune_command(
     ] = None,
     epochs: Annotated[int, typer.Option("--epochs")] = _DEFAULT.epochs,
     batch: Annotated[int, typer.Option("--batch", help="Images a step, on all devices together.")] = _DEFAULT.batch,
-    lr: Annotated[float, typer.Option("--lr", help="The highest learning rate.")] = _DEFAULT.peak_lr,
+    lr: Annotated[
+        float | None,
+        typer.Option(
+            "--lr",
+            help=f"The highest learning rate: {_DEFAULT.peak_lr}, for ONNX files (fixed norms) {FIXED_NORMS_LR}.",
+        ),
+    ] = None,
     schedule: Annotated[
         str, typer.Option("--schedule", help="one-cycle (up for a quarter of the steps, then down) or cosine.")
     ] = _DEFAULT.schedule,
@@ -67,8 +75,9 @@ def finetune_command(
     """
     from padless.runs.finetune import Finetuning, run_finetuning
 
+    rate = peak_lr(Summary.read(folder).model.endswith(".onnx"))
     recipe = Recipe(
-        epochs=epochs, batch=batch, peak_lr=lr, schedule=schedule, weight_decay=weight_decay,  # type: ignore[arg-type]
+        epochs=epochs, batch=batch, peak_lr=lr or rate, schedule=schedule, weight_decay=weight_decay,  # type: ignore[arg-type]
         label_smoothing=label_smoothing, distill=distill, temperature=temperature, features=features, mixup=mixup, ema=ema,
         clip=clip, precision=precision, channels_last=channels_last, compile=compile, seed=seed,  # type: ignore[arg-type]
     )  # fmt: skip

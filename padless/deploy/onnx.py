@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from padless.calls import tensors_in
 from padless.errors import PadlessError, UsageError, missing_extra
 from padless.graph import trace
+from padless.onnx import OnnxNet, write_back
 from padless.progress import bar
 
 Arrays = npt.NDArray[Any]
@@ -25,12 +26,15 @@ Column = Arrays | Sequence[Arrays]  # an input's values, one array for each run
 def write_onnx(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:
     """Write the model, through `torch.onnx.export(dynamo=True)`, and return what the file answers to `x`.
 
-    Raises PadlessError where its convolutions are not the model's, or ONNX Runtime cannot run it.
+    One that came from an ONNX file is written back into its own graph. Raises PadlessError where the file's convolutions are
+    not the model's, or ONNX Runtime cannot run it.
     """
     onnx = _package("onnx")
     _package("onnxruntime")
     _package("onnxscript")
     tensors = list(tensors_in(x))
+    if isinstance(model, OnnxNet):
+        return write_back(model, file, tensors)
     if any(t.dtype is torch.bfloat16 for t in tensors):
         raise UsageError(
             "ONNX Runtime has no kernels for bfloat16, so the file could not be checked. Export model.float() and float32 "

@@ -22,6 +22,12 @@ def inputs_of(texts: Sequence[str] | None, usual: Sequence[int]) -> tuple[str, .
     return tuple(texts or [",".join(map(str, usual))])
 
 
+def text_of(tensor: torch.Tensor) -> str:
+    """One unnamed input as such a text."""
+    sizes, dtype = ",".join(map(str, tensor.shape)), str(tensor.dtype).removeprefix("torch.")
+    return sizes if dtype == "float32" else f"{sizes}:{dtype}"
+
+
 def parse_inputs(texts: Sequence[str]) -> tuple[Any, ...]:
     """The forward's arguments, zeros: one for each unnamed shape, then a dictionary of the named ones.
 

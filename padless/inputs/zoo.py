@@ -1,10 +1,10 @@
-"""Models by name: `cifar10/NAME`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`."""
+"""Models by name: `cifar10/NAME`, `torchvision/NAME`, `timm/NAME`, `package.module:factory`, or an ONNX file's path."""
 
 import importlib
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,8 @@ from torch import nn
 
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
 from padless.files import digest
+from padless.inputs.shapes import inputs_of, text_of
+from padless.onnx import OnnxNet, Reading, example_inputs, load_onnx
 
 Triple = tuple[float, float, float]
 CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -34,21 +36,37 @@ class LoadedModel:
     input_shape: tuple[int, ...]
     normalise: tuple[Triple, Triple] | None
 
+    def inputs(self, texts: Sequence[str] | None) -> tuple[str, ...]:
+        """What it takes, as `--input-shape` writes it: what was given, or the usual; that of a file is its own."""
+        if isinstance(self.model, OnnxNet):
+            return tuple(map(text_of, example_inputs(self.model)))
+        return inputs_of(texts, self.input_shape)
 
-def load_model(name: str, *, input_shape: tuple[int, ...] | None = None) -> LoadedModel:
-    """The model called `name`, with random weights from the current seed.
 
-    Raises UsageError when the name is unknown (the nearest known names are in the message) or its package is missing.
+def load_model(name: str, *, input_shape: tuple[int, ...] | None = None, reading: Reading | None = None) -> LoadedModel:
+    """The model called `name`, with random weights from the current seed; that of an ONNX file with its own.
+
+    `reading` says how an ONNX file is read. Raises UsageError when the name is unknown (the nearest known names are in the
+    message), its package is missing, or a file cannot be read.
     """
+    if name.endswith(".onnx"):
+        return _onnx(name, input_shape, reading or Reading())
+    if reading not in (None, Reading()):
+        raise UsageError(f"--dequantise and --until are for ONNX files; {name!r} is none.")
     family, _, form = name.partition("/")
     if ":" in name and "/" not in name:
         return _factory(name, input_shape)
     if family in FAMILIES and form:
         return FAMILIES[family](name, form, input_shape)
     raise UsageError(
-        f"Unknown model {name!r}. Write cifar10/NAME, torchvision/NAME, timm/NAME or package.module:factory. "
+        f"Unknown model {name!r}. Write cifar10/NAME, torchvision/NAME, timm/NAME, package.module:factory or FILE.onnx. "
         f"{suggest(name, [f'cifar10/{form}' for form in CIFAR_FORMS])}".rstrip()
     )
+
+
+def _onnx(name: str, input_shape: tuple[int, ...] | None, reading: Reading) -> LoadedModel:
+    network = load_onnx(name, input_shape=input_shape, dequantise=reading.dequantise, until=reading.until or None)
+    return LoadedModel(name=name, model=network, input_shape=tuple(network.example_shapes[0]), normalise=None)
 
 
 def import_torchvision() -> Any:

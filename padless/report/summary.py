@@ -12,6 +12,7 @@ from padless.choose import Proof
 from padless.choose.plan import Outcome
 from padless.cost import Totals
 from padless.errors import UsageError
+from padless.onnx import Reading
 from padless.report.files import Written
 
 FILE = "summary.json"
@@ -107,6 +108,7 @@ class Summary:
     versions: dict[str, str]
     seed: int
     command: str
+    reading: Reading = field(default_factory=Reading)  # how an ONNX file was read
     finetuning: Finetuned | None = None
     files: dict[str, Written] = field(default_factory=dict)  # that it was exported to, by their names
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know: sums, what is not counted, what rose

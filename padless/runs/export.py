@@ -51,7 +51,7 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
     """
     summary = Summary.read(folder)
     target = load_target(summary.target, **summary.variant)
-    loaded = load_model(summary.model, input_shape=first_shape(summary.inputs))
+    loaded = load_model(summary.model, input_shape=first_shape(summary.inputs), reading=summary.reading)
     images = None
     if handover.needs_images:
         place = data or summary.data

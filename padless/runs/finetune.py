@@ -97,7 +97,7 @@ def _opened(job: Finetuning, summary: Summary, data: str) -> tuple[LoadedModel, 
     """The dense network and the images."""
     weights = job.weights or (Path(summary.weights) if summary.weights else None)
     torch.manual_seed(summary.seed)
-    loaded, images = opened(summary.model, weights, data, summary.inputs)
+    loaded, images = opened(summary.model, weights, data, summary.inputs, summary.reading)
     assert images is not None
     return loaded, images
 

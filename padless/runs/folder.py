@@ -14,12 +14,14 @@ from padless.cut import cut
 from padless.deploy import FORMATS
 from padless.errors import UsageError, expect
 from padless.inputs import load_weights
+from padless.onnx import OnnxNet, write_back
 from padless.report.summary import FILE, Summary
 from padless.train import LOG
 
-PLAN, WEIGHTS, SUMMARY, PAGE = "plan.json", "model.safetensors", FILE, "report.html"
+PLAN, WEIGHTS, SUMMARY, PAGE, ONNX = "plan.json", "model.safetensors", FILE, "report.html", "model.onnx"
 EXPORTED = {
-    *(f"model{ending}" for ending in FORMATS.values()), "model.tflite.json", "model_vela.tflite", "model.h"
+    *(f"model{ending}" for ending in FORMATS.values()), "model.tflite.json", "model_vela.tflite", "model.h",
+    "model.onnx.data",
 }  # fmt: skip
 OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG, *EXPORTED}
 
@@ -52,7 +54,7 @@ def save(
 ) -> None:
     """Write a pruned model, its plan, a summary, a report (HTML) and a training log (CSV) to `folder`.
 
-    It replaces an earlier run there.
+    It replaces an earlier run there. A network of `load_onnx` is also written back into its own graph, as model.onnx.
 
     Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
     something else.
@@ -70,6 +72,8 @@ def save(
         save_file(tensors, new / WEIGHTS)
         (new / PLAN).write_text(plan.to_json())
         shutil.copymode(new / PLAN, new / WEIGHTS)  # safetensors makes it the owner's alone
+        if isinstance(model, OnnxNet):
+            write_back(model, new / ONNX, seed=plan.seed)
         if summary is not None:
             (new / SUMMARY).write_text(summary.to_json())
         if page is not None:

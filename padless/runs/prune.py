@@ -24,13 +24,13 @@ from padless.inputs import (
     LoadedModel,
     first_shape,
     image_shape,
-    inputs_of,
     load_images,
     load_model,
     load_weights,
     parse_inputs,
     weights_digest,
 )
+from padless.onnx import OnnxNet, Reading, file_digest
 from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
 from padless.report import page
@@ -38,7 +38,7 @@ from padless.report.notes import notes
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
-from padless.train import Recipe, check_trainable, evaluate, finetune
+from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
 
 CALIBRATION = 512  # images for importance and recovery
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
@@ -62,6 +62,7 @@ class Job:
     int8: bool = False
     inputs: tuple[str, ...] = ()  # as `--input-shape` says them; none: the model's usual one
     oracle: str | None = None
+    reading: Reading = field(default_factory=Reading)
     out: Path
     command: str
 
@@ -83,19 +84,23 @@ def run(job: Job) -> Summary:
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.choices.seed)
-    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.inputs))
+    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.inputs, job.reading))
 
 
 def opened(
-    model: str, weights: Path | None, data: str | None, inputs: Sequence[str] | None
+    model: str,
+    weights: Path | None,
+    data: str | None,
+    inputs: Sequence[str] | None,
+    reading: Reading | None = None,
 ) -> tuple[LoadedModel, Images | None]:
     """A model with its weights, and its images where there are any. Raises UsageError for what is not there."""
-    loaded = load_model(model, input_shape=first_shape(inputs))
-    inputs = inputs_of(inputs, loaded.input_shape)
+    loaded = load_model(model, input_shape=first_shape(inputs), reading=reading)
+    inputs = loaded.inputs(inputs)
     example, shape = parse_inputs(inputs), image_shape(inputs, model) if data else None
     if weights:
         load_weights(loaded.model, weights)
-    elif ":" not in model:  # a factory may well bring its own
+    elif ":" not in model and not isinstance(loaded.model, OnnxNet):  # a factory may well bring its own, as files do
         console.print(f"No --weights: {model} has random weights, so only its costs mean anything.", style="yellow")
     if not data or not shape:
         return loaded, None
@@ -128,7 +133,7 @@ class _Work:
 
     def __init__(self, job: Job, loaded: LoadedModel, images: Images | None) -> None:
         self.job, self.loaded, self.images = job, loaded, images
-        self.inputs, self.budgets = inputs_of(job.inputs, loaded.input_shape), read_budgets(job.budgets)
+        self.inputs, self.budgets = loaded.inputs(job.inputs), read_budgets(job.budgets)
         self.example = parse_inputs(self.inputs)
         self.calibration: list[Tensor] = []
         self.before: dict[str, float] = {}  # accuracies
@@ -169,7 +174,9 @@ class _Work:
 
     def train(self, small: nn.Module) -> None:
         if self.images and self.job.epochs:
-            recipe = Recipe(epochs=self.job.epochs, seed=self.job.choices.seed)
+            recipe = Recipe(
+                epochs=self.job.epochs, seed=self.job.choices.seed, peak_lr=peak_lr(isinstance(small, OnnxNet))
+            )
             history = finetune(small, self.images, recipe, teacher=self.loaded.model)
             self.after["accuracy"] = evaluate(small, self.images)
             console.print(
@@ -189,7 +196,8 @@ class _Work:
     def summary(self, staged: Staged, dense: NetworkCost, final: NetworkCost) -> Summary:
         job, plan, choices = self.job, staged.plan, self.job.choices
         return Summary(
-            model=job.model,
+            model=str(Path(job.model).absolute()) if file_digest(self.loaded.model) else job.model,
+            reading=job.reading,
             target=job.target.id,
             variant=job.target.variant,
             inputs=self.inputs,

@@ -4,6 +4,16 @@ from padless.train.checkpoint import Checkpoints
 from padless.train.evaluate import check_trainable, evaluate
 from padless.train.fabric import make_fabric
 from padless.train.loop import LOG, History, finetune
-from padless.train.recipe import Recipe
+from padless.train.recipe import Recipe, peak_lr
 
-__all__ = ["LOG", "Checkpoints", "History", "Recipe", "check_trainable", "evaluate", "finetune", "make_fabric"]
+__all__ = [
+    "LOG",
+    "Checkpoints",
+    "History",
+    "Recipe",
+    "check_trainable",
+    "evaluate",
+    "finetune",
+    "make_fabric",
+    "peak_lr",
+]

@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 from padless.errors import UsageError
 
+# Without batch norms that follow the weights (an ONNX file's are fixed, or folded) larger steps do harm.
+FIXED_NORMS_LR = 0.002
 Schedule = Literal["one-cycle", "cosine"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
@@ -50,3 +52,8 @@ class Recipe:
         for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(TrainingPrecision))):
             if getattr(self, name) not in known:
                 raise UsageError(f"A recipe's {name} is {' or '.join(known)}; got {getattr(self, name)!r}.")
+
+
+def peak_lr(fixed_norms: bool) -> float:
+    """The default learning rate, a gentler one for networks whose norms do not follow their weights."""
+    return FIXED_NORMS_LR if fixed_norms else Recipe().peak_lr

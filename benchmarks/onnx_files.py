@@ -1,0 +1,199 @@
+"""Networks as ONNX files from several exporters: read, compared with ONNX Runtime, cut, written back, compared again.
+
+Each file: parity of the interpreter with ONNX Runtime, sliced against masked (float64), the written file against the cut
+network (in ONNX Runtime), `onnx.checker` in full, names of in- and outputs and of all nodes, the share of MACs whose layers
+can be cut, seconds. `--wheel rapidocr_onnxruntime` (once installed) adds the trained files of that package.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from common import write
+from torch import nn
+
+from padless import PadlessError, UsageError, load_onnx, plan, trace
+from padless.choose.replay import prune_with_error
+from padless.inputs.zoo import import_torchvision
+from padless.onnx import example_inputs, write_back
+
+EXPORTERS: tuple[tuple[str, int], ...] = (
+    ("dynamo", 18), ("dynamo", 20), ("script", 11), ("script", 13), ("script", 16), ("script", 18), ("script", 20),
+)  # fmt: skip
+CUT = "macs=60%"
+
+
+def networks() -> dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]]:
+    """Name -> what makes it with random weights, and its input's shape."""
+    vision = import_torchvision().models  # before timm, which imports it
+    import timm
+
+    sys.path[:0] = [str(Path(__file__).parents[1] / "tests")]
+    from models.exported import Attention, Gated, Reader
+    from models.yolo import Yolo
+
+    small = (1, 3, 64, 64)
+    return {
+        "resnet18": (lambda: vision.resnet18(weights=None), small),
+        "mobilenet_v2": (lambda: vision.mobilenet_v2(weights=None), small),
+        "mobilenet_v3_small": (lambda: vision.mobilenet_v3_small(weights=None), small),
+        "shufflenet_v2": (lambda: vision.shufflenet_v2_x0_5(weights=None), small),
+        "densenet": (lambda: vision.DenseNet(12, (4, 4, 4), 24, num_classes=10), small),
+        "efficientnet_lite0": (lambda: timm.create_model("tf_efficientnet_lite0"), small),
+        "convnext_atto": (lambda: timm.create_model("convnext_atto"), small),
+        "swin-like": (
+            lambda: timm.create_model(
+                "swin_tiny_patch4_window7_224", img_size=56, depths=(1, 1), num_heads=(2, 4), embed_dim=32
+            ),
+            (1, 3, 56, 56),
+        ),
+        "regnet": (lambda: timm.create_model("regnety_002"), small),
+        "yolov8-like": (Yolo, small),
+        "u-net": (lambda: UNet(), small),
+        "attention": (Attention, (1, 3, 16, 16)),
+        "gates and chunks": (Gated, (1, 3, 16, 16)),
+        "crnn": (lambda: Reader(nn.LSTM), (1, 3, 8, 16)),
+    }
+
+
+class UNet(nn.Module):
+    """Down twice, up twice, with joins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (16, 32, 64)
+        self.down = nn.ModuleList(_double(a, b) for a, b in zip((3, *widths[:2]), widths, strict=True))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2) for a, b in ((32, 64), (16, 32)))
+        self.join, self.head = nn.ModuleList([_double(64, 32), _double(32, 16)]), nn.Conv2d(16, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        maps = []
+        for layer in self.down:
+            x = layer(x)
+            maps.append(x)
+            x = nn.functional.max_pool2d(x, 2) if len(maps) < 3 else x
+        for up, join, skip in zip(self.up, self.join, (maps[1], maps[0]), strict=True):
+            x = join(torch.cat((up(x), skip), 1))
+        return self.head(x)
+
+
+def _double(a: int, b: int) -> nn.Sequential:
+    layers = [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Conv2d(b, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+
+
+def files(folder: Path, only: str | None, wheels: list[str]) -> Iterator[dict]:
+    """Rows with the name, the exporter and the file, or why there is none."""
+    for name, (make, shape) in networks().items():
+        if only and only not in name:
+            continue
+        torch.manual_seed(0)
+        network = make().eval()
+        for exporter, opset in EXPORTERS:
+            file = folder / f"{name.replace(' ', '_')}-{exporter}-{opset}.onnx"
+            row = {"network": name, "exporter": exporter, "opset": opset, "file": file}
+            dynamo = exporter == "dynamo"
+            options = {"external_data": False, "verbose": False} if dynamo else {}
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    torch.onnx.export(
+                        network, (torch.zeros(shape),), str(file), dynamo=dynamo, opset_version=opset, **options
+                    )
+            except Exception as error:  # of PyTorch's own
+                row["not_exported"] = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+            yield row
+    for wheel in wheels:
+        found = find_spec(wheel)
+        for file in sorted(Path(found.origin).parent.rglob("*.onnx")) if found and found.origin else []:
+            opset = onnx.load(str(file), load_external_data=False).opset_import[0].version
+            yield {"network": file.name, "exporter": wheel, "opset": opset, "file": file}
+
+
+def measured(row: dict, folder: Path, shape: tuple[int, ...] | None) -> dict:
+    """What became of one file."""
+    file, start = row.pop("file"), time.perf_counter()
+    if "not_exported" in row:
+        return {**row, "outcome": "not exported"}
+    try:
+        network = load_onnx(file, input_shape=shape)
+        x = [torch.randn(t.shape) if t.is_floating_point() else t for t in example_inputs(network)]
+        parity = _difference(_outputs(network, x), _runtime(file, x))
+        graph = trace(network, *x)
+        free = {m.layer for g in graph.groups if g.pinned is None for m in g.members}
+        macs = sum(layer.macs for layer in graph.layers)
+        made = plan(network, *x, target="unit:8", budget=CUT)
+        small, sliced = prune_with_error(network, made)
+        written = folder / "small.onnx"
+        answers = write_back(small, written)
+        again = _difference(_outputs(small, x), _runtime(written, x))
+        before, after = onnx.load(str(file)), onnx.load(str(written))
+        onnx.checker.check_model(str(written), full_check=True)
+        ports = [[v.SerializeToString() for v in (*p.graph.input, *p.graph.output)] for p in (before, after)]
+        nodes = [{n.name for n in p.graph.node} for p in (before, after)]
+    except UsageError as error:
+        return {**row, "outcome": "refused", "why": str(error)[:300]}
+    except PadlessError as error:
+        return {**row, "outcome": "failed", "why": f"{type(error).__name__}: {str(error)[:300]}"}
+    right = parity < 1e-3 and again < 1e-3 and ports[0] == ports[1] and nodes[1] <= nodes[0] and len(answers) > 0
+    return {
+        **row, "outcome": "passed" if right else "failed", "nodes": len(before.graph.node), "parity": parity,
+        "sliced_equals_masked": sliced, "written_parity": again, "ports_kept": ports[0] == ports[1],
+        "names_kept": nodes[1] <= nodes[0],
+        "cuttable_macs_percent": round(100 * sum(ly.macs for ly in graph.layers if ly.name in free) / max(macs, 1), 2),
+        "bytes": [file.stat().st_size, written.stat().st_size], "seconds": round(time.perf_counter() - start, 1),
+    }  # fmt: skip
+
+
+def _outputs(network: nn.Module, x: list[torch.Tensor]) -> list[np.ndarray]:
+    with torch.no_grad():
+        y = network(*x)
+    return [t.numpy() for t in (y if isinstance(y, tuple) else (y,))]
+
+
+def _runtime(file: Path, x: list[torch.Tensor]) -> list[np.ndarray]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return session.run(None, {v.name: t.numpy() for v, t in zip(session.get_inputs(), x, strict=True)})
+
+
+def _difference(a: list[np.ndarray], b: list[np.ndarray]) -> float:
+    """The largest of all outputs, each over its own largest (over 1e-3 where it is nearly zero: rounding is absolute)."""
+    return max(
+        float(np.abs(p.astype(float) - q).max(initial=0.0) / max(np.abs(q).max(initial=0.0), 1e-3))
+        for p, q in zip(a, b, strict=True)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="networks with this in their names")
+    parser.add_argument("--wheel", action="append", default=[], help="a package whose ONNX files are read, too")
+    parser.add_argument("--wheel-shape", default="1,3,48,192", help="for open axes of the wheels' files")
+    arguments = parser.parse_args()
+    rows = []
+    wheel_shape = tuple(int(n) for n in arguments.wheel_shape.split(","))
+    with tempfile.TemporaryDirectory() as scratch:
+        for row in files(Path(scratch), arguments.only, arguments.wheel):
+            shape = wheel_shape if row["exporter"] in arguments.wheel else None
+            rows.append(measured(row, Path(scratch), shape))
+            print({k: v for k, v in rows[-1].items() if k != "bytes"}, flush=True)
+    exported = [row for row in rows if row["outcome"] != "not exported"]
+    counts = {name: sum(row["outcome"] == name for row in exported) for name in ("passed", "refused", "failed")}
+    print(f"{len(exported)} files: {counts}")
+    write("onnx_files", rows, files=len(exported), **counts)
+
+
+if __name__ == "__main__":
+    main()

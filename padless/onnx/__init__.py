@@ -1,0 +1,21 @@
+"""ONNX files: read as a module that interprets the graph, and a cut module written back into the same graph."""
+
+from padless.onnx.loading import Reading, example_inputs, load_onnx
+from padless.onnx.network import OnnxNet
+from padless.onnx.writing import data_file, write_back
+
+
+def file_digest(model: object) -> str:
+    """The digest of the ONNX file that a network was read from; empty for another network."""
+    return model.source.digest if isinstance(model, OnnxNet) else ""
+
+
+__all__ = [
+    "OnnxNet",
+    "Reading",
+    "data_file",
+    "example_inputs",
+    "file_digest",
+    "load_onnx",
+    "write_back",
+]

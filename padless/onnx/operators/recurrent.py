@@ -1,0 +1,60 @@
+"""Recurrent layers"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from padless.onnx.operators.table import operator
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+USUAL = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
+
+
+@operator("LSTM", "GRU", "RNN", inputs="x weight recurrence bias lengths hidden cell peepholes", outputs=3)
+def recurrent(
+    node: Any, x: Tensor, _weight: None, _recurrence: None, _bias: None = None, lengths: Any = None, hidden: Any = None,
+    cell: Any = None, peepholes: Any = None,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """One layer, in one or both directions, with the usual activations: its inputs are cut, its states stay. Lengths,
+    peepholes, clipping and a GRU that resets before its product are refused.
+    """
+    directions = 2 if node.get("direction", "forward") == "bidirectional" else 1
+    kinds = node.get("activations", USUAL[node.operator] * directions)
+    relu = node.operator == "RNN" and kinds == ["Relu"] * directions
+    for wrong, why in (
+        (lengths is not None, "is given lengths"),
+        (peepholes is not None, "has peepholes"),
+        (node.get("clip", 0), "clips"),
+        (node.get("input_forget", 0), "couples its gates"),
+        (kinds != USUAL[node.operator] * directions and not relu, f"has the activations {', '.join(kinds)}"),
+        (node.operator == "GRU" and not node.get("linear_before_reset", 0), "resets before its product"),
+        (not hasattr(node, "weight_ih_l0"), "has weights that the graph works out"),
+    ):
+        if wrong:
+            raise node.refused(why)
+    reverse = node.get("direction", "forward") == "reverse"
+    first = node.get("layout", 0) == 1
+    x = x.transpose(0, 1) if first else x
+    x = x.flip(0) if reverse else x
+    weights = [w for suffix in ("", "_reverse")[:directions] for w in _weights(node, suffix)]
+    width = node.weight_hh_l0.shape[1]
+    states = [s if isinstance(s, Tensor) else x.new_zeros((directions, x.shape[1], width)) for s in (hidden, cell)]
+    states = [s.transpose(0, 1) if first and isinstance(g, Tensor) else s
+              for s, g in zip(states, (hidden, cell), strict=True)]  # fmt: skip
+    options = (node.has_bias, 1, 0.0, False, directions == 2, False)
+    function: Any = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN": torch.rnn_relu if relu else torch.rnn_tanh}[
+        node.operator
+    ]
+    given = states if node.operator == "LSTM" else states[0]
+    y, *last = function(x, given, weights, *options)
+    y = y.flip(0) if reverse else y
+    y = y.reshape(y.shape[0], y.shape[1], directions, width)
+    y = y.transpose(0, 1) if first else y.permute(0, 2, 1, 3)
+    last = [s.transpose(0, 1) if first else s for s in last]
+    return (y, *last)
+
+
+def _weights(node: Any, suffix: str) -> list[Tensor]:
+    names = ["weight_ih_l0", "weight_hh_l0", *(["bias_ih_l0", "bias_hh_l0"] if node.has_bias else [])]
+    return [getattr(node, name + suffix) for name in names]

@@ -9,7 +9,7 @@ FLOAT32 file in LiteRT, over the largest output; then the INT8 file in LiteRT: a
 noise, for each way to choose ranges. Networks that need packages of `real_networks.txt` are skipped where those are missing.
 
 `trained`: the weights beside the repository, 256 training images (seed 0) for the ranges, all 10,000 test images. The file's
-cycles are compared with Vela's own command line. `peers` tests on the first 2,000 test images, dense networks.
+cycles are compared with Vela's own command line. `peers` tests on the first 1,000 test images, dense networks.
 
 Rows that `results/deploy_*.json` has already are kept.
 """
@@ -54,7 +54,7 @@ OTHERS = (
     "smp/FPN-resnet18",
 )  # fmt: skip
 TARGET, SIZE, IMAGES = "ethos-u55-256", 96, 8
-CALIBRATION, TESTED = 256, 2000
+CALIBRATION, TESTED = 256, 1000
 
 
 def main() -> None:

@@ -3,7 +3,9 @@
 Tensors are fake: they have shapes and no memory, so that a file that asks for terabytes is refused like any other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -91,7 +93,8 @@ class _Pass:
                 for port, shape in zip(self.network.source.inputs, self.shapes, strict=True)
             ]
             self.shadow = shadow
-            result = guard(self, lambda: shadow.run(inputs, self.watch))
+            with _silenced():
+                result = guard(self, lambda: shadow.run(inputs, self.watch))
         self.outputs = [tuple(t.shape) for t in (result if isinstance(result, tuple) else (result,))]
 
     def watch(self, step: Step, node: Node, given: Sequence[Any], result: Any) -> None:
@@ -111,6 +114,18 @@ class _Pass:
         elif step.path in self.backwards:
             counted, size = self.backwards[step.path], given[0].shape[node.get("axis", 0)]
             self.positions[step.path] = np.where(counted < 0, counted + size, counted)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Torch logs what fails on fake tensors; it is said in our own words."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _explaining(seen: _Pass, run: Callable[[], Any]) -> Any:

@@ -74,7 +74,7 @@ def test_an_operator_is_right_or_refused_in_each_case_of_its_specification(opera
     right, refused = 0, {}
     for case in CASES[operator]:
         file, inputs = as_file(case, tmp_path)
-        if not inputs or case.name in TIES:
+        if not inputs or case.name in TIES or any(array.size == 0 for array in inputs):  # a size of 0 means: open
             continue
         try:
             network = load_onnx(file)

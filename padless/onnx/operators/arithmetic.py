@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,8 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 def operand(value: Any) -> Any:
     """A tensor, or a number that it is combined with: host numbers as a tensor where there are several."""
+    if isinstance(value, np.ndarray):
+        return torch.tensor(value.tolist())
     if is_host(value) and isinstance(value, list | tuple):
         return value[0] if len(value) == 1 else torch.tensor(list(value))
     return value

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import torch
 
 from padless.onnx.operators.table import listed, plain
@@ -48,6 +49,8 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 def _zipped(function: Callable[..., Any], *values: Any) -> Any:
     """Element by element, with broadcasting of a single one."""
+    if isinstance(values[0], np.ndarray) and len(values) == 1:
+        return np.array([function(n) for n in values[0].reshape(-1)], dtype=object).reshape(values[0].shape)
     if not any(isinstance(v, list | tuple) for v in values):
         return function(*values)
     lists = [listed(v) for v in values]
@@ -104,8 +107,15 @@ def gathered(node: Any, x: Any, indices: Any) -> Any:
     return numbers[plain(indices)]
 
 
-def sliced(node: Any, x: Any, starts: Any = None, ends: Any = None, _axes: Any = None, steps: Any = None) -> list[Any]:
+def sliced(node: Any, x: Any, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None) -> Any:
     starts, ends = node.get("starts", starts), node.get("ends", ends)
+    if isinstance(x, np.ndarray):
+        index: list[Any] = [slice(None)] * x.ndim
+        chosen = listed(axes) if axes is not None else range(len(listed(starts)))
+        each = listed(steps) if steps is not None else [1] * len(listed(starts))
+        for axis, start, end, step in zip(chosen, listed(starts), listed(ends), each, strict=True):
+            index[axis] = slice(plain(start), plain(end), plain(step))
+        return x[tuple(index)]
     step = plain(listed(steps)[0]) if steps is not None else 1
     return listed(x)[plain(listed(starts)[0]) : plain(listed(ends)[0]) : step]
 
@@ -136,9 +146,21 @@ def as_number(_node: Any, x: Any, _axes: Any = None) -> Any:
 
 def reshaped(_node: Any, x: Any, shape: Any) -> Any:
     sizes = listed(shape)
-    if len(sizes) > 1:
-        return torch.tensor(x).reshape([plain(n) for n in sizes])
-    return listed(x) if sizes else listed(x)[0]
+    flat = x.reshape(-1).tolist() if isinstance(x, np.ndarray) else listed(x)
+    if len(sizes) > 1:  # amounts of padding, in pairs
+        return np.array(flat, dtype=object).reshape([plain(n) for n in sizes])
+    return flat if sizes else flat[0]
+
+
+def turned(node: Any, x: Any) -> Any:
+    return x.transpose(node.get("perm", None)) if isinstance(x, np.ndarray) else x
+
+
+def clipped(node: Any, x: Any, low: Any = None, high: Any = None) -> Any:
+    low, high = node.get("min", low), node.get("max", high)
+    if low is not None:
+        x = _zipped(BINARY["Max"], x, low)
+    return x if high is None else _zipped(BINARY["Min"], x, high)
 
 
 def repeated(node: Any, x: Any, shape: Any) -> Any:

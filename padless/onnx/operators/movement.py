@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +17,8 @@ OPEN = (1 << 31) - 1  # a bound from here on means: to the end
 
 def as_tensor(value: Any) -> Tensor:
     """A tensor of what may be a number."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     return value if isinstance(value, Tensor) else torch.tensor(value)
 
 
@@ -45,7 +48,7 @@ def flatten(node: Any, x: Tensor) -> Tensor:
     return x.reshape(rows, -1)
 
 
-@operator("Transpose", inputs="x", on_host=host.same)
+@operator("Transpose", inputs="x", on_host=host.turned)
 def transpose(node: Any, x: Tensor) -> Tensor:
     """The axes in another order."""
     return x.permute(node.get("perm", list(reversed(range(x.ndim)))))

@@ -87,7 +87,7 @@ def hard_sigmoid(node: Any, x: Tensor) -> Tensor:
     return torch.clamp(x * slope + offset, 0, 1)
 
 
-@operator("Clip", inputs="x min max", constant="min max")
+@operator("Clip", inputs="x min max", constant="min max", on_host=host.clipped)
 def clip(node: Any, x: Tensor, low: float | None = None, high: float | None = None) -> Tensor:
     """Between constant bounds, either of which may be left out."""
     low, high = node.get("min", low), node.get("max", high)

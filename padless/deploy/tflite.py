@@ -65,11 +65,12 @@ class TFLiteNetwork:
         self.runtime = runtime
         try:
             self.lowered = lower(trace(model, *arguments(example)), model, whole=True)
+            reference = float32(self.lowered)
         except Unlowered as error:
             raise UsageError(
                 f"The network cannot be written as TFLite: {error}. The formats onnx and onnx-int8 may take it."
             ) from error
-        self.reference = runtime.file("float.tflite", float32(self.lowered))
+        self.reference = runtime.file("float.tflite", reference)
         self.seen: dict[int, Seen] = {}
         self.samples: list[Arrays] = []
         self.parity = 0.0

@@ -55,7 +55,7 @@ BAD = [
     (["prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--allocate", "best"], 2, "allocate cannot be 'best'"),
     (["prune", "models.networks:tokens", "--target", "unit:2", "--budget", "macs=50%", "--data", "digits", "--input-shape", "2,5"], 2, "--data gives images: one unnamed float32 input of N,C,H,W; models.networks:tokens takes 2,5. Leave"),
     (["export", "empty"], 2, "empty has no readable summary.json"),
-    (["export", "empty", "--format", "tflite"], 2, "Unknown format 'tflite'. Known: onnx, pt2"),
+    (["export", "empty", "--format", "onx"], 2, "Unknown format 'onx'. Did you mean onnx"),
     (["prune", "models.networks:Small"], 2, "Missing option"),
     (["prnue"], 2, "No such command"),
     (["targets", "new", "npu.json"], 2, "A target file ends in .toml; npu.json does not"),

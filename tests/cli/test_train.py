@@ -132,7 +132,7 @@ def test_regularised_before_the_cut_and_tested_in_int8(folder, tmp_path, capsys)
                     "--importance", "l1", "--recover", "bn", "--calibration", "64", "--regularize", "1", "--int8",
                     "--out", str(out)]) == 0  # fmt: skip
     said = " ".join(capsys.readouterr().out.split())
-    assert "in INT8 %" in said
+    assert "in INT8, simulated %" in said
     summary = json.loads((out / "summary.json").read_text())
     assert summary["regularize"] == 1
     for side in ("before", "after"):

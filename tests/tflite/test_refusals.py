@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from padless import inspect, tflite, trace
-from padless.tflite import Unlowered, lower, lower_layer
+from padless.tflite import Unlowered, float32, lower, lower_layer, nominal
 from padless.tflite.file import TFLiteBuilder
 from padless.tflite.lowering import RULES
 
@@ -48,7 +48,7 @@ X = torch.zeros(1, 3, 16, 16)
         (lambda: Calls(lambda x, c: torch.addmm(c.bias, c(x)[0, 1], c.weight[:, :1, 0, 0].t().expand(4, 4), beta=2)), (1, 3, 4, 4), 'aten.addmm has factors'),
         (lambda: Calls(lambda x, c: torch.addmm(c.extra[:, :1].expand(4, 4), c(x)[0, 1], c.extra.t().repeat(2, 1))), (1, 3, 4, 4), 'adds another number to each row'),
         (lambda: Calls(lambda x, c: written(c(x))), (1, 3, 4, 4), 'writes into a tensor that is read elsewhere, too'),
-        (lambda: Calls(lambda x, c: F.max_pool2d(c(x), 2, return_indices=True)[1]), (1, 3, 4, 4), 'an output of the network is not computed by it'),
+        (lambda: Calls(lambda x, c: F.max_pool2d(c(x), 2, return_indices=True)[1]), (1, 3, 4, 4), 'output_0 of the network is not computed from its inputs'),
         (lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(2)), (3, 3, 4, 4), 'batch of 3'),
     ],
 )  # fmt: skip
@@ -79,13 +79,15 @@ def test_a_mistake_in_a_form_is_told_as_one_that_is_missing(error, monkeypatch):
 
 
 def test_a_mistake_while_the_file_is_written(monkeypatch):
-    def broken(*_):
+    def broken(*_, **__):
         raise IndexError("of ours")
 
     model = nn.Sequential(nn.Conv2d(3, 4, 1)).eval()
     monkeypatch.setattr(TFLiteBuilder, "build", broken)
-    with pytest.raises(Unlowered, match="the network could not be lowered: IndexError of ours; please report it"):
-        lower(trace(model, X), model)
+    lowered = lower(trace(model, X), model)
+    for write in (nominal, float32):
+        with pytest.raises(Unlowered, match="the file could not be written: IndexError of ours; please report it"):
+            write(lowered)
 
 
 def test_a_mistake_in_the_form_of_a_layer_alone(monkeypatch):
@@ -111,5 +113,5 @@ class Calls(nn.Module):
 
 
 def test_an_output_that_is_an_input():
-    with pytest.raises(Unlowered, match="an output of the network is not computed by it"):
+    with pytest.raises(Unlowered, match="output_0 of the network is not computed from its inputs"):
         lower(trace(Calls(lambda x, c: c.bias), X), Calls(lambda x, c: c.bias))

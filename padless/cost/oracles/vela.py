@@ -103,12 +103,13 @@ class Vela(Oracle):
         """The whole network as INT8 TFLite with the model's own weights."""
         try:
             lowered = lower(graph, model)
+            tflite = nominal(lowered)
         except Unlowered as reason:
             raise NotWholeError(
                 f"The network could not be compiled as a whole: {reason}. Its layers were, alone, with random weights; "
                 "what lies between them is not counted."
             ) from reason
-        return self.compile(nominal(lowered), "the network", lowered.operators)
+        return self.compile(tflite, "the network", lowered.operators)
 
     def compile(self, tflite: bytes, what: str, names: Sequence[str] = (), out: Path | None = None) -> Cycles:
         """The estimate for a TFLite file; `names` are its operators' in the answer. `out` is where the compiled file goes.

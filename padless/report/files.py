@@ -11,7 +11,7 @@ from padless.deploy import Exported, Quantisation
 
 START, END = "<!-- files -->", "<!-- end of files -->"
 HEADINGS: Final = (
-    "file", "made by", "bytes", "float parity", "agreement %", "signal to noise dB", "top-1 %", "cycles", "NPU cycles",
+    "file", "bytes", "float parity", "agreement %", "signal to noise dB", "top-1 %", "cycles", "NPU cycles",
     "SRAM bytes", "flash bytes",
 )  # fmt: skip
 
@@ -119,21 +119,25 @@ def section(files: Mapping[str, Written]) -> str:
     )
     oracles = list(dict.fromkeys(row.oracle for row in files.values() if row.oracle))
     notes = [f"{escape(name)}: {escape(row.note)}" for name, row in files.items() if row.note]
+    made = " ".join(f"{escape(name)}: {_made(row)}." for name, row in files.items() if row.ranges)
     oracle = f" Cycles: {escape('; '.join(oracles))}, of this very file." if oracles else ""
     text = (
         "Float parity: the largest difference from the network before anything is rounded, over the largest output. "
-        f"Agreement, signal to noise and top-1 of INT8 files are measured in their own interpreters.{oracle}"
+        f"Agreement, signal to noise and top-1 of INT8 files are measured in their own interpreters.{oracle} {made}"
     )
     told = "".join(f'<p class="note">{note}</p>' for note in notes)
     return f"{START}<h2>Files</h2><table><tr>{head}</tr>{rows}</table><p>{text}</p>{told}{END}"
 
 
+def _made(row: Written) -> str:
+    """How a file was quantised."""
+    text = f"ranges by {row.ranges} of {row.calibration} images"
+    return f"{text}, activations of {row.activations} bits, {row.io} in- and outputs" if row.activations else text
+
+
 def _cells(name: str, row: Written) -> list[str]:
-    made = f"{row.ranges}, {row.calibration} images" if row.ranges else ""
-    if row.activations:
-        made += f", {row.activations} bits, {row.io} outside"
     numbers = (
-        made, f"{row.bytes:,}", f"{row.parity:.0e}", _or_empty(row.agreement, ".2f"), _or_empty(row.decibels, ".1f"),
+        f"{row.bytes:,}", f"{row.parity:.0e}", _or_empty(row.agreement, ".2f"), _or_empty(row.decibels, ".1f"),
         _or_empty(row.accuracy, ".2f"), _or_empty(row.cycles, ",d"), _or_empty(row.npu_cycles, ",d"),
         _or_empty(row.peak_sram_bytes, ",d"), _or_empty(row.flash_bytes, ",d"),
     )  # fmt: skip

@@ -65,7 +65,8 @@ def test_parts_that_a_concatenation_leaves_no_steps_are_told(tmp_path):
 def test_the_worst_output_counts():
     large, tiny = np.full((2, 1, 4), 640.0), np.full((2, 1, 4), 0.5)
     assert decibels([large, tiny], [large, tiny * 1.1]) == pytest.approx(20, abs=0.1)
-    assert largest_difference([large, tiny], [large, tiny * 1.1]) == pytest.approx(0.1)
+    assert largest_difference([large, tiny], [large, tiny * 1.1]) == pytest.approx(0.05 / 6.4)
+    assert largest_difference([tiny], [tiny * 1.1]) == pytest.approx(0.1)
     assert decibels([large], [large]) == 200.0 and decibels([large * 0], [large]) == -200.0
 
 

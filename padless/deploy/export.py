@@ -79,7 +79,7 @@ def export(
         if images is None:
             raise UsageError(f"{file.name} is quantised and needs calibration images. Give images=[…], or --data.")
         batches = batches_of(images)
-    family = _family(file)
+    family = family_of(file)
     for path in family:
         if path.is_dir():
             raise UsageError(f"{path} is a folder. Give the file another name.")
@@ -122,14 +122,13 @@ def export(
     return replace(exported, file=file, others=tuple(file.parent / path.name for path in exported.others))
 
 
-def _family(file: Path) -> list[Path]:
+def family_of(file: Path) -> list[Path]:
     """A file and those that may belong to it."""
-    if not file.name.endswith(".tflite"):
-        return [file]
-    return [
-        file,
-        *(file.with_name(name) for name in (f"{file.name}.json", f"{file.stem}_vela.tflite", f"{file.stem}.h")),
-    ]
+    format = format_of(file)
+    if format == "onnx":
+        return [file, data_file(file)]
+    names = (f"{file.name}.json", f"{file.stem}_vela.tflite", f"{file.stem}.h") if format == "tflite" else ()
+    return [file, *map(file.with_name, names)]
 
 
 def format_of(file: Path) -> str:
@@ -175,7 +174,8 @@ def _tflite(
         cycles = compiled(target, written.tflite, written.operators, flashed)
         if flashed:
             header = file.with_name(f"{file.stem}.h")
-            header.write_text(c_array(flashed.read_bytes(), identifier(file.stem), arena_bytes(flashed.read_bytes())))
+            content = flashed.read_bytes()
+            header.write_text(c_array(content, identifier(file.stem), arena_bytes(content)))
             others += [flashed, header]
     return Exported(
         file=file, format="tflite", bytes=len(written.tflite), parity=network.parity, fidelity=quality,

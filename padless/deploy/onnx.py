@@ -1,6 +1,5 @@
 """A network as ONNX, run in ONNX Runtime; and as INT8 ONNX between Quantize and Dequantize nodes (QDQ)."""
 
-import importlib
 import logging
 import warnings
 from collections import Counter
@@ -14,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from padless.calls import tensors_in
-from padless.errors import PadlessError, UsageError, missing_extra
+from padless.errors import PadlessError, UsageError
 from padless.graph import trace
 from padless.onnx import OnnxNet, write_back
+from padless.onnx.packages import package
 from padless.progress import bar
 
 Arrays = npt.NDArray[Any]
@@ -114,10 +114,7 @@ def _session(file: Path) -> Any:
 
 
 def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise missing_extra(str(error.name), "onnx", "Exporting to ONNX") from error
+    return package(name, "Exporting to ONNX")
 
 
 def _check_widths(exported: Any, model: nn.Module, x: tuple[Any, ...]) -> None:

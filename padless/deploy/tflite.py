@@ -24,12 +24,8 @@ from padless.tflite.ranges import METHODS, Seen, chosen
 TOLERANCE = 1e-4  # of the largest output, between the model and its float file
 WORST = 8  # layers that are told
 FEW = 64  # calibration images below which more are advised
-ONLY_8_BITS = (
-    "ELU",
-    "HARD_SWISH",
-    "LOG_SOFTMAX",
-    "PRELU",
-)  # in LiteRT 2.3; it computes PRELU wrong instead of refusing
+# In LiteRT 2.3, which computes PRELU wrong instead of refusing.
+ONLY_8_BITS = ("ELU", "HARD_SWISH", "LOG_SOFTMAX", "PRELU")
 Arrays = npt.NDArray[Any]
 
 
@@ -53,6 +49,15 @@ class Quantisation:
             raise UsageError(f"Activations have 8 or 16 bits; got {self.activations!r}.")
         if self.activations == 16 and self.io == "uint8":
             raise UsageError("uint8 in- and outputs go with activations of 8 bits. Take float32, or leave it out.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Quantised:
+    """A file, the name of each of its operators, and what its scales leave few steps (see `Calibrated`)."""
+
+    tflite: bytes
+    operators: list[str]
+    coarse: tuple[tuple[str, int], ...]
 
 
 class TFLiteNetwork:
@@ -97,21 +102,20 @@ class TFLiteNetwork:
                 "Please report it."
             )
 
-    def write(self, how: Quantisation, notes: Mapping[str, Any]) -> tuple[Calibrated, dict[str, Any]]:
+    def write(self, how: Quantisation, notes: Mapping[str, Any]) -> tuple[Quantised, dict[str, Any]]:
         """The file, and what its readers must know, which it holds too (metadata `padless`)."""
         if how.activations == 16:
             self._refuse_16_bits()
         ranges = chosen(self.seen, how.ranges, how.activations)
 
-        def made(metadata: Mapping[str, bytes] | None) -> Calibrated:
-            return calibrated(self.lowered, ranges, bits=how.activations, io=how.io, metadata=metadata)
-
-        about = {**notes, **described(made(None)), "ranges": how.ranges, "calibration_images": len(self.samples[0])}
+        made = calibrated(self.lowered, ranges, bits=how.activations, io=how.io)
+        about = {**notes, **described(made), "ranges": how.ranges, "calibration_images": len(self.samples[0])}
         try:
             text = json.dumps(about)
         except (TypeError, ValueError) as error:
             raise UsageError(f"notes hold what JSON cannot: {error}.") from error
-        return made({"padless": text.encode()}), about
+        tflite = made.build({"padless": text.encode()})
+        return Quantised(tflite=tflite, operators=made.builder.operator_names(), coarse=made.coarse), about
 
     def _refuse_16_bits(self) -> None:
         for op in self.lowered.builder.operators:
@@ -142,7 +146,7 @@ class TFLiteNetwork:
         worst = sorted(ratios.items(), key=lambda pair: pair[1])[:WORST]
         return tuple((layers[index], round(ratio, 1)) for index, ratio in worst)
 
-    def advice(self, how: Quantisation, written: Calibrated) -> str:
+    def advice(self, how: Quantisation, written: Quantised) -> str:
         """What may help where the file computes something else than the model."""
         if written.coarse:
             name, steps_left = written.coarse[0]
@@ -165,8 +169,8 @@ class TFLiteNetwork:
 def described(file: Calibrated) -> dict[str, Any]:
     """In- and outputs of a file: names, shapes, the order of the axes, types, scales and zero points."""
     return {
-        "inputs": [_described(port, tensor) for port, tensor in file.inputs],
-        "outputs": [_described(port, tensor) for port, tensor in file.outputs],
+        "inputs": [_described(port, file.builder.tensors[tensor]) for port, tensor in file.inputs],
+        "outputs": [_described(port, file.builder.tensors[tensor]) for port, tensor in file.outputs],
         "operators": sorted({op.code for op in file.builder.operators}),
     }
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from padless.calls import arguments, device_of, eager, like_model, parts_of, tensors_in
+from padless.calls import arguments, count_of, device_of, eager, like_model, parts_of, tensors_in
 from padless.errors import PadlessError, UsageError
 from padless.graph.record import tensors_of
 from padless.inputs import Images
@@ -38,7 +38,7 @@ def trial_of(model: nn.Module, batches: Sequence[Any], shapes: Sequence[tuple[in
     """
     columns: list[list[Arrays]] = [[] for _ in shapes]
     answers: list[list[Arrays]] = []
-    with torch.no_grad(), eager(), bar("Running the model", sum(map(_count, batches))) as shown:
+    with torch.no_grad(), eager(), bar("Running the model", sum(map(count_of, batches))) as shown:
         for batch in batches:
             for part in parts_of(batch, 1):
                 single = like_model(part, model)
@@ -98,10 +98,6 @@ def classes_of(model: nn.Module, images: Images) -> int | None:
     except (RuntimeError, TypeError, ValueError, AttributeError):  # it takes something else
         return None
     return scores.shape[1] if isinstance(scores, torch.Tensor) and scores.ndim == 2 else None
-
-
-def _count(batch: Any) -> int:
-    return len(next(tensors_in(batch)))
 
 
 def _array(tensor: torch.Tensor) -> Arrays:

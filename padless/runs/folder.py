@@ -11,7 +11,7 @@ from torch import nn
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut
-from padless.deploy import FORMATS
+from padless.deploy.export import FORMATS, family_of
 from padless.errors import UsageError, expect
 from padless.inputs import load_weights
 from padless.onnx import OnnxNet, write_back
@@ -19,10 +19,7 @@ from padless.report.summary import FILE, Summary
 from padless.train import LOG
 
 PLAN, WEIGHTS, SUMMARY, PAGE, ONNX = "plan.json", "model.safetensors", FILE, "report.html", "model.onnx"
-EXPORTED = {
-    *(f"model{ending}" for ending in FORMATS.values()), "model.tflite.json", "model_vela.tflite", "model.h",
-    "model.onnx.data",
-}  # fmt: skip
+EXPORTED = {path.name for ending in FORMATS.values() for path in family_of(Path(f"model{ending}"))}
 OURS = {PLAN, WEIGHTS, SUMMARY, PAGE, LOG, *EXPORTED}
 
 

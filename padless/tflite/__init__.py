@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from padless.errors import PadlessError
 from padless.graph import Graph, LayerShape
 from padless.tflite import (  # noqa: F401  (they register their rules)
     activations,
@@ -34,7 +33,7 @@ from padless.tflite import (  # noqa: F401  (they register their rules)
 from padless.tflite.file import Tensor, TFLiteBuilder
 from padless.tflite.forms import convolve, padded, upsample, upsample_in_groups
 from padless.tflite.layout import Layout
-from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Port, Unlowered, explained
+from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Port, Unlowered, explaining
 from padless.tflite.writers import float32, nominal
 
 __all__ = ["Lowered", "Port", "Unlowered", "float32", "lower", "lower_layer", "nominal"]
@@ -46,12 +45,8 @@ def lower(graph: Graph, model: nn.Module, *, whole: bool = False) -> Lowered:
     With `whole` each output's axes lie whole, in an order that can be told. Raises Unlowered, naming the operator and its
     module, where an operator has no exact form, or where a rule fails.
     """
-    try:
+    with explaining("the network could not be lowered"):
         return Lowering(graph, model).network(whole=whole)
-    except (Unlowered, PadlessError):
-        raise
-    except Exception as error:
-        raise Unlowered(f"the network could not be lowered: {explained(error)}; please report it") from error
 
 
 @cache
@@ -66,12 +61,8 @@ def lower_layer(layer: LayerShape) -> bytes:
     Its padding is what its sizes imply. Raises Unlowered for a layer that has no form, such as one of three
     dimensions.
     """
-    try:
+    with explaining(f"{layer} could not be lowered"):
         return _alone(layer)
-    except (Unlowered, PadlessError):
-        raise
-    except Exception as error:
-        raise Unlowered(f"{layer} could not be lowered: {explained(error)}; please report it") from error
 
 
 def _alone(layer: LayerShape) -> bytes:

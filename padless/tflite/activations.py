@@ -52,9 +52,13 @@ def quantised_like(lowering: Lowering, constant: int, like: int) -> int:
     return constant
 
 
-@lowers("hardswish", "hardswish_")
-def hardswish(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "HARD_SWISH")
+UNARY = {"exp": "EXP", "rsqrt": "RSQRT", "log": "LOG", "abs": "ABS", "neg": "NEG", "hardswish": "HARD_SWISH"}
+
+
+@lowers(*UNARY, *(f"{name}_" for name in UNARY))
+def alone(lowering: Lowering, op: Op) -> None:
+    """Functions that are one operator."""
+    unary(lowering, op, UNARY[op.name.removeprefix("aten.").removesuffix("_")])
 
 
 @lowers("gelu")
@@ -93,26 +97,6 @@ def _factors(op: Op) -> tuple[float, float, float]:
     if "celu" in op.name:
         inner = 1 / alpha
     return alpha, scale, inner
-
-
-@lowers("exp", "exp_")
-def exponential(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "EXP")
-
-
-@lowers("rsqrt", "rsqrt_")
-def rsqrt(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "RSQRT")
-
-
-@lowers("log", "log_")
-def logarithm(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "LOG")
-
-
-@lowers("abs", "abs_")
-def absolute(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "ABS")
 
 
 @lowers("softplus")
@@ -160,11 +144,6 @@ def gated(lowering: Lowering, op: Op) -> None:
     value, gate = (sliced(lowering, op, tensor, place, i * half, (i + 1) * half, 1) for i in (0, 1))
     out = apply(lowering, op, "MUL", value, logistic(lowering, op, gate))
     lowering.at[op.outputs[0]] = Stored(out, Layout.of(lowering.shape(op.outputs[0]), order))
-
-
-@lowers("neg", "neg_")
-def negative(lowering: Lowering, op: Op) -> None:
-    unary(lowering, op, "NEG")
 
 
 @lowers("sigmoid", "sigmoid_")

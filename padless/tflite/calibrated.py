@@ -13,7 +13,7 @@ import numpy as np
 from padless.tflite.file import Data, Operator, Tensor, TFLiteBuilder
 from padless.tflite.lowering import Lowered, Port
 from padless.tflite.scales import NEAR, SAME, Quantity, Scales
-from padless.tflite.writers import is_whole, rounded, signature
+from padless.tflite.writers import is_whole, rounded
 
 # Where input, weight and bias stand among an operator's inputs.
 WEIGHTED: Final = {
@@ -24,31 +24,31 @@ WEIGHTED: Final = {
 }
 LARGEST_BIAS: Final = {8: 2**30, 16: 2**38}  # by bits of activations; Ethos-U has 40 for the biases of 16
 COARSE: Final = 16  # steps of a shared scale below which a part of a concatenation is told
-SMALLEST_CLAMP: Final = (
-    1e-8  # scale: below, the runtime's whole numbers do not reach 6, and neither does the activation
-)
+SMALLEST_CLAMP: Final = 1e-8  # scale: below, whole numbers do not reach 6, and neither does the activation
 IO: Final = ("int8", "float32", "uint8")
+
+
+Ports = tuple[tuple[Port, int], ...]  # each with its tensor in the file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrated:
-    """A file, and what its readers must know: for each in- and output its type, scale and zero point there."""
+    """A network as it will stand in the file. In- and outputs are those of the file, of the type that was asked for."""
 
-    tflite: bytes
     builder: TFLiteBuilder
-    inputs: tuple[tuple[Port, Tensor], ...]
-    outputs: tuple[tuple[Port, Tensor], ...]
-    operators: list[str]
+    inputs: Ports
+    outputs: Ports
     coarse: tuple[tuple[str, int], ...]  # parts of concatenations that a wider scale leaves few steps, and how many
+
+    def build(self, metadata: Mapping[str, bytes] | None = None) -> bytes:
+        """The file."""
+        names = [port.name for port, _ in self.inputs], [port.name for port, _ in self.outputs]
+        reads, answers = [tensor for _, tensor in self.inputs], [tensor for _, tensor in self.outputs]
+        return self.builder.build(reads, answers, "main", signature=names, metadata=metadata)
 
 
 def calibrated(
-    lowered: Lowered,
-    ranges: Mapping[int, tuple[float, float]],
-    *,
-    bits: int = 8,
-    io: str = "int8",
-    metadata: Mapping[str, bytes] | None = None,
+    lowered: Lowered, ranges: Mapping[int, tuple[float, float]], *, bits: int = 8, io: str = "int8"
 ) -> Calibrated:
     """The network in INT8, or with `bits=16` with activations of 16 bits.
 
@@ -59,15 +59,9 @@ def calibrated(
     for op in lowered.builder.operators:
         writer.write(op)
     reads, answers = writer.ports(lowered, io)
-    inputs, outputs = (
-        tuple((port, writer.builder.tensors[tensor]) for port, tensor in zip(ports, tensors, strict=True))
-        for ports, tensors in ((lowered.inputs, reads), (lowered.outputs, answers))
-    )
-    tflite = writer.builder.build(reads, answers, "main", signature=signature(lowered), metadata=metadata)
-    names = [writer.builder.tensors[op.outputs[0]].name for op in writer.builder.operators]
     return Calibrated(
-        tflite=tflite, builder=writer.builder, inputs=inputs, outputs=outputs, operators=names,
-        coarse=tuple(writer.coarse),
+        builder=writer.builder, coarse=tuple(writer.coarse), inputs=tuple(zip(lowered.inputs, reads, strict=True)),
+        outputs=tuple(zip(lowered.outputs, answers, strict=True)),
     )  # fmt: skip
 
 
@@ -162,15 +156,13 @@ class _Writer:
     def ports(self, lowered: Lowered, io: str) -> tuple[list[int], list[int]]:
         """The tensors that the file reads and answers with, converted from and to `io`; unread constants go."""
         reads, answers = [p.tensor for p in lowered.inputs], [p.tensor for p in lowered.outputs]
-        for i, index in enumerate(answers):
-            if not is_whole(self.builder.tensors[index].data):  # an output that is a constant
-                answers[i] = self._constant(self.builder.tensors[index], None)
         if io != "int8":
             body, self.builder.operators = self.builder.operators, []
             reads = [self._converted(index, io, reads=True) for index in reads]
             self.builder.operators += body
             answers = [self._converted(index, io, reads=False) for index in answers]
-        return self._compacted(reads, answers)
+        self._compact({*reads, *answers})
+        return reads, answers
 
     def _converted(self, index: int, io: str, *, reads: bool) -> int:
         tensor = self.builder.tensors[index]
@@ -183,11 +175,10 @@ class _Writer:
         self.builder.operator(code, [place] if reads else [index], [index] if reads else [place])
         return place
 
-    def _compacted(self, reads: list[int], answers: list[int]) -> tuple[list[int], list[int]]:
+    def _compact(self, ports: set[int]) -> None:
         """Constants that were rounded elsewhere become empty tensors, so that indices stay and nothing is stored twice."""
-        used = {i for op in self.builder.operators for i in (*op.inputs, *op.outputs)} | {*reads, *answers}
+        used = {i for op in self.builder.operators for i in (*op.inputs, *op.outputs)} | ports
         for index, tensor in enumerate(self.builder.tensors):
             if index not in used and tensor.data is not None:
                 empty = np.zeros(1, np.int8)
                 self.builder.tensors[index] = Tensor(name=tensor.name, shape=(1,), scale=(1.0,), data=empty)
-        return reads, answers

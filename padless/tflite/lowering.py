@@ -1,7 +1,8 @@
 """The state while a recording is written as TFLite, and the registry of rules that do it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,17 @@ class Unlowered(Exception):  # noqa: N818
 def explained(error: Exception) -> str:
     """An error that nobody expected, in one line."""
     return f"{type(error).__name__} {str(error).strip().partition(chr(10))[0]}".strip()
+
+
+@contextmanager
+def explaining(what: str) -> Iterator[None]:
+    """A mistake of ours inside is told as a form that is missing: the network has others. Also a decorator."""
+    try:
+        yield
+    except (Unlowered, PadlessError):
+        raise
+    except Exception as error:
+        raise Unlowered(f"{what}: {explained(error)}; please report it") from error
 
 
 def refuse(op: Op, why: str) -> Unlowered:

@@ -3,36 +3,18 @@
 The third, INT8 with ranges that were seen, is `padless.tflite.calibrated`.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 
 import numpy as np
 import numpy.typing as npt
 
-from padless.errors import PadlessError
-from padless.tflite.file import Data, Signature, Tensor, TFLiteBuilder
-from padless.tflite.lowering import Lowered, Unlowered, explained
+from padless.tflite.file import Data, Tensor, TFLiteBuilder
+from padless.tflite.lowering import Lowered, explaining
 
 LIMITS = {"INT8": (-128, 127), "INT16": (-32768, 32767), "INT32": (-(2**31), 2**31 - 1), "INT64": (-(2**62), 2**62)}
 
 
-def _explaining(write: Callable[[Lowered], bytes]) -> Callable[[Lowered], bytes]:
-    """A mistake of ours in a writer is told as a form that is missing: the network has others."""
-
-    @wraps(write)
-    def explained_write(lowered: Lowered) -> bytes:
-        try:
-            return write(lowered)
-        except (Unlowered, PadlessError):
-            raise
-        except Exception as error:
-            raise Unlowered(f"the file could not be written: {explained(error)}; please report it") from error
-
-    return explained_write
-
-
-@_explaining
+@explaining("the file could not be written")
 def nominal(lowered: Lowered) -> bytes:
     """INT8 on the scales that the lowering has chosen: every activation on the same one, whatever it holds."""
     tensors = [t if is_whole(t.data) else replace(t, data=rounded(t)) for t in lowered.builder.tensors]
@@ -40,18 +22,14 @@ def nominal(lowered: Lowered) -> bytes:
     return builder.build([p.tensor for p in lowered.inputs], [p.tensor for p in lowered.outputs], "main")
 
 
-@_explaining
+@explaining("the file could not be written")
 def float32(lowered: Lowered) -> bytes:
     """Activations and constants as FLOAT32. What a border holds that is below every number is the lowest one."""
     tensors = [t if t.dtype == "INT32" and is_whole(t.data) else _float(t) for t in lowered.builder.tensors]
     builder = TFLiteBuilder(tensors, lowered.builder.operators)
     inputs, outputs = [p.tensor for p in lowered.inputs], [p.tensor for p in lowered.outputs]
-    return builder.build(inputs, outputs, "main", signature=signature(lowered))
-
-
-def signature(lowered: Lowered) -> Signature:
-    """What a runtime calls the in- and outputs by."""
-    return [p.name for p in lowered.inputs], [p.name for p in lowered.outputs]
+    names = [p.name for p in lowered.inputs], [p.name for p in lowered.outputs]
+    return builder.build(inputs, outputs, "main", signature=names)
 
 
 def is_whole(data: Data | None) -> bool:

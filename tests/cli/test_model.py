@@ -4,6 +4,7 @@ import json
 import re
 
 import torch
+from checks.vela_command import INI
 from models.networks import small
 from safetensors.torch import save_file
 
@@ -53,21 +54,6 @@ def test_inspect(run, tmp_path):
         "inspect", "models.networks:Small", "--target", "unit:16", "--input-shape", "1,3,32,32", "--json", "cost.json"
     )
     assert json.loads((tmp_path / "cost.json").read_text())["totals"]["cycles"] is None
-
-
-INI = """\
-[System_Config.Board]
-core_clock=100e6
-axi0_port=Sram
-axi1_port=OffChipFlash
-Sram_clock_scale=1.0
-OffChipFlash_clock_scale=0.02
-
-[Memory_Mode.Shared_Sram]
-const_mem_area=Axi1
-arena_mem_area=Axi0
-cache_mem_area=Axi0
-"""
 
 
 def test_a_vela_configuration_and_a_latency(run, tmp_path):

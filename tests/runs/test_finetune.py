@@ -3,23 +3,11 @@
 import pytest
 import torch
 from checks.summaries import summary
+from checks.vela_command import INI
 from models.networks import small
 
 from padless import inspect, load_target
 from padless.runs.finetune import _costs
-
-INI = """\
-[System_Config.Board]
-core_clock=100e6
-axi0_port=Sram
-axi1_port=OffChipFlash
-Sram_clock_scale=1.0
-OffChipFlash_clock_scale=0.02
-[Memory_Mode.Shared_Sram]
-const_mem_area=Axi1
-arena_mem_area=Axi0
-cache_mem_area=Axi0
-"""
 
 
 def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):

@@ -168,7 +168,7 @@ def _forms(name: str, wanted: list[str]) -> Iterator[tuple[str, nn.Module, Any]]
 def _loaded(name: str) -> tuple[nn.Module, Any]:
     loaded = load_model(f"cifar10/{name}")
     load_weights(loaded.model, SHARED / "weights" / f"{name}.safetensors")
-    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), normalise=loaded.normalise)
+    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), preprocess=loaded.preprocess)
     return loaded.model.eval(), images
 
 

@@ -73,7 +73,20 @@ Oracle = Annotated[
 Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
 Data = Annotated[
     str | None,
-    typer.Option("--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."),
+    typer.Option(
+        "--data",
+        help="digits, a folder (Hugging Face parquet, train/CLASS/*.png and test/CLASS/*.png, or images or .npy arrays "
+        "without labels), an .npy or .npz file, package.module:function, or a Hugging Face id.",
+    ),
+]
+PreprocessOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocess",
+        help="What the network was trained with: (byte * scale - mean) / std. Such as mean=0.485,0.456,0.406,std=0.229,"
+        "0.224,0.225 or mean=127.5,std=127.5,scale=1; also layout=nhwc and bgr. By default the model's own, "
+        "else the images' own.",
+    ),
 ]
 Criterion = Annotated[
     str | None,

@@ -20,6 +20,7 @@ from padless.cli.app import (
     Model,
     Oracle,
     Outputs,
+    PreprocessOption,
     Shape,
     System,
     TargetOption,
@@ -100,6 +101,7 @@ def prune_command(
     ],
     weights: Weights = None,
     data: Data = None,
+    preprocess: PreprocessOption = None,
     importance: Criterion = None,
     allocate: Annotated[
         str,
@@ -194,9 +196,9 @@ def prune_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     job = Job(
         model=model, target=hardware, budgets=tuple(budget),
-        weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
-        regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()), oracle=oracle,
-        reading=Reading(dequantise=dequantise, until=tuple(until or ())),
+        weights=weights, data=data, preprocess=preprocess, choices=choices, steps=steps, recover=recover,
+        calibration=calibration, regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()),
+        oracle=oracle, reading=Reading(dequantise=dequantise, until=tuple(until or ())),
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -248,7 +250,7 @@ def finish(summary: Summary, folder: Path) -> None:
     if recovery := summary.recovery:
         out.print(
             f"Recovered with {recovery.method} on {recovery.images} images in {recovery.seconds:.1f} s: "
-            f"{recovery.accuracy_before:.2f} to {recovery.accuracy_after:.2f} %."
+            f"{recovery.before:.2f} to {recovery.after:.2f} %."
         )
     if solver := summary.solver:
         out.print(

@@ -51,15 +51,15 @@ def first_shape(texts: Sequence[str] | None) -> tuple[int, ...] | None:
     return _parsed(texts[0])[1] if texts else None
 
 
-def image_shape(texts: Sequence[str], model: str) -> tuple[int, int, int]:
-    """The (C, H, W) of a network that takes images alone. Raises UsageError where its inputs are others."""
-    name, shape, dtype = _parsed(texts[0])
-    if len(texts) > 1 or name or dtype is not torch.float32 or len(shape) != 4:
+def sample_shape(texts: Sequence[str], model: str) -> tuple[int, ...]:
+    """The shape of one sample for a network with one input, without N. Raises UsageError where its inputs are others."""
+    name, shape, _ = _parsed(texts[0])
+    if len(texts) > 1 or name or len(shape) < 2:
         raise UsageError(
-            f"--data gives images: one unnamed float32 input of N,C,H,W; {model} takes {' and '.join(texts)}. Leave --data "
-            "out. In Python, padless.plan and padless.recover take calibration batches of every kind."
+            f"--data gives one unnamed input [N, ...]; {model} takes {' and '.join(texts)}. Leave --data out. In Python, "
+            "padless.plan and padless.recover take calibration batches of every kind."
         )
-    return shape[1], shape[2], shape[3]
+    return shape[1:]
 
 
 def _parsed(text: str) -> tuple[str, tuple[int, ...], torch.dtype]:

@@ -52,6 +52,38 @@ def test_a_file_is_planned_pruned_and_finetuned(run, file, tmp_path):
     assert (tmp_path / "tuned" / "model.onnx").exists()
 
 
+def test_images_without_labels_recover_train_and_calibrate_a_file(run, file, tmp_path):
+    pil = pytest.importorskip("PIL.Image")
+    (tmp_path / "photos").mkdir()
+    for number in range(40):
+        pixels = torch.randint(0, 256, (18, 18), dtype=torch.uint8).numpy()
+        pil.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    args = ("prune", str(file), "--target", "unit:8", "--budget", "macs=60%", "--out", "run")
+    code, _, error = run(*args, "--preprocess", "mean=0.5,std=0.5")
+    assert code == 2 and "--preprocess is for images. Give --data, or leave it out." in error
+    code, _, error = run(*args, "--data", "photos", "--preprocess", "mean=a")
+    assert code == 2 and "has 'a' where a number is expected" in error
+    code, said, error = run(*args, "--data", "photos", "--preprocess", "mean=0.5,std=0.5,scale=1/255", "--epochs", "1")
+    assert code == 0, error
+    assert "photos has no labels: networks are judged by their agreement with the dense one" in error
+    assert "8 of 40 samples are held out" in error and "agreement with the dense network %" in said
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["before"]["agreement"] == 100 and 0 <= summary["after"]["agreement"] <= 100
+    assert not any(name.startswith("accuracy") for name in summary["after"])
+    assert summary["recovery"]["after"] == summary["after"]["agreement_after_recovery"]
+    assert "agreement with the dense network" in (tmp_path / "run" / "report.html").read_text()
+    code, said, error = run(
+        "finetune", "run", "--epochs", "1", "--accelerator", "cpu", "--augment", "none", "--out", "on"
+    )
+    assert code == 0 and "agreement" in said, error
+    code, said, error = run("export", "run", "--format", "tflite", "--calibration", "16")
+    assert code == 0 and "agrees with float on" in said and "top-1" not in said, error
+    side = json.loads((tmp_path / "run" / "model.tflite.json").read_text())
+    assert (side["normalisation"]["mean"], side["normalisation"]["layout"]) == ([0.5], "nchw")
+    code, _, error = run(*args, "--data", "photos")
+    assert code == 0 and "No --preprocess: images are brought to mean 0 and deviation 1" in error
+
+
 def test_the_default_rate_is_gentler_without_norms_that_follow():
     assert peak_lr(True) == FIXED_NORMS_LR < peak_lr(False) == Recipe().peak_lr
 

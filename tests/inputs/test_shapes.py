@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from padless.errors import UsageError
-from padless.inputs import first_shape, image_shape, inputs_of, parse_inputs
+from padless.inputs import first_shape, inputs_of, parse_inputs, sample_shape
 
 
 def test_shapes_become_arguments():
     assert first_shape(None) is first_shape([]) is None
-    assert first_shape(["x=1,3,8,8:int64", "1,2"]) == (1, 3, 8, 8) and image_shape(["2,3,8,9"], "m") == (3, 8, 9)
+    assert first_shape(["x=1,3,8,8:int64", "1,2"]) == (1, 3, 8, 8) and sample_shape(["2,3,8,9"], "m") == (3, 8, 9)
     assert inputs_of(None, (1, 3, 4, 4)) == inputs_of((), [1, 3, 4, 4]) == ("1,3,4,4",)
     assert inputs_of(["1,3", "x=2"], (1,)) == ("1,3", "x=2")
     (usual,) = parse_inputs(["1,3,4,4"])
@@ -36,8 +36,8 @@ def test_shapes_that_are_none(texts, message):
         parse_inputs(texts)
 
 
-@pytest.mark.parametrize("texts", [["1,3,8,8", "1,3,8,8"], ["x=1,3,8,8"], ["1,3,8,8:int64"], ["1,3,8"]])
-def test_images_are_one_unnamed_input(texts):
+@pytest.mark.parametrize("texts", [["1,3,8,8", "1,3,8,8"], ["x=1,3,8,8"], ["3"]])
+def test_data_is_for_one_unnamed_input(texts):
     taken = re.escape(" and ".join(texts))
-    with pytest.raises(UsageError, match=f"one unnamed float32 input of N,C,H,W; mine takes {taken}. Leave --data out"):
-        image_shape(texts, "mine")
+    with pytest.raises(UsageError, match=rf"one unnamed input \[N, ...\]; mine takes {taken}. Leave --data out"):
+        sample_shape(texts, "mine")

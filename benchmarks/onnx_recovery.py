@@ -18,7 +18,6 @@ Each with several seeds, which draw the calibration images; the test images are 
 import argparse
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import SHARED, need_shared, rows_of, write
+from onnx_files import write_onnx
 from text_lines import SHAPE, classifier_file, text_lines
 from torch import Tensor, nn
 
@@ -81,15 +81,11 @@ def exported(model: nn.Module, example: Tensor, file: Path, exporter: str, opset
     """Write `model` as ONNX with an open batch axis; no batch norm is left."""
     import onnx
 
-    dynamo = exporter == "dynamo"
-    options: dict[str, Any] = (
-        {"external_data": False, "verbose": False, "dynamic_shapes": ({0: torch.export.Dim("batch")},)}
-        if dynamo
-        else {"input_names": ["image"], "dynamic_axes": {"image": {0: "batch"}}}
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(model, (example,), str(file), dynamo=dynamo, opset_version=opset, **options)
+    if exporter == "dynamo":
+        options: dict[str, Any] = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)}
+    else:
+        options = {"input_names": ["image"], "dynamic_axes": {"image": {0: "batch"}}}
+    write_onnx(model, example, file, exporter, opset, **options)
     assert all(node.op_type != "BatchNormalization" for node in onnx.load(str(file)).graph.node)
 
 

@@ -7,6 +7,7 @@ from models.exported import Attention, Gated, Reader
 from models.networks import shaken
 from models.onnx_files import answers, difference, exported, read
 from models.yolo import Yolo
+from models.yolo11 import Yolo11
 from torch import nn
 
 from padless import export, load_onnx, plan, prune, trace
@@ -14,6 +15,7 @@ from padless.onnx import example_inputs, write_back
 
 NETWORKS = {
     "gated": (Gated, (1, 3, 16, 16)), "attention": (Attention, (1, 3, 16, 16)), "yolo": (Yolo, (1, 3, 64, 64)),
+    "yolo11": (lambda: Yolo11(8), (1, 3, 64, 64)),
     "lstm": (lambda: Reader(nn.LSTM), (1, 3, 8, 16)), "gru": (lambda: Reader(nn.GRU), (1, 3, 8, 16)),
     "rnn": (lambda: Reader(nn.RNN), (1, 3, 8, 16)),
 }  # fmt: skip

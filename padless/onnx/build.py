@@ -11,7 +11,7 @@ from torch import nn
 from padless.errors import UsageError
 from padless.onnx.files import array_of, name_of, opset_of
 from padless.onnx.network import Counted, Held, OnnxNet, Port, Source, Step
-from padless.onnx.node import About, Input, Node
+from padless.onnx.node import About, Input, Node, refusal
 from padless.onnx.operators import OPERATORS
 from padless.onnx.operators.arithmetic import TYPES
 from padless.onnx.operators.table import Operator
@@ -81,7 +81,10 @@ class Builder:
         path = self._path(node)
         fill: float | int = 0.0
         if "value" in attributes and node.op_type == "ConstantOfShape":
-            fill = array_of(self.file, attributes.pop("value")).reshape(-1)[0].item()
+            values = array_of(self.file, attributes.pop("value"))
+            if values.size != 1:
+                raise refusal(node.op_type, name_of(node), f"is given {values.size} values; expected one")
+            fill = values.item()
         module = Node(
             About(
                 operator=node.op_type, name=name_of(node), opset=self.opset, attributes=attributes,

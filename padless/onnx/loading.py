@@ -95,19 +95,16 @@ def _shapes(file: Path, ports: Sequence[Port], given: Shapes | None) -> list[tup
 
 def _shape(file: Path, port: Port, given: Sequence[int] | None) -> tuple[int, ...]:
     own = port.shape
-    shown = None if own is None else [n if n is not None else "?" for n in own]
+    assert own is not None  # ONNX's checker asks for the shapes of inputs
+    shown = [n if n is not None else "?" for n in own]
     if given is not None:
-        fits = own is None or (
-            len(own) == len(given) and all(not isinstance(a, int) or a == b for a, b in zip(own, given, strict=True))
-        )
+        fits = len(own) == len(given) and all(not isinstance(a, int) or a == b for a, b in zip(own, given, strict=True))
         if not fits or not all(isinstance(n, int) and n > 0 for n in given):
             raise UsageError(
                 f"The input {port.name!r} of {file} has the shape {shown}; {list(given)} does not fit. Only axes that the "
                 "file leaves open can be chosen."
             )
         return tuple(given)
-    if own is None:
-        raise UsageError(f"{file} does not say the shape of its input {port.name!r}. Give --input-shape.")
     shape = [1 if axis == 0 and not isinstance(n, int) else n for axis, n in enumerate(own)]
     if not all(isinstance(n, int) and n > 0 for n in shape):
         raise UsageError(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from padless.onnx.operators.table import operator
 
-GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+WEIGHTS = (1, 2, 3)  # the places of the weights and biases among the inputs
 USUAL = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
 
 
@@ -29,7 +29,7 @@ def recurrent(
         (node.get("input_forget", 0), "couples its gates"),
         (kinds != USUAL[node.operator] * directions and not relu, f"has the activations {', '.join(kinds)}"),
         (node.operator == "GRU" and not node.get("linear_before_reset", 0), "resets before its product"),
-        (not hasattr(node, "weight_ih_l0"), "has weights that the graph works out"),
+        (any(node.is_given(i) for i in WEIGHTS), "has weights that the graph works out"),
     ):
         if wrong:
             raise node.refused(why)

@@ -211,7 +211,7 @@ FORMLESS = {
     "peepholes": (recurrent("LSTM", "r w h - - - - p", p=weights(1, 12)), "has peepholes"),
     "lengths": (recurrent("LSTM", "r w h - l", l=np.array([1] * 8, np.int32)), "is given lengths"),
     "coupled": (recurrent("LSTM", "r w h", input_forget=1), "couples its gates"),
-    "gru": (recurrent("GRU", "r w h"), "resets before its product"),
+    "gru": (recurrent("GRU", "r w h", clip=1.0), "clips"),
     "activations": (recurrent("RNN", "r w h", activations=["Sigmoid"]), "has the activations Sigmoid"),
     "clipped": (recurrent("RNN", "r w h", clip=1.0), "clips"),
     "weight worked out": (recurrent("LSTM", "r v h", worked_out="w v"), "has weights that the graph works out"),

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from padless.errors import UsageError, expect
 from padless.onnx.build import Builder
+from padless.onnx.control import decided
 from padless.onnx.dequantise import dequantised
 from padless.onnx.examine import examined
 from padless.onnx.files import read
 from padless.onnx.network import OnnxNet, Port
-from padless.onnx.prepare import check_operators, cut_off, drop_unread, take_branches
+from padless.onnx.prepare import check_operators, cut_off, drop_unread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ def load_onnx(
     model, digest, external = read(file)
     if until is not None:
         cut_off(file, model, until)
-    take_branches(file, model)
+    decided(file, model)
     drop_unread(model.graph)
     if dequantise:
         dequantised(file, model)

@@ -219,7 +219,10 @@ FORMLESS = {
     "biases worked out": (
         recurrent("LSTM", "r w h v", worked_out="b v", b=weights(1, 32)), "has weights that the graph works out",
     ),
-    "text": (small(node("Constant", "", "k", value_string=b"a"), node("Relu", "x", "y")), r"Constant \(node node_k\) holds a value_string"),
+    "text": (
+        model([node("Constant", "", "k", value_string=b"a"), node("Equal", "k k", "e"), node("Cast", "e", "f", to=1), node("Add", "x f", "y")], opset=19),
+        r"Constant \(node node_k\) holds a value_string",
+    ),
     "pad": (small(node("Pad", "x p", "y", mode="odd"), p=[0, 0, 1, 1, 0, 0, 1, 1]), r"Pad \(node node_y\) pads by odd"),
     "reduced sizes": (
         small(node("Shape", "x", "s"), node("ReduceMax", "s", "m"), node("Cast", "m", "f", to=1), node("Add", "x f", "y")),
@@ -259,32 +262,6 @@ FORMLESS = {
 def test_what_has_no_form_is_refused_by_operator_and_node(name, tmp_path):
     proto, message = FORMLESS[name]
     refused(proto, tmp_path, message)
-
-
-def branching(condition):
-    """A branch with a condition that is a constant, or an input."""
-    branches = []
-    for name, operator in (("then", "Relu"), ("else", "Neg")):
-        made = node(operator, "x", f"{name}_y")
-        branches.append(
-            helper.make_graph([made], name, [], [helper.make_tensor_value_info(f"{name}_y", 1, [1, 3, 8, 8])])
-        )
-    chosen = helper.make_node("If", ["c"], ["i"], "choose", then_branch=branches[0], else_branch=branches[1])
-    nodes = [chosen, node("Sigmoid", "i", "y")]
-    if condition is None:
-        return model([node("ReduceMax", "x", "m", keepdims=0), node("Cast", "m", "c", to=9), *nodes])
-    return model(nodes, [constant("c", condition, np.bool_)])
-
-
-@pytest.mark.parametrize("condition", [True, False])
-def test_a_branch_with_a_constant_condition_is_taken(condition, tmp_path):
-    network = load_onnx(saved(branching(condition), tmp_path))
-    x = torch.randn(1, 3, 8, 8)
-    assert torch.equal(network(x), torch.sigmoid(torch.relu(x) if condition else -x))
-
-
-def test_another_branch_is_refused(tmp_path):
-    refused(branching(None), tmp_path, r"If \(node choose\) decides while it runs what is computed")
 
 
 def test_until_cuts_what_has_no_form_off(tmp_path):

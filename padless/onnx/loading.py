@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class Reading:
     until: tuple[str, ...] = ()
 
 
-Shapes = Sequence[int] | Mapping[str, Sequence[int]]
+Shapes = Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
 ELEMENTS = 1 << 28  # of an input
 
 
@@ -40,9 +41,9 @@ def load_onnx(
 
     Everything of padless works on it, and `padless.export(…, "small.onnx")` writes the cut network back into the same
     graph. Its modules are named by their nodes; half precision is computed in float32. `input_shape` is (1, 3, 224, 224), or
-    {name: shape} for several inputs, and overrides axes that the file leaves open (a batch left open is 1). `dequantise`
-    folds a file between QuantizeLinear and DequantizeLinear nodes back to floating point; `until` names the tensors to
-    cut the network off at, in front of what has no form here.
+    {name: shape} for several inputs (or a list of all their shapes, in the file's order), and overrides axes that the file
+    leaves open (a batch left open is 1). `dequantise` folds a file between QuantizeLinear and DequantizeLinear nodes back to
+    floating point; `until` names the tensors to cut the network off at, in front of what has no form here.
 
     Raises UsageError for what is no valid file, naming its fault; for operators without a form, by operator and node; for
     quantised files without `dequantise`; where a shape is missing or does not fit.
@@ -79,12 +80,17 @@ def _shapes(file: Path, ports: Sequence[Port], given: Shapes | None) -> list[tup
             raise UsageError(f"{file} has no input {unknown[0]!r}; it has {', '.join(names)}.")
         chosen = dict(given)
     else:
-        if given is not None and len(ports) > 1:
-            raise UsageError(f"{file} has the inputs {', '.join(names)}. Give {{name: shape}} for them.")
-        chosen = {} if given is None else {names[0]: given}
+        alone = given is not None and all(isinstance(n, int) for n in given)
+        listed = [given] if alone else list(given or [])
+        if given is not None and len(listed) != len(ports):
+            raise UsageError(
+                f"{file} has the inputs {', '.join(names)}; {len(listed)} shape{'s' if len(listed) != 1 else ''} given. "
+                "Give {name: shape}, on the command line --input-shape NAME=SHAPE, or a list of one for each."
+            )
+        chosen = dict(zip(names, cast("list[Sequence[int]]", listed), strict=False))
     shapes = []
     for port in ports:
-        shape = _shape(file, port, chosen.get(port.name))
+        shape = _shape(file, port, chosen.get(port.name), len(ports) > 1)
         count = 1
         for n in shape:
             count *= n
@@ -94,7 +100,7 @@ def _shapes(file: Path, ports: Sequence[Port], given: Shapes | None) -> list[tup
     return shapes
 
 
-def _shape(file: Path, port: Port, given: Sequence[int] | None) -> tuple[int, ...]:
+def _shape(file: Path, port: Port, given: Sequence[int] | None, several: bool) -> tuple[int, ...]:
     own = port.shape
     assert own is not None  # ONNX's checker asks for the shapes of inputs
     shown = [n if n is not None else "?" for n in own]
@@ -108,8 +114,9 @@ def _shape(file: Path, port: Port, given: Sequence[int] | None) -> tuple[int, ..
         return tuple(given)
     shape = [1 if axis == 0 and not isinstance(n, int) else n for axis, n in enumerate(own)]
     if not all(isinstance(n, int) and n > 0 for n in shape):
+        example = ",".join(str(n) if isinstance(n, int) and n > 0 else "224" for n in shape)
         raise UsageError(
             f"The input {port.name!r} of {file} has the shape {shown}. Give its open axes with --input-shape, such as "
-            f"{','.join(str(n) if isinstance(n, int) and n > 0 else '224' for n in shape)}."
+            f"{f'{port.name}=' if several else ''}{example}."
         )
     return tuple(n for n in shape if isinstance(n, int))

@@ -22,12 +22,12 @@ from padless.importance import WATCHING
 from padless.inputs import (
     Images,
     LoadedModel,
-    first_shape,
     image_shape,
     load_images,
     load_model,
     load_weights,
     parse_inputs,
+    shapes_of,
     weights_digest,
 )
 from padless.onnx import OnnxNet, Reading, file_digest
@@ -95,7 +95,7 @@ def opened(
     reading: Reading | None = None,
 ) -> tuple[LoadedModel, Images | None]:
     """A model with its weights, and its images where there are any. Raises UsageError for what is not there."""
-    loaded = load_model(model, input_shape=first_shape(inputs), reading=reading)
+    loaded = load_model(model, input_shape=shapes_of(inputs, model), reading=reading)
     inputs = loaded.inputs(inputs)
     example, shape = parse_inputs(inputs), image_shape(inputs, model) if data else None
     if weights:

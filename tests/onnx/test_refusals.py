@@ -287,13 +287,19 @@ def test_shapes_that_are_missing_or_do_not_fit(inputs, given, message, tmp_path)
     refused(model([node("Relu", "x", "y")], inputs=inputs), tmp_path, message, input_shape=given)
 
 
-def test_several_inputs_are_shaped_by_name(tmp_path):
+def test_several_inputs_are_shaped_by_name_or_in_order(tmp_path):
     proto = model([node("Add", "a b", "y")], inputs={"a": ("n", 4), "b": (None, 4)})
-    refused(proto, tmp_path, r"has the inputs a, b\. Give \{name: shape\}", input_shape=(2, 4))
-    network = load_onnx(saved(proto, tmp_path), input_shape={"a": (2, 4), "b": (2, 4)})
-    assert network(torch.ones(2, 4), torch.ones(2, 4)).sum() == 16
+    refused(proto, tmp_path, r"has the inputs a, b; 1 shape given\. Give \{name: shape\}", input_shape=(2, 4))
+    refused(proto, tmp_path, r"has the inputs a, b; 3 shapes given\.", input_shape=[(2, 4)] * 3)
+    for shapes in ({"a": (2, 4), "b": (2, 4)}, [(2, 4), (2, 4)]):
+        network = load_onnx(saved(proto, tmp_path), input_shape=shapes)
+        assert network(torch.ones(2, 4), torch.ones(2, 4)).sum() == 16
     with pytest.raises(UsageError, match=r"m\.onnx takes 2 inputs \(a, b\); 1 given"):
         network(torch.ones(2, 4))
+    refused(
+        model([node("Add", "a b", "y")], inputs={"a": (1, "n"), "b": (1, 4)}), tmp_path,
+        r"The input 'a' of .* has the shape \[1, 'n'\]\. Give its open axes with --input-shape, such as a=1,224",
+    )  # fmt: skip
 
 
 def test_an_input_without_a_shape(tmp_path):

@@ -127,7 +127,7 @@ def resnet18(folder: Path, done: set[tuple[str, str]]) -> Iterator[Subject]:
         return
     loaded = load_model("cifar10/resnet18")
     load_weights(loaded.model, SHARED / "weights" / "resnet18.safetensors")
-    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), normalise=loaded.normalise)
+    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), preprocess=loaded.preprocess)
     calibration, others = torch.cat(list(images.calibration(TRAINED, 0))), images.normalised(images.test[:TESTED])
     for exporter, opset in wanted:
         file = folder / f"trained-{exporter}.onnx"

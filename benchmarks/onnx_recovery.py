@@ -56,7 +56,7 @@ def resnet18(folder: Path, done: set[tuple[str, str, int]]) -> Iterator[dict]:
     need_shared()
     loaded = load_model("cifar10/resnet18")
     load_weights(loaded.model, SHARED / "weights" / "resnet18.safetensors")
-    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), normalise=loaded.normalise)
+    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), preprocess=loaded.preprocess)
     tests, labels = [images.normalised(part) for part in images.test.split(BATCH)], images.test_labels.numpy()
     for exporter, opset in EXPORTERS:
         seeds = [seed for seed in SEEDS if ("resnet18", f"{exporter} {opset}", seed) not in done]

@@ -125,8 +125,8 @@ Shape = Annotated[
     typer.Option(
         "--input-shape",
         help="Such as 1,3,32,32; the model's usual shape by default, of an ONNX file's axes those it leaves open. May be "
-        "given several times, in the order of the forward's arguments; NAME=1,3,32,32 for a dictionary's entries; types as "
-        "in 1,16:int64. With --data one image.",
+        "given several times, in the order of the forward's arguments; NAME=1,3,32,32 for a dictionary's entries, or an "
+        "ONNX file's input of that name; types as in 1,16:int64. With --data one image.",
     ),
 ]
 

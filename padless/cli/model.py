@@ -36,7 +36,7 @@ from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
 from padless.hardware import load_target
-from padless.inputs import first_shape, load_model, load_weights, parse_inputs
+from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
 from padless.onnx import Reading
 from padless.report.inspection import inspection
 from padless.report.summary import Summary
@@ -71,7 +71,7 @@ def inspect_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(0)
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
-    loaded = load_model(model, input_shape=first_shape(input_shape), reading=reading)
+    loaded = load_model(model, input_shape=shapes_of(input_shape, model), reading=reading)
     example = parse_inputs(loaded.inputs(input_shape))
     if weights:
         load_weights(loaded.model, weights)

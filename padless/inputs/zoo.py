@@ -4,7 +4,7 @@ import importlib
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,7 @@ from padless.errors import PadlessError, UsageError, missing_extra, suggest
 from padless.files import digest
 from padless.inputs.preprocess import Preprocess
 from padless.inputs.shapes import inputs_of, text_of
-from padless.onnx import OnnxNet, Reading, example_inputs, load_onnx
+from padless.onnx import OnnxNet, Reading, Shapes, example_inputs, load_onnx
 
 CIFAR = Preprocess(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
 IMAGENET = Preprocess(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -43,9 +43,10 @@ class LoadedModel:
         return inputs_of(texts, self.input_shape)
 
 
-def load_model(name: str, *, input_shape: tuple[int, ...] | None = None, reading: Reading | None = None) -> LoadedModel:
+def load_model(name: str, *, input_shape: Shapes | None = None, reading: Reading | None = None) -> LoadedModel:
     """The model called `name`, with random weights from the current seed; that of an ONNX file with its own.
 
+    `input_shape` is such as (1, 3, 224, 224), or for an ONNX file as `load_onnx` takes it.
     `reading` says how an ONNX file is read. Raises UsageError when the name is unknown (the nearest known names are in the
     message), its package is missing, or a file cannot be read.
     """
@@ -53,18 +54,21 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None, reading
         return _onnx(name, input_shape, reading or Reading())
     if reading not in (None, Reading()):
         raise UsageError(f"--dequantise and --until are for ONNX files; {name!r} is none.")
+    if isinstance(input_shape, Mapping):
+        raise UsageError(f"input_shape has names, which are for ONNX files; {name!r} is none. Give (1, 3, 224, 224).")
+    shape = cast("tuple[int, ...] | None", input_shape)
     family, _, form = name.partition("/")
     if ":" in name and "/" not in name:
-        return _factory(name, input_shape)
+        return _factory(name, shape)
     if family in FAMILIES and form:
-        return FAMILIES[family](name, form, input_shape)
+        return FAMILIES[family](name, form, shape)
     raise UsageError(
         f"Unknown model {name!r}. Write cifar10/NAME, torchvision/NAME, timm/NAME, package.module:factory or FILE.onnx. "
         f"{suggest(name, [f'cifar10/{form}' for form in CIFAR_FORMS])}".rstrip()
     )
 
 
-def _onnx(name: str, input_shape: tuple[int, ...] | None, reading: Reading) -> LoadedModel:
+def _onnx(name: str, input_shape: Shapes | None, reading: Reading) -> LoadedModel:
     network = load_onnx(name, input_shape=input_shape, dequantise=reading.dequantise, until=reading.until or None)
     return LoadedModel(name=name, model=network, input_shape=tuple(network.example_shapes[0]), preprocess=None)
 

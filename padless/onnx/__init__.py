@@ -1,6 +1,6 @@
 """ONNX files: read as a module that interprets the graph, and a cut module written back into the same graph."""
 
-from padless.onnx.loading import Reading, example_inputs, load_onnx
+from padless.onnx.loading import Reading, Shapes, example_inputs, load_onnx
 from padless.onnx.network import OnnxNet
 from padless.onnx.writing import data_file, write_back
 
@@ -13,6 +13,7 @@ def file_digest(model: object) -> str:
 __all__ = [
     "OnnxNet",
     "Reading",
+    "Shapes",
     "data_file",
     "example_inputs",
     "file_digest",

@@ -12,7 +12,7 @@ from padless.deploy.trial import classes_of
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, Preprocess, first_shape, load_images, load_model, parse_inputs, sample_shape
+from padless.inputs import Images, Preprocess, load_images, load_model, parse_inputs, sample_shape, shapes_of
 from padless.progress import console
 from padless.report.files import replaced, written
 from padless.report.summary import FILE, Measures, Summary
@@ -51,7 +51,7 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
     """
     summary = Summary.read(folder)
     target = load_target(summary.target, **summary.variant)
-    loaded = load_model(summary.model, input_shape=first_shape(summary.inputs), reading=summary.reading)
+    loaded = load_model(summary.model, input_shape=shapes_of(summary.inputs, summary.model), reading=summary.reading)
     images = None
     if handover.needs_images:
         place = data or summary.data

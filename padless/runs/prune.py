@@ -24,12 +24,12 @@ from padless.inputs import (
     LoadedModel,
     Measured,
     Preprocess,
-    first_shape,
     load_images,
     load_model,
     load_weights,
     parse_inputs,
     sample_shape,
+    shapes_of,
     weights_digest,
 )
 from padless.onnx import OnnxNet, Reading, file_digest
@@ -104,7 +104,7 @@ def opened(
     Images without labels come with the model's answers.
     """
     how = Preprocess.parse(preprocess) if preprocess else None
-    loaded = load_model(model, input_shape=first_shape(inputs), reading=reading)
+    loaded = load_model(model, input_shape=shapes_of(inputs, model), reading=reading)
     inputs = loaded.inputs(inputs)
     example, shape = parse_inputs(inputs), sample_shape(inputs, model) if data else None
     if weights:

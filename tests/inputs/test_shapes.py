@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from padless.errors import UsageError
-from padless.inputs import first_shape, inputs_of, parse_inputs, sample_shape
+from padless.inputs import inputs_of, load_model, parse_inputs, sample_shape, shapes_of
+from padless.inputs.shapes import text_of
 
 
 def test_shapes_become_arguments():
-    assert first_shape(None) is first_shape([]) is None
-    assert first_shape(["x=1,3,8,8:int64", "1,2"]) == (1, 3, 8, 8) and sample_shape(["2,3,8,9"], "m") == (3, 8, 9)
+    assert sample_shape(["2,3,8,9"], "m") == (3, 8, 9)
     assert inputs_of(None, (1, 3, 4, 4)) == inputs_of((), [1, 3, 4, 4]) == ("1,3,4,4",)
     assert inputs_of(["1,3", "x=2"], (1,)) == ("1,3", "x=2")
     (usual,) = parse_inputs(["1,3,4,4"])
@@ -23,6 +23,29 @@ def test_shapes_become_arguments():
         "mask": (torch.bool, (1, 1, 8, 8)),
         "ids": (torch.int32, (1, 4)),
     }
+
+
+def test_models_are_built_for_the_first_input_and_files_for_all():
+    assert shapes_of(None, "m") is shapes_of([], "m.onnx") is None
+    assert shapes_of(["x=1,3,8,8:int64", "1,2"], "m") == (1, 3, 8, 8)
+    assert shapes_of(["1,3,8,8"], "m.onnx") == (1, 3, 8, 8)
+    assert shapes_of(["1,3,8,8", "1,2:int64"], "m.onnx") == [(1, 3, 8, 8), (1, 2)]
+    assert shapes_of(["x=1,3,8,8", "ids=1,2"], "m.onnx") == {"x": (1, 3, 8, 8), "ids": (1, 2)}
+    with pytest.raises(
+        UsageError, match=r"names some inputs of m\.onnx, and others not: x=1,2 and 3\. Write NAME=SHAPE for"
+    ):
+        shapes_of(["x=1,2", "3"], "m.onnx")
+    with pytest.raises(UsageError, match="names 'x' twice"):
+        shapes_of(["x=1,2", "x=3"], "m.onnx")
+    with pytest.raises(
+        UsageError, match=r"input_shape has names, which are for ONNX files; 'cifar10/resnet18' is none"
+    ):
+        load_model("cifar10/resnet18", input_shape={"x": (1, 3, 32, 32)})
+
+
+def test_a_single_number_has_a_shape_to_write():
+    (number,) = parse_inputs([text_of(torch.tensor(3))])
+    assert number.shape == () and number.dtype is torch.int64
 
 
 @pytest.mark.parametrize(

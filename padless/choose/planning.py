@@ -123,11 +123,16 @@ def offered(pricing: Pricing, choices: Choices, curves: Importance) -> Levels:
 
 def _of_target(pricing: Pricing, choices: Choices) -> Levels:
     """The widths that fill units, or all."""
-    if choices.align == "none":
-        return free_levels(pricing.graph)
-    if choices.repair == "down":
+    if choices.align == "unit" and choices.repair == "down":
         return pricing.levels
-    return aligned_levels(pricing.graph, pricing.target, repair=choices.repair)
+    return levels_of(pricing.graph, pricing.target, choices)
+
+
+def levels_of(graph: Graph, target: Target, choices: Choices) -> Levels:
+    """The widths that a network's groups may have on a target, before any of them is frozen or limited."""
+    if choices.align == "none":
+        return free_levels(graph)
+    return aligned_levels(graph, target, repair=choices.repair)
 
 
 def _outcomes(

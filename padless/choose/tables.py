@@ -87,6 +87,19 @@ def tabulate(
     )
 
 
+def asked_shapes(graph: Graph, levels: Levels) -> dict[LayerShape, str]:
+    """Every shape that an oracle may be asked about where widths are chosen of `levels`, with the name of the first layer
+    that it is of: the layers as they are, then all pairs of widths."""
+    shapes: dict[LayerShape, str] = {}
+    for layer in graph.layers:
+        shapes.setdefault(layer.shape, layer.name)
+    variables = _Variables(graph, levels)
+    for layer in graph.layers:
+        for shape in variables.grid(layer)[1].ravel():
+            shapes.setdefault(shape, layer.name)
+    return shapes
+
+
 def _values(
     shapes: list[LayerShape],
     names: Mapping[LayerShape, str],

@@ -66,5 +66,7 @@ def _named(spec: str, target: Target) -> Oracle:
         return _named(f"command {spec}", target)
     else:
         known = [*BUILT_IN, *outside]
-        raise UsageError(f"No oracle is called {name!r}. {suggest(name, known) or 'Known: ' + ', '.join(known) + '.'}")
+        word, _, rest = spec.strip().partition(":")
+        hint = f"Write {f'{word} {rest}'!r}, with a space." if word in known else suggest(name, known)
+        raise UsageError(f"No oracle is called {name!r}. {hint or 'Known: ' + ', '.join(known) + '.'}")
     return as_oracle(make(target, argument.strip()))

@@ -38,6 +38,7 @@ def plan(
     budget: Budgets,
     images: Iterable[Any] = (),
     oracle: str | OracleLike | None = None,
+    memory_oracle: str | OracleLike | None = None,
     choices: Choices | None = None,
     **changes: Unpack[Changes],
 ) -> Plan:
@@ -46,16 +47,18 @@ def plan(
     `budget` is `cycles=50%`, `latency=5ms`, `weight_bytes=300k` and the like, or several of them; each is met after
     alignment. `example` are the forward's arguments: tensors, or tuples and dictionaries of them. `images` are calibration
     batches [N, ...] (tuples of several arguments, or dictionaries), shuffled, from the training data; they are read once.
-    `oracle` is as for `inspect`. `choices` say how channels are scored and widths chosen; single ones may be given by
-    name, as in `plan(…, allocate="greedy", floor=0.2)`: see `Choices`. How far from optimal the answer can be stands in
-    `plan.solver`.
+    `oracle` and `memory_oracle` are as for `inspect`. `choices` say how channels are scored and widths chosen; single ones
+    may be given by name, as in `plan(…, allocate="greedy", floor=0.2)`: see `Choices`. How far from optimal the answer can
+    be stands in `plan.solver`.
 
     Raises UsageError, InfeasibleError (with the least that is possible), TraceError, OracleError.
     """
     expect(choices, (Choices, type(None)), "choices", "Write padless.Choices(allocate=…), or the choice by its name.")
     chosen = replace(choices or Choices(), **changes)
     batches = batches_of(images)
-    with Pricing(model, example, as_target(target), oracle=oracle, outputs=chosen.outputs) as pricing:
+    with Pricing(
+        model, example, as_target(target), oracle=oracle, memory_oracle=memory_oracle, outputs=chosen.outputs
+    ) as pricing:
         return make_plan(pricing, budget, chosen, batches)
 
 

@@ -70,6 +70,13 @@ Oracle = Annotated[
         "a number; by default the best that the target has.",
     ),
 ]
+MemoryOracle = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-oracle",
+        help="Who is asked for peak_sram_bytes, where --oracle does not know it: vela, beside a table of times.",
+    ),
+]
 Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
 Data = Annotated[
     str | None,

@@ -17,6 +17,7 @@ from padless.cli.app import (
     Data,
     Dequantise,
     Memory,
+    MemoryOracle,
     Model,
     Oracle,
     Outputs,
@@ -59,6 +60,7 @@ def inspect_command(
     dequantise: Dequantise = False,
     until: Until = None,
     oracle: Oracle = None,
+    memory_oracle: MemoryOracle = None,
     system: System = None,
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
@@ -74,7 +76,7 @@ def inspect_command(
     example = parse_inputs(loaded.inputs(input_shape))
     if weights:
         load_weights(loaded.model, weights)
-    cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, outputs=outputs)
+    cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=outputs)
     if page:
         write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
@@ -172,6 +174,7 @@ def prune_command(
     dequantise: Dequantise = False,
     until: Until = None,
     oracle: Oracle = None,
+    memory_oracle: MemoryOracle = None,
     system: System = None,
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
@@ -196,6 +199,7 @@ def prune_command(
         model=model, target=hardware, budgets=tuple(budget),
         weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
         regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()), oracle=oracle,
+        memory_oracle=memory_oracle,
         reading=Reading(dequantise=dequantise, until=tuple(until or ())),
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pytest
 import torch
@@ -69,6 +70,26 @@ def test_lists_that_cannot_be(run):
     assert code == 2 and "There is nothing to prune" in err
     code, _, err = run("shapes", "models.networks:volumes", "--target", "unit:8", "--input-shape", "1,3,8,8,8")
     assert code == 2 and "A table has no rows for layers in three dimensions, which 0, 2 are. Give an oracle" in err
+
+
+def test_time_from_a_table_and_memory_from_the_compiler(run, tmp_path):
+    asked = ("models.networks:Small", "--target", "ethos-u55-256")
+    code, out, err = run("shapes", *asked)
+    assert code == 0, err
+    (tmp_path / "t.csv").write_text(measured(out)[1].replace(",cycles", ",us"))
+    oracles = ("--oracle", "csv t.csv", "--memory-oracle", "vela", "--memory-mode", "Sram_Only")
+    code, out, err = run("inspect", *asked, *oracles, "--json", "i.json")
+    assert code == 0, err
+    totals = json.loads((tmp_path / "i.json").read_text())["totals"]
+    assert totals["oracle"].startswith("csv, t.csv, a sum over layers; memory by Arm Vela 5.2.0, ethos-u55-256")
+    assert "Sram_Only" in totals["oracle"] and totals["peak_sram_bytes"] > 1000
+    budgets = ("--budget", "latency=70%", "--budget", "peak_sram_bytes=90%")
+    code, out, err = run("prune", *asked, *oracles, *budgets, "--out", "run")
+    assert code == 0, err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["oracle"], summary["memory_oracle"]) == ("csv t.csv", "vela")
+    assert summary["after"]["peak_sram_bytes"] <= 0.9 * summary["before"]["peak_sram_bytes"]
+    assert all(budget["met"] for budget in summary["budgets"])
 
 
 def test_the_unit_names_the_last_column(run):

@@ -86,9 +86,9 @@ def test_time_from_one_oracle_and_memory_from_another():
     )
     assert compiler.closed == 0  # its owner's to close
     made = plan(
-        small(), X, target=target, oracle=clock, memory_oracle=compiler, budget=["peak_sram_bytes=80%", "latency=80%"]
+        small(), X, target=target, oracle=clock, memory_oracle=compiler, budget=["peak_sram_bytes=90%", "latency=80%"]
     )
-    assert made.after["peak_sram_bytes"] <= 0.8 * made.before["peak_sram_bytes"]
+    assert made.after["peak_sram_bytes"] <= 0.9 * made.before["peak_sram_bytes"]
     assert made.after["milliseconds"] <= 0.8 * made.before["milliseconds"]
 
 

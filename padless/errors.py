@@ -65,7 +65,11 @@ class LayersError(OracleError):
 
 
 class InfeasibleError(UsageError):
-    """The budget lies below what the narrowest allowed network costs."""
+    """The budget lies below what the narrowest allowed network costs. `quantity` is the budget's, where one is to blame."""
+
+    def __init__(self, message: str, quantity: str | None = None) -> None:
+        super().__init__(message)
+        self.quantity = quantity
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

@@ -13,13 +13,14 @@ from torch import nn
 from padless.align import Levels, aligned_levels, free_levels
 from padless.calls import batches_of
 from padless.choose.allocation import Allocation
-from padless.choose.budget import Budget, Budgets, amount, read_budgets
+from padless.choose.budget import PEAKS, Budget, Budgets, amount, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.fit import best_widths
 from padless.choose.plan import Outcome, Plan
 from padless.choose.ratios import RATIOS, mildest
 from padless.choose.restrict import check_prunable, held, restricted
 from padless.choose.tables import WHOLE, tabulate
+from padless.choose.tightest import tightest
 from padless.cost import NetworkCost, OracleLike
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError, expect
@@ -79,7 +80,13 @@ def make_plan(
     for each in budgets:
         each.of(dense)  # raises where the target cannot say
     decide = _by_tables if choices.allocate in METHODS else _by_ratio
-    allocation = decide(pricing, budgets, curves, levels, dense, choices)
+    try:
+        allocation = decide(pricing, budgets, curves, levels, dense, choices)
+    except InfeasibleError as error:
+        if error.quantity not in PEAKS:
+            raise
+        narrowest = {id: int(widths[0]) for id, widths in levels.widths.items()}
+        raise InfeasibleError(f"{error}\n{tightest(graph, narrowest, pricing.target)}", error.quantity) from error
     keep = curves.strongest(graph, allocation.widths)
     if (keep == 1).all():
         raise UsageError(
@@ -100,8 +107,8 @@ def make_plan(
         outcomes=_outcomes(budgets, allocation, dense, after),
         solver=allocation.proof,
         importance_kept=curves.kept({id: min(n, graph.group(id).width) for id, n in allocation.widths.items()}),
-        before=dense.totals(),
-        after=after.totals(),
+        before=dense.totals,
+        after=after.totals,
         keep=_kept(graph, keep),
         outputs=None if choices.outputs is None else [str(path) for path in choices.outputs],
         example_types=list(graph.example_types),
@@ -218,7 +225,7 @@ def _pricing_widths(
     title: str, pricing: Pricing, budgets: list[Budget], curves: Importance, dense: NetworkCost
 ) -> Iterator[Callable[[dict[str, int]], NetworkCost]]:
     """A function from widths to what the network costs with the strongest channels of each group; a bar meanwhile."""
-    totals = dense.totals()
+    totals = dense.totals
     with bar(f"{title} {', '.join(map(str, budgets))}", None) as progress:
 
         def price(widths: dict[str, int]) -> NetworkCost:

@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 
 from padless.align import Levels
 from padless.align.units import Widths
+from padless.choose.budget import PEAKS
 from padless.cost import CachedOracle
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
@@ -28,7 +29,6 @@ MOST = 32  # widths a group is offered: of more, evenly spaced ones
 WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pairs of wide groups are most of the queries
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
 FROM_ORACLE = {"cycles": "total", "npu_cycles": "npu"}
-PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
 WHOLE = (*FROM_ORACLE, *PEAKS)  # what the network as a whole may cost otherwise than the tables say
 
 

@@ -94,10 +94,10 @@ def prune_command(
         list[str],
         typer.Option(
             "--budget",
-            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k, latency=5ms; may be given several "
-            "times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (the cycles, at the "
-            "system's clock), macs, padded_macs, weight_bytes, padded_weight_bytes, peak_sram_bytes (the compiler's), "
-            "peak_activation_bytes (by live ranges).",
+            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k, sram=100KiB, latency=5ms; may be "
+            "given several times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (the "
+            "oracle's time, or its cycles at the system's clock), macs, padded_macs, weight_bytes, padded_weight_bytes, "
+            "peak_sram_bytes or sram (the compiler's), peak_activation_bytes (by live ranges).",
         ),
     ],
     weights: Weights = None,
@@ -247,7 +247,7 @@ def finish(summary: Summary, folder: Path) -> None:
                 "Ask for a slightly smaller budget.",
                 style="yellow",
             )
-    out.print(f"Cycles: {summary.after['oracle'] or 'no oracle for this target'}.{report.at_clock(summary.after)}")
+    out.print(report.who_counted(summary.after))
     out.print(f"Importance kept ({summary.importance}): {100 * summary.importance_kept:.2f} %.")
     if recovery := summary.recovery:
         out.print(

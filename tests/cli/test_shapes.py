@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 import torch
@@ -90,6 +91,13 @@ def test_time_from_a_table_and_memory_from_the_compiler(run, tmp_path):
     assert (summary["oracle"], summary["memory_oracle"]) == ("csv t.csv", "vela")
     assert summary["after"]["peak_sram_bytes"] <= 0.9 * summary["before"]["peak_sram_bytes"]
     assert all(budget["met"] for budget in summary["budgets"])
+    before, after = summary["before"], summary["after"]
+    assert after["nanoseconds"] < before["nanoseconds"] == round(1e6 * before["milliseconds"])
+    assert after["cycles"] is before["npu_cycles"] is after["clock_hz"] is None
+    for text in (out, (tmp_path / "run" / "report.html").read_text()):
+        assert "Nanoseconds: csv, t.csv" in text and "Nanoseconds are a sum over layers" in text
+        assert f"{after['nanoseconds']:,}" in text and not re.search(r"\bcycles\b", text, re.IGNORECASE)
+    assert 'aria-label="ns per layer"' in text
 
 
 def test_the_unit_names_the_last_column(run):

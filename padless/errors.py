@@ -4,13 +4,17 @@ PadlessError                exit code 1
 ├── TraceError              the model does not run, or cannot be recorded
 ├── EquivalenceError        a cut model differs from the masked original
 ├── OracleError             a compiler or simulator failed to answer
-│   └── NotWholeError       … about a network as a whole; its layers may still have answers
+│   ├── NotWholeError       … about a network as a whole; its layers may still have answers
+│   └── LayersError         … about some layers, and names all of them
 └── UsageError              exit code 2: the request cannot be met as it stands
     └── InfeasibleError     no allowed cut meets the budget; carries the least reachable cost
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
+
+LISTED = 20  # layers in one message
 
 
 class PadlessError(Exception):
@@ -41,8 +45,31 @@ class NotWholeError(OracleError):
     """An oracle cannot price this network as a whole, and says why; its layers can still be summed."""
 
 
+class LayersError(OracleError):
+    """An oracle has no answer for some of the layers that it was asked about, and says so before it asks for any.
+
+    `reasons` has a text for each of these shapes; the message lists them by the layers' names, where those are known.
+    """
+
+    def __init__(
+        self, head: str, reasons: Mapping[Any, str], advice: str, names: Mapping[Any, str] | None = None
+    ) -> None:
+        self.head, self.reasons, self.advice = head, reasons, advice
+        lines = [f"{names[shape]}: {reason}" if names else reason for shape, reason in reasons.items()]
+        more = [f"and {len(lines) - LISTED} more"] * (len(lines) > LISTED)
+        super().__init__("\n  ".join([f"{head}:", *lines[:LISTED], *more]) + f"\n{advice}")
+
+    def named(self, names: Mapping[Any, str]) -> "LayersError":
+        """The same error with the layers' names in its message."""
+        return LayersError(self.head, self.reasons, self.advice, names)
+
+
 class InfeasibleError(UsageError):
-    """The budget lies below what the narrowest allowed network costs."""
+    """The budget lies below what the narrowest allowed network costs. `quantity` is the budget's, where one is to blame."""
+
+    def __init__(self, message: str, quantity: str | None = None) -> None:
+        super().__init__(message)
+        self.quantity = quantity
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """A budget: at most so much of a quantity."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,17 @@ from padless.cost import NetworkCost, Totals
 from padless.errors import UsageError, expect, suggest
 
 LATENCY = "latency"  # is counted in cycles, at the clock of the target's system
+PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
 QUANTITIES = ("cycles", "npu_cycles", LATENCY, "macs", "padded_macs", "weight_bytes", "padded_weight_bytes",
-              "peak_sram_bytes", "peak_activation_bytes")  # fmt: skip
-_SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-_SECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}  # in nanoseconds
+              *PEAKS)  # fmt: skip
+SHORT = {"sram": "peak_sram_bytes"}  # what may be written for a long name
+SECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}  # in nanoseconds
+_PREFIXES = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3}  # powers of 1000, or with an i of 1024
+_TEXT = re.compile(r"\s*(\w+)\s*=\s*((?:[0-9][0-9_]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*(%|[a-zA-Z]*)\s*")
+ABSURD = 100  # what no network costs so little of: a whole number up to it was meant otherwise
+WRITE = (
+    "Write a share, such as cycles=50% or macs=0.5, or a number, such as weight_bytes=300k, sram=100KiB, latency=5ms."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +37,7 @@ class Budget:
     absolute: int | None = None
 
     def __post_init__(self) -> None:
-        if self.quantity not in QUANTITIES:
-            raise UsageError(
-                f"Unknown budget {self.quantity!r}. "
-                f"{suggest(str(self.quantity), QUANTITIES) or 'Known: ' + ', '.join(QUANTITIES)}"
-            )
+        _check_known(self.quantity)
         if (self.share is None) == (self.absolute is None):
             raise UsageError(f"A budget on {self.quantity} is a share or an absolute number: give one of them.")
         if self.share is not None and not 0 < self.share <= 1:
@@ -45,32 +49,24 @@ class Budget:
 
     @staticmethod
     def parse(text: str) -> "Budget":
-        """`cycles=50%`, `macs=0.5`, `weight_bytes=300k`, `latency=5ms`: a share of the dense network, or an absolute number.
+        """`cycles=50%`, `macs=0.5`: a share of the dense network. `macs=2M`, `sram=100KiB`, `latency=5ms`: a number.
 
-        Raises UsageError when the text is none of these.
+        A number with a point and without a unit is a share, for every quantity; `sram` is short for peak_sram_bytes.
+        Raises UsageError when the text is none of these, and for whole numbers that no network costs so little of.
         """
-        match = re.fullmatch(r"\s*(\w+)\s*=\s*([0-9.]+)\s*(%|\w*)\s*", text)
+        match = _TEXT.fullmatch(text)
         number = _number(match[2]) if match else None
-        known = match and match[3] in ("%", *_SCALE, *_SECONDS)
-        if match and number is not None and match[1] == LATENCY and match[3] != "%":
-            if match[3] not in _SECONDS:
-                raise UsageError(
-                    f"Cannot read the budget {text!r}. A latency has a unit ({', '.join(_SECONDS)}), as in "
-                    "latency=5ms, or is a share of the dense network's, as in latency=50%."
-                )
-            return Budget(quantity=LATENCY, absolute=round(number * _SECONDS[match[3]]))
-        if match and number is not None and match[3] in _SECONDS:
-            raise UsageError(
-                f"Cannot read the budget {text!r}. A time is a budget of latency: latency={match[2]}{match[3]}."
-            )
-        if not match or number is None or not known:
-            raise UsageError(
-                f"Cannot read the budget {text!r}. Write QUANTITY=SHARE, such as cycles=50% or weight_bytes=300k."
-            )
-        quantity, suffix = match[1], match[3]
-        if suffix == "%" or ("." in match[2] and not suffix):
-            return Budget(quantity=quantity, share=number / 100 if suffix == "%" else number)
-        return Budget(quantity=quantity, absolute=int(number * _SCALE[suffix]))
+        if match is None or number is None:
+            raise UsageError(f"Cannot read the budget {text!r}. {WRITE}")
+        quantity, unit = SHORT.get(match[1], match[1]), match[3]
+        _check_known(quantity)
+        if unit == "%":
+            return Budget(quantity=quantity, share=number / 100)
+        if not unit and ("." in match[2] or 0 < number < 1):
+            return Budget(quantity=quantity, share=number)
+        if quantity == LATENCY or unit in SECONDS:
+            return _latency(text, quantity, number, unit)
+        return Budget(quantity=quantity, absolute=_whole(text, quantity, number, unit))
 
     @property
     def counted(self) -> str:
@@ -85,21 +81,31 @@ class Budget:
 
     def of(self, cost: NetworkCost) -> int:
         """What a network spends of it, in the unit of what is counted. Raises UsageError where the target cannot say."""
-        value = cost.totals()[self.counted]  # type: ignore[literal-required]
+        if self.quantity == LATENCY and cost.cycles:
+            _clock(cost)
+            return cost.cycles.total
+        if self.quantity in ("cycles", "npu_cycles") and cost.cycles and cost.unit == "ns":
+            raise UsageError(
+                f"{cost.cycles.source.oracle} answers in nanoseconds, so there are no {self.quantity} to budget. Ask for "
+                "latency, such as latency=50%."
+            )
+        value = cost.totals[self.counted]  # type: ignore[literal-required]
         if value is None:
             reason, other = ": no source states its MACs per cycle", "padded_macs, macs or weight_bytes"
-            if "cycles" not in self.counted:
-                reason, other = "", "peak_activation_bytes"
+            if self.counted in PEAKS:
+                reason, other = ": none that is asked knows memory", "peak_activation_bytes, or give --memory-oracle"
             raise UsageError(f"The target has no oracle for {self.quantity}{reason}. Use a budget on {other}.")
-        if self.quantity == LATENCY:
-            _clock(cost)
         return int(value)
+
+    def scale(self, cost: NetworkCost) -> float:
+        """How much of the budget's own unit one of what is counted is: of a latency, the nanoseconds of a cycle."""
+        return 1e9 / _clock(cost) if self.quantity == LATENCY else 1.0
 
     def __str__(self) -> str:
         if self.share is not None:
             return f"{self.quantity}={100 * self.share:g}%"
         if self.quantity == LATENCY and self.absolute is not None:
-            return f"{self.quantity}={Decimal(self.absolute) / _SECONDS['ms']:f}ms"
+            return f"{self.quantity}={Decimal(self.absolute) / SECONDS['ms']:f}ms"
         return f"{self.quantity}={self.absolute}"
 
 
@@ -108,11 +114,53 @@ def amount(budget: Budget | str, value: float, totals: Totals) -> str:
 
     `totals` are of a network on the same target: they tell how long a cycle takes.
     """
-    milliseconds, cycles = totals["milliseconds"], totals["cycles"]
-    if str(budget).partition("=")[0] != LATENCY or milliseconds is None or not cycles:
+    if str(budget).partition("=")[0] != LATENCY:
         return f"{value:,.0f}"
-    time = f"{value * milliseconds / cycles:,.3f} ms"
-    return f"{time} ({value:,.0f} cycles)" if totals["clock_hz"] else time
+    if totals["nanoseconds"] is not None:
+        return f"{value / SECONDS['ms']:,.6g} ms"
+    milliseconds, cycles = totals["milliseconds"], totals["cycles"]
+    return (
+        f"{value * milliseconds / cycles:,.6g} ms ({value:,.0f} cycles)" if milliseconds and cycles else f"{value:,.0f}"
+    )
+
+
+def _check_known(quantity: str) -> None:
+    if quantity not in QUANTITIES:
+        known = suggest(str(quantity), QUANTITIES) or "Known: " + ", ".join(QUANTITIES)
+        raise UsageError(f"Unknown budget {quantity!r}. {known}")
+
+
+def _latency(text: str, quantity: str, number: float, unit: str) -> Budget:
+    """A budget that was written with a unit of time, or on a latency."""
+    if quantity != LATENCY:
+        raise UsageError(f"Cannot read the budget {text!r}. A time is a budget of latency: latency={number:g}{unit}.")
+    if unit not in SECONDS:
+        raise UsageError(
+            f"Cannot read the budget {text!r}. A latency has a unit ({', '.join(SECONDS)}), as in latency=5ms, or is a "
+            "share of the dense network's, as in latency=50%."
+        )
+    return Budget(quantity=LATENCY, absolute=round(number * SECONDS[unit]))
+
+
+def _whole(text: str, quantity: str, number: float, unit: str) -> int:
+    """A number with a prefix: k, M, G are powers of 1000, Ki, Mi, Gi of 1024; bytes may have a B behind it."""
+    prefix = unit.removesuffix("B")
+    if prefix != unit and not quantity.endswith("_bytes"):
+        raise UsageError(f"Cannot read the budget {text!r}. {quantity} are no bytes. {WRITE}")
+    power = _PREFIXES.get(prefix.removesuffix("i"))
+    if power is None or prefix == "i":
+        raise UsageError(
+            f"Cannot read the budget {text!r}. {unit!r} is no unit: there are %, k, M, G, Ki, Mi, Gi and, for bytes, these "
+            "with a B."
+        )
+    if not unit and number <= ABSURD:
+        share = "0.5 or 50%" if number == 0 else f"{number:g}%"
+        raise UsageError(
+            f"Cannot read the budget {text!r}: no network costs so little. Write {quantity}={share} for a share of the "
+            f"dense network's{', 100% for all of it' if number == 1 else ''}, or a number with its unit, such as "
+            f"{quantity}=300k."
+        )
+    return int(number * (1024 if prefix.endswith("i") else 1000) ** power)
 
 
 def _clock(cost: NetworkCost) -> int:
@@ -134,9 +182,10 @@ Budgets = Budget | str | Sequence[Budget | str]
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def read_budgets(budget: Budgets) -> list[Budget]:

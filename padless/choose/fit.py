@@ -194,13 +194,14 @@ class _Fit:
         if solution.least is None and (len(budgets) > 1 or not reached):
             return InfeasibleError(f"No widths of this target meet all of {every} together. Ask for more of one.")
         least = float(reached[k]) if reached else (solution.least or 0.0) * limit.ratio
-        totals = self.dense.totals()
+        totals = self.dense.totals
         who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
         return InfeasibleError(
             f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "
             f"the {who} costs {amount(budget, math.ceil(least), totals)} "
             f"({100 * least / budget.of(self.dense):.1f} % of dense). "
-            "Ask for that or more, or cut outside the units (--align none --allocate global)."
+            "Ask for that or more, or cut outside the units (--align none --allocate global).",
+            budget.quantity,
         )
 
 
@@ -226,7 +227,8 @@ def _as_it_is(
         if budget.of(cost) > budget.limit(dense):
             raise InfeasibleError(
                 f"The budget {budget} asks for at most {math.floor(budget.limit(dense)):,}; every group of channels has one "
-                f"width, and the network costs {budget.of(cost):,}. " + held.explain()
+                f"width, and the network costs {budget.of(cost):,}. " + held.explain(),
+                budget.quantity,
             )
     proof = Proof(name="nothing to choose", status="optimal", objective=0.0, bound=0.0, gap=0.0, seconds=0.0, rounds=1)
     totals = tuple(float(budget.of(cost)) for budget in budgets)

@@ -9,12 +9,12 @@ import numpy as np
 from torch import nn
 
 from padless.calls import batches_of
-from padless.choose.budget import LATENCY, Budget
+from padless.choose.budget import LATENCY, PEAKS, Budget
 from padless.choose.choices import Choices
 from padless.choose.peaks import problem_of
 from padless.choose.planning import offered, scored
 from padless.choose.restrict import check_prunable
-from padless.choose.tables import PEAKS, Tables, tabulate
+from padless.choose.tables import Tables, tabulate
 from padless.cost import OracleLike
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from padless.choose.budget import Budget
-from padless.choose.tables import PEAKS, Tables
+from padless.choose.budget import PEAKS, Budget
+from padless.choose.tables import Tables
 from padless.importance import Importance
 from padless.optimise.buckets import Array, Factor, Pick, sum_at
 from padless.optimise.problem import Ladder, Problem, Solution, with_tolerance

@@ -13,13 +13,14 @@ from torch import nn
 from padless.align import Levels, aligned_levels, free_levels
 from padless.calls import batches_of
 from padless.choose.allocation import Allocation
-from padless.choose.budget import Budget, Budgets, amount, read_budgets
+from padless.choose.budget import PEAKS, Budget, Budgets, amount, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.fit import best_widths
 from padless.choose.plan import Outcome, Plan
 from padless.choose.ratios import RATIOS, mildest
 from padless.choose.restrict import check_prunable, held, restricted
 from padless.choose.tables import WHOLE, tabulate
+from padless.choose.tightest import tightest
 from padless.cost import NetworkCost, OracleLike
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError, expect
@@ -38,6 +39,7 @@ def plan(
     budget: Budgets,
     images: Iterable[Any] = (),
     oracle: str | OracleLike | None = None,
+    memory_oracle: str | OracleLike | None = None,
     choices: Choices | None = None,
     **changes: Unpack[Changes],
 ) -> Plan:
@@ -46,16 +48,18 @@ def plan(
     `budget` is `cycles=50%`, `latency=5ms`, `weight_bytes=300k` and the like, or several of them; each is met after
     alignment. `example` are the forward's arguments: tensors, or tuples and dictionaries of them. `images` are calibration
     batches [N, ...] (tuples of several arguments, or dictionaries), shuffled, from the training data; they are read once.
-    `oracle` is as for `inspect`. `choices` say how channels are scored and widths chosen; single ones may be given by
-    name, as in `plan(…, allocate="greedy", floor=0.2)`: see `Choices`. How far from optimal the answer can be stands in
-    `plan.solver`.
+    `oracle` and `memory_oracle` are as for `inspect`. `choices` say how channels are scored and widths chosen; single ones
+    may be given by name, as in `plan(…, allocate="greedy", floor=0.2)`: see `Choices`. How far from optimal the answer can
+    be stands in `plan.solver`.
 
     Raises UsageError, InfeasibleError (with the least that is possible), TraceError, OracleError.
     """
     expect(choices, (Choices, type(None)), "choices", "Write padless.Choices(allocate=…), or the choice by its name.")
     chosen = replace(choices or Choices(), **changes)
     batches = batches_of(images)
-    with Pricing(model, example, as_target(target), oracle=oracle, outputs=chosen.outputs) as pricing:
+    with Pricing(
+        model, example, as_target(target), oracle=oracle, memory_oracle=memory_oracle, outputs=chosen.outputs
+    ) as pricing:
         return make_plan(pricing, budget, chosen, batches)
 
 
@@ -76,7 +80,13 @@ def make_plan(
     for each in budgets:
         each.of(dense)  # raises where the target cannot say
     decide = _by_tables if choices.allocate in METHODS else _by_ratio
-    allocation = decide(pricing, budgets, curves, levels, dense, choices)
+    try:
+        allocation = decide(pricing, budgets, curves, levels, dense, choices)
+    except InfeasibleError as error:
+        if error.quantity not in PEAKS:
+            raise
+        narrowest = {id: int(widths[0]) for id, widths in levels.widths.items()}
+        raise InfeasibleError(f"{error}\n{tightest(graph, narrowest, pricing.target)}", error.quantity) from error
     keep = curves.strongest(graph, allocation.widths)
     if (keep == 1).all():
         raise UsageError(
@@ -97,8 +107,8 @@ def make_plan(
         outcomes=_outcomes(budgets, allocation, dense, after),
         solver=allocation.proof,
         importance_kept=curves.kept({id: min(n, graph.group(id).width) for id, n in allocation.widths.items()}),
-        before=dense.totals(),
-        after=after.totals(),
+        before=dense.totals,
+        after=after.totals,
         keep=_kept(graph, keep),
         outputs=None if choices.outputs is None else [str(path) for path in choices.outputs],
         example_types=list(graph.example_types),
@@ -123,11 +133,16 @@ def offered(pricing: Pricing, choices: Choices, curves: Importance) -> Levels:
 
 def _of_target(pricing: Pricing, choices: Choices) -> Levels:
     """The widths that fill units, or all."""
-    if choices.align == "none":
-        return free_levels(pricing.graph)
-    if choices.repair == "down":
+    if choices.align == "unit" and choices.repair == "down":
         return pricing.levels
-    return aligned_levels(pricing.graph, pricing.target, repair=choices.repair)
+    return levels_of(pricing.graph, pricing.target, choices)
+
+
+def levels_of(graph: Graph, target: Target, choices: Choices) -> Levels:
+    """The widths that a network's groups may have on a target, before any of them is frozen or limited."""
+    if choices.align == "none":
+        return free_levels(graph)
+    return aligned_levels(graph, target, repair=choices.repair)
 
 
 def _outcomes(
@@ -210,7 +225,7 @@ def _pricing_widths(
     title: str, pricing: Pricing, budgets: list[Budget], curves: Importance, dense: NetworkCost
 ) -> Iterator[Callable[[dict[str, int]], NetworkCost]]:
     """A function from widths to what the network costs with the strongest channels of each group; a bar meanwhile."""
-    totals = dense.totals()
+    totals = dense.totals
     with bar(f"{title} {', '.join(map(str, budgets))}", None) as progress:
 
         def price(widths: dict[str, int]) -> NetworkCost:

@@ -94,7 +94,7 @@ def mildest(
 def _out_of_reach(
     budgets: Sequence[Budget], limits: Sequence[float], narrowest: Allocation, dense: NetworkCost
 ) -> InfeasibleError:
-    totals = dense.totals()
+    totals = dense.totals
     least, limit, budget = next(
         (budget.of(narrowest.cost), limit, budget)
         for budget, limit in zip(budgets, limits, strict=True)
@@ -104,5 +104,6 @@ def _out_of_reach(
         f"The budget {budget} asks for at most {amount(budget, math.floor(limit), totals)}; the narrowest network "
         f"that this target and allocation allow costs {amount(budget, least, totals)} "
         f"({100 * least / budget.of(dense):.1f} % of dense). "
-        "Ask for that or more, or cut outside the units (--align none)."
+        "Ask for that or more, or cut outside the units (--align none).",
+        budget.quantity,
     )

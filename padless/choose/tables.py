@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 
 from padless.align import Levels
 from padless.align.units import Widths
+from padless.choose.budget import PEAKS
 from padless.cost import CachedOracle
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
@@ -28,7 +29,6 @@ MOST = 32  # widths a group is offered: of more, evenly spaced ones
 WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pairs of wide groups are most of the queries
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
 FROM_ORACLE = {"cycles": "total", "npu_cycles": "npu"}
-PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
 WHOLE = (*FROM_ORACLE, *PEAKS)  # what the network as a whole may cost otherwise than the tables say
 
 
@@ -85,6 +85,19 @@ def tabulate(
         hard=tuple(variables.hard),
         costs={quantity: tuple(factors) for quantity, factors in costs.items()},
     )
+
+
+def asked_shapes(graph: Graph, levels: Levels) -> dict[LayerShape, str]:
+    """Every shape that an oracle may be asked about where widths are chosen of `levels`, with the name of the first layer
+    that it is of: the layers as they are, then all pairs of widths."""
+    shapes: dict[LayerShape, str] = {}
+    for layer in graph.layers:
+        shapes.setdefault(layer.shape, layer.name)
+    variables = _Variables(graph, levels)
+    for layer in graph.layers:
+        for shape in variables.grid(layer)[1].ravel():
+            shapes.setdefault(shape, layer.name)
+    return shapes
 
 
 def _values(

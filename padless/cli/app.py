@@ -13,7 +13,7 @@ from padless.choose import Choices
 from padless.importance import CRITERIA
 
 # A day's work, in the order in which `padless --help` lists it; a command that is not named here comes last.
-WORKDAY = ("targets", "probe", "inspect", "plan", "prune", "finetune", "export", "reproduce", "demo")
+WORKDAY = ("targets", "probe", "inspect", "shapes", "plan", "prune", "finetune", "export", "reproduce", "demo")
 
 
 class Workday(TyperGroup):
@@ -66,8 +66,15 @@ Oracle = Annotated[
     typer.Option(
         "--oracle",
         help="Who is asked for cycles: ceil, vela, 'scalesim 16x16', 'zigzag 16x16', onnxruntime (nanoseconds on this CPU), "
-        "'csv FILE [interpolate]', or a command of yours with {h} {w} {cin} {cout} {k} in it that prints a number; by "
-        "default the best that the target has.",
+        "'csv FILE [interpolate]', or a command of yours with {h} {w} {cin} {cout} {k} {stride} {groups} in it that prints "
+        "a number; by default the best that the target has.",
+    ),
+]
+MemoryOracle = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-oracle",
+        help="Who is asked for peak_sram_bytes, where --oracle does not know it: vela, beside a table of times.",
     ),
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]

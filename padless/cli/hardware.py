@@ -94,7 +94,7 @@ def probe_command(
     """Find channel units from costs alone: sweep widths, draw the staircase, and say how sure the answer is.
 
     The target file's units are not looked at. With a board at hand, this is how a target is added:
-    `padless probe --oracle "./measure {h} {w} {cin} {cout} {k}"`.
+    `padless probe --oracle "./measure {h} {w} {cin} {cout} {k} {groups}"`.
 
     Example: `padless probe --target ethos-u55-256 --memory-mode Sram_Only --png staircase.png`
     """

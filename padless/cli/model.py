@@ -17,6 +17,7 @@ from padless.cli.app import (
     Data,
     Dequantise,
     Memory,
+    MemoryOracle,
     Model,
     Oracle,
     Outputs,
@@ -60,6 +61,7 @@ def inspect_command(
     dequantise: Dequantise = False,
     until: Until = None,
     oracle: Oracle = None,
+    memory_oracle: MemoryOracle = None,
     system: System = None,
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
@@ -75,7 +77,7 @@ def inspect_command(
     example = parse_inputs(loaded.inputs(input_shape))
     if weights:
         load_weights(loaded.model, weights)
-    cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, outputs=outputs)
+    cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=outputs)
     if page:
         write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
@@ -93,10 +95,10 @@ def prune_command(
         list[str],
         typer.Option(
             "--budget",
-            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k, latency=5ms; may be given several "
-            "times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (the cycles, at the "
-            "system's clock), macs, padded_macs, weight_bytes, padded_weight_bytes, peak_sram_bytes (the compiler's), "
-            "peak_activation_bytes (by live ranges).",
+            help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k, sram=100KiB, latency=5ms; may be "
+            "given several times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (the "
+            "oracle's time, or its cycles at the system's clock), macs, padded_macs, weight_bytes, padded_weight_bytes, "
+            "peak_sram_bytes or sram (the compiler's), peak_activation_bytes (by live ranges).",
         ),
     ],
     weights: Weights = None,
@@ -174,6 +176,7 @@ def prune_command(
     dequantise: Dequantise = False,
     until: Until = None,
     oracle: Oracle = None,
+    memory_oracle: MemoryOracle = None,
     system: System = None,
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
@@ -198,7 +201,7 @@ def prune_command(
         model=model, target=hardware, budgets=tuple(budget),
         weights=weights, data=data, preprocess=preprocess, choices=choices, steps=steps, recover=recover,
         calibration=calibration, regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()),
-        oracle=oracle, reading=Reading(dequantise=dequantise, until=tuple(until or ())),
+        oracle=oracle, memory_oracle=memory_oracle, reading=Reading(dequantise=dequantise, until=tuple(until or ())),
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -245,7 +248,7 @@ def finish(summary: Summary, folder: Path) -> None:
                 "Ask for a slightly smaller budget.",
                 style="yellow",
             )
-    out.print(f"Cycles: {summary.after['oracle'] or 'no oracle for this target'}.{report.at_clock(summary.after)}")
+    out.print(report.who_counted(summary.after))
     out.print(f"Importance kept ({summary.importance}): {100 * summary.importance_kept:.2f} %.")
     if recovery := summary.recovery:
         out.print(

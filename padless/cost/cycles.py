@@ -52,10 +52,13 @@ class Cycles:
     cpu_operators: int = 0
     whole: bool = True  # False: a sum over layers, without the operators between them
     note: str = ""  # why it is not whole, what falls back to the CPU
+    memory: str = ""  # who said how much memory it needs, where that is another oracle
 
     @property
     def oracle(self) -> str:
-        return str(self.source) if self.whole else f"{self.source}, a sum over layers"
+        """Who answered, and of what kind the answer is."""
+        time = str(self.source) if self.whole else f"{self.source}, a sum over layers"
+        return f"{time}; memory by {self.memory}" if self.memory else time
 
 
 # Operations that layers are, that compilers merge into them, or that move nothing.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from typing_extensions import TypedDict  # pydantic reads it from plans, and before Python 3.12 needs this one
@@ -31,7 +32,8 @@ class Totals(TypedDict):
     wasted_activation_percent: float
     cycles: int | None
     npu_cycles: int | None
-    milliseconds: float | None  # what the cycles take, where the clock is known
+    nanoseconds: int | None  # where the oracle answers in time: then there are no cycles
+    milliseconds: float | None  # the same, or what the cycles take, where the clock is known
     clock_hz: int | None  # at which they do
     peak_sram_bytes: int | None
     peak_activation_bytes: int | None
@@ -49,7 +51,7 @@ class LayerCost:
     pinned: str | None  # why its output channels must stay
     cost: Cost
     weight_bytes: int  # also where a second call shares them
-    cycles: int | None
+    cycles: int | None  # or nanoseconds: in the unit of the network's `cycles.source`
     npu_cycles: int | None  # without waiting for outer memory
     problems: tuple[str, ...] = ()  # why the NPU cannot run it
 
@@ -83,14 +85,20 @@ class NetworkCost:
     @property
     def clock_hz(self) -> int | None:
         """How many of the oracle's cycles make a second: the target's clock, or a nanosecond's where it answers in time."""
-        if self.cycles and self.cycles.source.unit == "ns":
+        if self.unit == "ns":
             return 10**9
         return self.target.system.clock_hz
 
+    @property
+    def unit(self) -> Literal["cycles", "ns"]:
+        """What the oracle counts in."""
+        return self.cycles.source.unit if self.cycles else "cycles"
+
+    @property
     def totals(self) -> Totals:
         """Sums over layers; shares are ratios of sums. Cycles are the oracle's for the whole network."""
         cost, cycles, clock = self.cost, self.cycles, self.clock_hz
-        counted = cycles is not None and cycles.source.unit == "cycles"
+        counted = cycles if self.unit == "cycles" else None
         return Totals(
             macs=cost.macs,
             padded_macs=cost.padded_macs,
@@ -103,8 +111,9 @@ class NetworkCost:
             activation_bytes=cost.activation_bytes,
             padded_activation_bytes=cost.padded_activation_bytes,
             wasted_activation_percent=round(cost.wasted_activation_percent, 4),
-            cycles=cycles.total if cycles else None,
-            npu_cycles=cycles.npu if cycles else None,
+            cycles=counted.total if counted else None,
+            npu_cycles=counted.npu if counted else None,
+            nanoseconds=cycles.total if cycles and self.unit == "ns" else None,
             milliseconds=round(1e3 * cycles.total / clock, 6) if cycles and clock else None,
             clock_hz=clock if counted else None,
             peak_sram_bytes=cycles.peak_sram_bytes if cycles else None,

@@ -14,7 +14,7 @@ from torch import nn
 
 from padless.cost.cache import Cache, key_of
 from padless.cost.cycles import Answer, Cycles, Source
-from padless.errors import OracleError, UsageError
+from padless.errors import LayersError, OracleError, UsageError
 from padless.graph import Graph, Layer, LayerShape
 from padless.progress import bar
 
@@ -37,7 +37,10 @@ class Oracle(ABC):
 
     @abstractmethod
     def __call__(self, shapes: Sequence[LayerShape]) -> Answers:
-        """What each layer costs alone, in order; they may come one by one."""
+        """What each layer costs alone, in order; they may come one by one.
+
+        Raises LayersError, before anything is asked, where it can never answer for some of them.
+        """
 
     def network(self, graph: Graph, model: nn.Module) -> Cycles | None:
         """What `model`, recorded as `graph`, costs as a whole, with its own weights; None: only layers can be asked for.
@@ -166,6 +169,8 @@ class CachedOracle:
                         if time.monotonic() - written > SECONDS:
                             self.cache.put(fresh)
                             fresh, written = {}, time.monotonic()
+            except LayersError as error:
+                raise error.named({shape: names.get(shape, str(shape)) for shape in shapes}) from error
             except OracleError as error:
                 shape = shapes[min(asked, len(shapes) - 1)]
                 raise OracleError(f"Layer {names.get(shape, shape)}: {error}") from error

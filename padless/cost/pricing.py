@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from padless.cost.cycles import Cycles, between, summed
 from padless.cost.memory import peak_memory
 from padless.cost.network import NetworkCost, network_cost
 from padless.cost.oracle import CachedOracle, OracleLike
-from padless.cost.oracles import default_oracle, open_oracle
+from padless.cost.oracles import default_oracle, open_oracles
 from padless.cost.unavoidable import unavoidable
 from padless.cut import cut
 from padless.errors import NotWholeError, UsageError
@@ -27,8 +28,11 @@ from padless.progress import bar
 class Pricing:
     """Prices one model on one target with one oracle: the one that is given, or the best that the target has.
 
-    Whole networks where the oracle can, else layer by layer. Close it (or use it in a `with`), since oracles may run in
-    processes of their own; one that was handed over as an object stays its owner's to close.
+    Whole networks where the oracle can, else layer by layer. `memory_oracle` says how much memory a network needs, where the
+    other one does not, such as a compiler beside a table of times.
+
+    Close it (or use it in a `with`), since oracles may run in processes of their own; one that was handed over as an object
+    stays its owner's to close.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Pricing:
         target: Target,
         *,
         oracle: str | OracleLike | None = None,
+        memory_oracle: str | OracleLike | None = None,
         outputs: Sequence[str | int] | None = None,
     ) -> None:
         self.graph: Graph = trace(model, *example, outputs=outputs)
@@ -45,10 +50,15 @@ class Pricing:
         self.levels = aligned_levels(self.graph, target)
         self.out_of_reach = unavoidable(self.graph, target, self.levels.fixed)
         chosen = oracle or default_oracle(target)
-        self.oracle = CachedOracle(open_oracle(chosen, target)) if chosen else None
-        self._owned = isinstance(chosen, str)
+        if memory_oracle and chosen is None:
+            raise UsageError(f"No oracle for cycles on {target.id}, beside the one for memory. Give an oracle, too.")
+        asked = [name for name in (chosen, memory_oracle) if name is not None]
+        opened = [CachedOracle(oracle) for oracle in open_oracles(asked, target)]
+        self._opened = [(cached, isinstance(name, str)) for cached, name in zip(opened, asked, strict=True)]
+        self.oracle = opened[0] if opened else None
+        self.memory = opened[1] if len(opened) > 1 else None
         batch = batch_of(self.graph.example_shapes)
-        if self.oracle and self.oracle.oracle.batch_of_one and batch != 1:
+        if batch != 1 and any(cached.oracle.batch_of_one for cached in opened):
             self.close()
             raise UsageError(
                 f"Cycles are counted for one input at a time; the example has a batch of {batch}. Give a batch of 1."
@@ -62,10 +72,11 @@ class Pricing:
 
     def close(self) -> None:
         """End what was opened for it."""
-        if self.oracle and self._owned:
-            self.oracle.close()
-        elif self.oracle:
-            self.oracle.cache.close()
+        for cached, owned in self._opened:
+            if owned:
+                cached.close()
+            else:
+                cached.cache.close()
 
     def on(self, model: nn.Module) -> "Pricing":
         """The same target and oracle for another model: a cut of this one."""
@@ -89,16 +100,22 @@ class Pricing:
     def _cycles(self, model: nn.Module, graph: Graph) -> Cycles | None:
         if self.oracle is None:
             return None
-        try:
-            whole, reason = self.oracle.oracle.network(graph, model), ""
-        except NotWholeError as error:
-            whole, reason = None, str(error)
-        if whole:
-            return whole
-        answers = self.oracle(graph.layers)
-        if not reason and answers:
-            reason = f"{answers[0].source.oracle} prices layers alone; what lies between them is not counted."
-        return summed(graph.layers, answers, " ".join(filter(None, (reason, between(graph)))))
+        cycles = _asked(self.oracle, model, graph)
+        if self.memory is None:
+            return cycles
+        memory = _asked(self.memory, model, graph)
+        if memory.peak_sram_bytes is None:
+            raise UsageError(
+                f"The oracle {memory.source.oracle} says nothing of memory. Ask one that does, such as vela, for it."
+            )
+        notes = (cycles.note, memory.note and f"Memory, by {memory.source.oracle}: {memory.note}")
+        return replace(
+            cycles,
+            peak_sram_bytes=memory.peak_sram_bytes,
+            flash_bytes=memory.flash_bytes,
+            memory=memory.oracle,
+            note=" ".join(filter(None, notes)),
+        )
 
     def dense(self) -> NetworkCost:
         """The cost of the model that was given."""
@@ -113,19 +130,37 @@ class Pricing:
         return network_cost(self.graph, narrowed(self.graph, keep), self.target, self.out_of_reach, None)
 
 
+def _asked(oracle: CachedOracle, model: nn.Module, graph: Graph) -> Cycles:
+    """What an oracle says of a network: of the whole where it can, else of the sum over its layers."""
+    try:
+        whole, reason = oracle.oracle.network(graph, model), ""
+    except NotWholeError as error:
+        whole, reason = None, str(error)
+    if whole:
+        return whole
+    answers = oracle(graph.layers)
+    if not reason and answers:
+        reason = f"{answers[0].source.oracle} prices layers alone; what lies between them is not counted."
+    return summed(graph.layers, answers, " ".join(filter(None, (reason, between(graph)))))
+
+
 def inspect(
     model: nn.Module,
     *example: Any,
     target: Target | str | Path,
     oracle: str | OracleLike | None = None,
+    memory_oracle: str | OracleLike | None = None,
     outputs: Sequence[str | int] | None = None,
 ) -> NetworkCost:
     """What `model` computes, stores and wastes on `target`, layer by layer and in all, for inputs shaped as `example`.
 
     `oracle` says who is asked for cycles: `ceil`, `vela`, `scalesim 16x16`, `zigzag 16x16`, `onnxruntime`, `csv FILE`, a
     command with `{cin}` and `{cout}` in it, or one that another package brings; a function from layer shapes to cycles, or
-    a `padless.cost.Oracle`; by default the best that the target has. `outputs` are as for `trace`. Raises UsageError for an
+    a `padless.cost.Oracle`; by default the best that the target has. `memory_oracle` is
+    asked for memory alone, such as `vela` beside a table of times. `outputs` are as for `trace`. Raises UsageError for an
     unknown target, TraceError for a model that does not run, OracleError from the compiler.
     """
-    with Pricing(model, example, as_target(target), oracle=oracle, outputs=outputs) as pricing:
+    with Pricing(
+        model, example, as_target(target), oracle=oracle, memory_oracle=memory_oracle, outputs=outputs
+    ) as pricing:
         return pricing.dense()

@@ -30,12 +30,13 @@ def inspection(cost: NetworkCost) -> dict[str, object]:
                 "avoidable_macs_percent": round(row.cost.avoidable_macs_percent, 4),
                 "sides_no_cut_can_align": sorted(row.fixed),
                 "output_channels_stay": row.pinned,
-                "cycles": row.cycles,
-                "npu_cycles": row.npu_cycles,
+                "cycles": row.cycles if cost.unit == "cycles" else None,
+                "npu_cycles": row.npu_cycles if cost.unit == "cycles" else None,
+                "nanoseconds": row.cycles if cost.unit == "ns" else None,
                 "problems": list(row.problems),
             }
         )
-    return {"layers": rows, "totals": cost.totals(), "reach": _reach(cost)}
+    return {"layers": rows, "totals": cost.totals, "reach": _reach(cost)}
 
 
 def _reach(cost: NetworkCost) -> dict[str, object]:

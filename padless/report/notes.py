@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from padless.choose.budget import LATENCY
 from padless.choose.budget import QUANTITIES as BUDGETS
 from padless.cost import NetworkCost
 
@@ -15,6 +16,7 @@ QUANTITIES = {
     "padded_activation_bytes": "padded activation bytes",
     "cycles": "cycles",
     "npu_cycles": "NPU cycles",
+    "nanoseconds": "nanoseconds",
     "peak_sram_bytes": "peak SRAM bytes",
     "peak_activation_bytes": "peak activation bytes",
     "energy_pj": "energy pJ",
@@ -31,7 +33,8 @@ def _cycles(before: NetworkCost, after: NetworkCost) -> Iterator[str]:
     sides = [(name, cost.cycles) for name, cost in (("dense", before), ("pruned", after)) if cost.cycles]
     told = []
     for name, cycles in sides:
-        kind = "" if cycles.whole else "Cycles are a sum over layers. "
+        counted = "Cycles" if cycles.source.unit == "cycles" else "Nanoseconds"
+        kind = "" if cycles.whole else f"{counted} are a sum over layers. "
         told.append((name, f"{kind}{cycles.note}".strip()))
     if len({note for _, note in told}) == 1:
         told = [("", told[0][1])]
@@ -41,13 +44,13 @@ def _cycles(before: NetworkCost, after: NetworkCost) -> Iterator[str]:
 
 
 def _risen(before: NetworkCost, after: NetworkCost) -> Iterator[str]:
-    old, new = before.totals(), after.totals()
+    old, new = before.totals, after.totals
     for key, called in QUANTITIES.items():
         dense, now = old[key], new[key]  # type: ignore[literal-required]
         if dense is not None and now is not None and now > dense > 0:
-            unit = before.cycles.source.unit if before.cycles and "cycles" in key else "cycles"
-            name = called if unit == "cycles" else called.replace("cycles", "nanoseconds")
+            quantity = LATENCY if key == "nanoseconds" else key
+            forbid = f" A budget on {quantity} would forbid that." if quantity in BUDGETS else ""
             yield (
-                f"Higher after the cut than before: {name}, {now:,.0f} instead of {dense:,.0f} "
-                f"(+{100 * (now / dense - 1):.1f} %).{f' A budget on {key} would forbid that.' if key in BUDGETS else ''}"
+                f"Higher after the cut than before: {called}, {now:,.0f} instead of {dense:,.0f} "
+                f"(+{100 * (now / dense - 1):.1f} %).{forbid}"
             )

@@ -9,7 +9,7 @@ from padless.report.files import section
 from padless.report.html import document
 from padless.report.picture import COLOURS
 from padless.report.summary import Summary
-from padless.report.tables import ROWS, at_clock
+from padless.report.tables import ROWS, who_counted
 
 USEFUL, AVOIDABLE, CYCLES = COLOURS["blue"], COLOURS["vermilion"], COLOURS["green"]
 FIXED = "#BBBBBB"
@@ -28,8 +28,8 @@ def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
             f"achieved <b>{amount(budget.budget, budget.achieved, summary.before)}</b>.</p>"
             for budget in summary.budgets
         ),
-        f"<p>{_solver(summary)}Cycles: {escape(summary.after['oracle'] or 'no oracle for this target')}."
-        f"{at_clock(summary.after)} Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
+        f"<p>{_solver(summary)}{escape(who_counted(summary.after))} "
+        f"Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
         *(f'<p class="note">{escape(note)}</p>' for note in summary.notes),
         _totals(summary),
         section(summary.files),
@@ -40,7 +40,7 @@ def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
         _chart(dense, pruned, _macs, "MACs, with padding"),
     ]
     if dense.cycles and pruned.cycles:
-        sections += ["<h2>What each layer takes</h2>", _chart(dense, pruned, _cycles, "cycles")]
+        sections += ["<h2>What each layer takes</h2>", _chart(dense, pruned, _cycles, dense.unit)]
     sections.append(f"<p><code>{escape(summary.command)}</code><br>{escape(_versions(summary.versions))}, "
                     f"seed {summary.seed}</p>")  # fmt: skip
     return document(title, "\n".join(sections))

@@ -117,6 +117,7 @@ class Summary:
     versions: dict[str, str]
     seed: int
     command: str
+    memory_oracle: str | None = None  # None: the same
     reading: Reading = field(default_factory=Reading)  # how an ONNX file was read
     finetuning: Finetuned | None = None
     files: dict[str, Written] = field(default_factory=dict)  # that it was exported to, by their names

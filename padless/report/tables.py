@@ -98,7 +98,7 @@ def layers(cost: NetworkCost, title: str) -> Group:
     """A row a layer: channels, units, padded channels, MACs, the wasted share with a bar, cycles."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", overflow="fold", min_width=12)
-    for name, width in (("channels", 9), ("unit", 5), ("padded", 9), ("MACs", 8), ("waste %", 7), ("cycles", 9)):
+    for name, width in (("channels", 9), ("unit", 5), ("padded", 9), ("MACs", 8), ("waste %", 7), (cost.unit, 9)):
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
     table.add_column("", no_wrap=True, min_width=6)
     for row in cost.layers:
@@ -109,7 +109,7 @@ def layers(cost: NetworkCost, title: str) -> Group:
             "=" if padded == (layer.c_in, layer.c_out) else "{}→{}".format(*padded), f"{row.cost.macs / 1e6:.3f}M",
             f"{row.cost.wasted_macs_percent:.2f}", "" if row.cycles is None else f"{row.cycles:,}", waste_bar(row),
         )  # fmt: skip
-    return Group(table, totals({"network": cost.totals()}), staying(cost), *map(Text, _notes(cost)))
+    return Group(table, totals({"network": cost.totals}), staying(cost), *map(Text, _notes(cost)))
 
 
 def staying(cost: NetworkCost) -> Group:
@@ -148,13 +148,17 @@ def _notes(cost: NetworkCost) -> list[str]:
         notes.append(f"The NPU does not run {len(stuck)} of the layers: {', '.join(stuck[:4])}{more}.")
     if cost.cycles is None:
         return [*notes, "No cycles: no source states this target's MACs per cycle."]
-    at = at_clock(cost.totals())
+    at = at_clock(cost.totals)
     unit, between = cost.cycles.source.unit, cost.cycles.total - sum(row.cycles or 0 for row in cost.layers)
     apart = f"; operators between the layers take {between:,}" if cost.cycles.whole else ""
-    notes.append(
-        f"{'Cycles' if unit == 'cycles' else 'Nanoseconds, in place of cycles'}: {cost.cycles.oracle}{apart}.{at}"
-    )
+    notes.append(f"{'Cycles' if unit == 'cycles' else 'Nanoseconds'}: {cost.cycles.oracle}{apart}.{at}")
     return notes + ([cost.cycles.note] if cost.cycles.note else [])
+
+
+def who_counted(totals: Totals) -> str:
+    """A sentence on where cycles, or nanoseconds in their place, come from."""
+    counted = "Cycles" if totals["nanoseconds"] is None else "Nanoseconds"
+    return f"{counted}: {totals['oracle'] or 'no oracle for this target'}.{at_clock(totals)}"
 
 
 def at_clock(totals: Totals) -> str:
@@ -193,7 +197,8 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("wasted activation space %", "wasted_activation_percent", ".2f"),
     ("cycles", "cycles", ",d"),
     ("NPU cycles", "npu_cycles", ",d"),
-    ("milliseconds, estimated", "milliseconds", ",.3f"),
+    ("nanoseconds", "nanoseconds", ",d"),
+    ("milliseconds", "milliseconds", ",.6g"),
     ("peak SRAM bytes (oracle)", "peak_sram_bytes", ",d"),
     ("peak activation bytes (live ranges)", "peak_activation_bytes", ",d"),
     ("energy pJ", "energy_pj", ",.0f"),

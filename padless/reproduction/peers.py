@@ -100,7 +100,7 @@ def plan_of(graph: Graph, keep: Keep) -> Plan:
         "macs": 0, "padded_macs": 0, "wasted_macs": 0, "wasted_macs_percent": 0.0, "avoidable_macs_percent": 0.0,
         "weight_bytes": 0, "padded_weight_bytes": 0, "wasted_weight_percent": 0.0, "activation_bytes": 0,
         "padded_activation_bytes": 0, "wasted_activation_percent": 0.0, "cycles": None, "npu_cycles": None,
-        "milliseconds": None, "clock_hz": None,
+        "nanoseconds": None, "milliseconds": None, "clock_hz": None,
         "peak_sram_bytes": None, "peak_activation_bytes": None, "energy_pj": None, "oracle": None,
     }  # fmt: skip
     return Plan(

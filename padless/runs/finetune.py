@@ -117,7 +117,8 @@ def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel) -> nn.Modul
 def _costs(summary: Summary, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
     """Both networks by the run's own oracle."""
     target, example = load_target(summary.target, **summary.variant), parse_inputs(summary.inputs)
-    with bar("Counting cycles", None), Pricing(dense, example, target, oracle=summary.oracle) as pricing:
+    oracles = {"oracle": summary.oracle, "memory_oracle": summary.memory_oracle}
+    with bar("Counting cycles", None), Pricing(dense, example, target, **oracles) as pricing:
         return pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
 
 

@@ -65,6 +65,7 @@ class Job:
     int8: bool = False
     inputs: tuple[str, ...] = ()  # as `--input-shape` says them; none: the model's usual one
     oracle: str | None = None
+    memory_oracle: str | None = None
     reading: Reading = field(default_factory=Reading)
     out: Path
     command: str
@@ -130,7 +131,10 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
     """The part of `run` after loading."""
     work = _Work(job, loaded, images)
     work.prepare()
-    with Pricing(loaded.model, work.example, job.target, oracle=job.oracle, outputs=job.choices.outputs) as pricing:
+    with Pricing(
+        loaded.model, work.example, job.target, oracle=job.oracle, memory_oracle=job.memory_oracle,
+        outputs=job.choices.outputs,
+    ) as pricing:  # fmt: skip
         dense = pricing.dense()
         work.test_dense()
         staged = prune_in_stages(
@@ -225,6 +229,7 @@ class _Work:
             weights=str(job.weights.absolute()) if job.weights else None,
             weights_digest=weights_digest(self.loaded.model),
             oracle=job.oracle,
+            memory_oracle=job.memory_oracle,
             budgets=_achieved(self.budgets, plan.outcomes, final),
             solver=plan.solver,
             ratio=plan.ratio,
@@ -255,7 +260,7 @@ class _Work:
 
 def measures(cost: NetworkCost, accuracies: Mapping[str, float]) -> Measures:
     """A network's totals beside its accuracies."""
-    together: Measures = {**cost.totals(), **accuracies}  # type: ignore[typeddict-item]
+    together: Measures = {**cost.totals, **accuracies}  # type: ignore[typeddict-item]
     return together
 
 

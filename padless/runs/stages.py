@@ -75,8 +75,9 @@ def prune_in_stages(
 
 def _part(budget: Budget, dense: NetworkCost, share_of_steps: float) -> Budget:
     """A stage's budget: the final ratio to the power of the stages' share."""
-    ratio = min(1.0, budget.limit(dense) / budget.of(dense))
-    return Budget(quantity=budget.counted, absolute=int(budget.of(dense) * ratio**share_of_steps))
+    spent = budget.of(dense)
+    ratio = min(1.0, budget.limit(dense) / spent)
+    return Budget(quantity=budget.quantity, absolute=int(spent * ratio**share_of_steps * budget.scale(dense)))
 
 
 def composed(first: Plan, second: Plan) -> Plan:

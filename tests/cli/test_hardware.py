@@ -3,11 +3,14 @@
 import json
 import re
 import sys
+from pathlib import Path
 
 from checks.stairs import made
 
 import padless
-from padless.cost.probe import Setting, probe
+from padless.cli.hardware import probe_command
+from padless.cost.oracles import open_oracle
+from padless.cost.probe import SIDES, Setting, probe
 
 
 def test_targets(run):
@@ -60,6 +63,19 @@ def test_probe(run, tmp_path):
     command = f"{sys.executable} -c 'print(-(-{{cin}}//4)*{{cout}})'"
     code, out, _ = run("probe", "--oracle", command, "--side", "input", "--max", "24", "--other", "3")
     assert code == 0 and "input unit 4" in out
+    code, out, err = run("probe", "--oracle", command, "--max", "24", "--other", "3")
+    assert (code, out) == (1, "") and "cannot be asked about 23 of 47 layers" in err and "write {groups} into it" in err
+
+
+def test_the_command_of_the_documents_can_be_asked_about_depthwise_layers():
+    """As `padless probe --help` and the pages write it, with a program of our own in its place."""
+    told = [docs.read_text() for docs in sorted((Path(padless.__file__).parents[1] / "docs").glob("*.md"))]
+    told.append(probe_command.__doc__)
+    commands = {re.sub(r"\s+", " ", c) for text in told for c in re.findall(r"\./measure((?: \{\w+\})+)", text)}
+    assert commands and all("{groups}" in command for command in commands)
+    for command in commands:
+        with open_oracle(f"echo{command}", padless.load_target("unit:1")) as oracle:
+            assert len(list(oracle([Setting().shape(side, 8) for side in SIDES]))) == 3
 
 
 def test_probe_of_a_compiler(run):

@@ -32,7 +32,7 @@ def test_inspect_with_another_oracle_and_a_roofline(run, tmp_path):
     assert code == 0 and "SCALE-Sim 3.0.0, weight-stationary 16x16 array" in out and "a sum over layers" in out
     assert "<svg" in (tmp_path / "r.html").read_text()
     code, out, _ = run("inspect", "models.networks:Small", "--target", "unit:16", "--oracle", "onnxruntime")
-    assert code == 0 and "Nanoseconds, in place of cycles: ONNX Runtime" in out
+    assert code == 0 and "Nanoseconds: ONNX Runtime" in out
 
 
 def test_inspect(run, tmp_path):
@@ -73,9 +73,9 @@ def test_a_vela_configuration_and_a_latency(run, tmp_path):
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["variant"] == {"vela_config": INI} and summary["after"]["milliseconds"] <= ms
     assert summary["budgets"][0]["budget"].startswith("latency=") and summary["budgets"][0]["met"]
-    assert re.search(rf"\(at most {ms:.3f} ms \([\d,]+ cycles\)\), achieved \d+\.\d\d\d ms", " ".join(out.split()))
+    assert re.search(rf"\(at most {ms:.6g} ms \([\d,]+ cycles\)\), achieved [\d.]+ ms", " ".join(out.split()))
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "milliseconds, estimated" in page and "estimate at 100 MHz" in page and " ms (" in page
+    assert "milliseconds" in page and "estimate at 100 MHz" in page and " ms (" in page
     code, out, err = run("plan", *asked, "--pareto", "2", "--quantity", "latency", "--json", "p.json")
     assert code == 0 and "latency, ms" in out, err
     assert json.loads((tmp_path / "p.json").read_text())[-1]["cost"] < 2 * totals["milliseconds"]

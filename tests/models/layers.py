@@ -9,6 +9,7 @@ def layer(
     c_in: int, c_out: int, kernel: int = 3, kind: Kind = "conv", groups: int = 1, hw: int = 16, **more: object
 ) -> Layer:
     """A layer on a square map that keeps its size."""
+    usual = {"stride": (1, 1), "dilation": (1, 1)}
     return Layer(
         name="conv",
         weight="conv.weight",
@@ -17,11 +18,9 @@ def layer(
         c_out=c_out,
         groups=groups,
         kernel=(kernel, kernel),
-        stride=(1, 1),
-        dilation=(1, 1),
         in_hw=(hw, hw),
         out_hw=(hw, hw),
         inputs=np.arange(c_in),
         outputs=np.arange(c_in, c_in + c_out),
-        **more,
+        **{**usual, **more},
     )

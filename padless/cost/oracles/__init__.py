@@ -4,7 +4,7 @@ Packages add their own through the entry point group `padless.oracles`: a functi
 oracle, or what stands for one (`padless.cost.Oracle`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -40,13 +40,28 @@ def open_oracle(oracle: str | OracleLike, target: Target) -> Oracle:
     A function from layer shapes to answers, or an object that stands for an oracle, is taken as it is. Raises UsageError
     where there is none of that name, where it is not installed, and where target and oracle do not go together.
     """
-    opened = _named(oracle, target) if isinstance(oracle, str) else as_oracle(oracle)
-    if target.variant and not opened.systems:
-        opened.close()
-        raise UsageError(
-            f"The oracle {oracle if isinstance(oracle, str) else type(oracle).__name__} knows no systems and memory modes; "
-            f"{', '.join(_asked(target.variant))} was asked for. Leave it out."
-        )
+    return open_oracles([oracle], target)[0]
+
+
+def open_oracles(oracles: Sequence[str | OracleLike], target: Target) -> list[Oracle]:
+    """Several oracles that share the questions about one target: one of them is to heed its system and memory mode.
+
+    Raises what `open_oracle` raises; then none is left open.
+    """
+    opened: list[Oracle] = []
+    try:
+        for oracle in oracles:
+            opened.append(_named(oracle, target) if isinstance(oracle, str) else as_oracle(oracle))
+        if target.variant and not any(oracle.systems for oracle in opened):
+            names = " and ".join(o if isinstance(o, str) else type(o).__name__ for o in oracles)
+            raise UsageError(
+                f"The oracle {names} knows no systems and memory modes; {', '.join(_asked(target.variant))} was asked for. "
+                "Leave it out."
+            )
+    except BaseException:
+        for oracle in opened:
+            oracle.close()
+        raise
     return opened
 
 
@@ -66,5 +81,7 @@ def _named(spec: str, target: Target) -> Oracle:
         return _named(f"command {spec}", target)
     else:
         known = [*BUILT_IN, *outside]
-        raise UsageError(f"No oracle is called {name!r}. {suggest(name, known) or 'Known: ' + ', '.join(known) + '.'}")
+        word, _, rest = spec.strip().partition(":")
+        hint = f"Write {f'{word} {rest}'!r}, with a space." if word in known else suggest(name, known)
+        raise UsageError(f"No oracle is called {name!r}. {hint or 'Known: ' + ', '.join(known) + '.'}")
     return as_oracle(make(target, argument.strip()))

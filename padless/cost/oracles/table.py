@@ -12,12 +12,14 @@ from scipy.interpolate import LinearNDInterpolator
 
 from padless.cost.cycles import Answer, Source
 from padless.cost.oracle import Oracle
-from padless.errors import OracleError, UsageError
+from padless.errors import LayersError, UsageError
 from padless.graph import LayerShape
 from padless.hardware import Target
 
-NEEDED = ("h", "w", "cin", "cout", "k")
-DEFAULTS = {"stride": 1, "groups": 1, "dilation": 1}
+# A pair may be one column where both sides are equal: kernel, stride, dilation. Those that are left out are 1.
+PAIRS = {"k": ("kh", "kw"), "stride": ("sh", "sw"), "dilation": ("dh", "dw")}
+NEEDED = ("h", "w", "cin", "cout")
+OPTIONAL = ("stride (or sh, sw)", "dilation (or dh, dw)", "groups", "transposed (0 or 1)", "oh, ow")
 UNITS: dict[str, tuple[Literal["cycles", "ns"], float]] = {
     "cycles": ("cycles", 1), "ns": ("ns", 1), "us": ("ns", 1e3), "ms": ("ns", 1e6)
 }  # fmt: skip
@@ -25,19 +27,14 @@ _Setting = tuple[object, ...]  # all of a layer but its widths
 _Widths = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    setting: _Setting
-    widths: _Widths
-    cost: float
-
-
 class Table(Oracle):
-    """Columns: h, w (of the input map), cin, cout, k, one of cycles, ns, us, ms; and, where they are not 1, stride, groups,
-    dilation. A depthwise layer has as many groups as channels; a linear layer is a 1x1 kernel on a 1x1 map.
+    """Columns: h, w (of the input map), cin, cout, k (or kh, kw), one of cycles, ns, us, ms; and, where they are not 1,
+    stride (or sh, sw), groups, dilation (or dh, dw). A depthwise layer has as many groups as channels; a linear layer is a
+    1x1 kernel on a 1x1 map. `oh, ow` are of the output map: where they are left out, a row is for every padding.
+    `transposed` is 1 for a transposed convolution. A row without a cost is one that is not measured yet.
 
-    A layer that is not in the table is an OracleError, unless interpolation was asked for and the table has widths
-    around it. Raises UsageError where the file cannot be read as such a table.
+    Layers that are not in the table are a LayersError that names all of them, unless interpolation was asked for and the
+    table has widths around them. Raises UsageError where the file cannot be read as such a table.
     """
 
     def __init__(self, target: Target, argument: str = "") -> None:
@@ -47,40 +44,62 @@ class Table(Oracle):
         if not name:
             raise UsageError("Write --oracle 'csv FILE' or 'csv FILE interpolate'.")
         self.interpolate, self.file = bool(mode), Path(name.strip())
-        rows, unit = _read(self.file)
-        self._settings: dict[_Setting, dict[_Widths, float]] = {}
-        for row in rows:
-            self._settings.setdefault(row.setting, {})[row.widths] = row.cost
-        self.source = Source(oracle="csv", device=self.file.name, system="interpolated" if mode else "", unit=unit)
+        self._rows = read_table(self.file)
+        self.source = Source(
+            oracle="csv", device=self.file.name, system="interpolated" if mode else "", unit=self._rows.unit
+        )
 
     def __call__(self, shapes: Sequence[LayerShape]) -> list[Answer]:
-        costs = [round(self._cost(shape)) for shape in shapes]
-        return [Answer(source=self.source, total=cost, npu=cost) for cost in costs]
+        costs = [self._cost(shape) for shape in shapes]
+        missing = {shape: _described(shape) for shape, cost in zip(shapes, costs, strict=True) if cost is None}
+        if missing:
+            around = " around" if self.interpolate else ""
+            other = "" if self.interpolate else ", or allow widths between others with 'csv FILE interpolate'"
+            raise LayersError(
+                f"{self.file} has no row{around} for {len(missing)} of {len(shapes)} layers",
+                missing,
+                f"Add them{other}. `padless shapes MODEL --target ID --oracle 'csv {self.file}'` lists all that a prune "
+                "will ask for and that are not in the table.",
+            )
+        whole = [round(cost) for cost in costs if cost is not None]
+        return [Answer(source=self.source, total=cost, npu=cost) for cost in whole]
 
     def has(self, shape: LayerShape) -> bool:
         """Whether the table has a row for exactly this layer."""
-        return (shape.c_in, shape.c_out) in self._settings.get(_setting(shape), {})
+        return (shape.c_in, shape.c_out) in self._rows.costs(shape)
 
-    def _cost(self, shape: LayerShape) -> float:
-        if shape.three_dimensional or shape.kernel[0] != shape.kernel[1] or shape.transposed:
-            raise OracleError(f"{self.file} has square kernels in two dimensions only, and none of {shape}.")
-        setting, widths = _setting(shape), (shape.c_in, shape.c_out)
-        table = self._settings.get(setting, {})
-        if widths in table:
-            return table[widths]
-        if not self.interpolate:
-            raise OracleError(
-                f"{self.file} has no row for {shape}. Add it, or allow widths between others with 'csv FILE interpolate'."
-            )
-        cost = _between(table, widths, shape.kind == "depthwise")
-        if cost is None:
-            raise OracleError(f"{self.file} has no rows around {shape} to interpolate between.")
-        return cost
+    def _cost(self, shape: LayerShape) -> float | None:
+        widths, table = (shape.c_in, shape.c_out), self._rows.costs(shape)
+        if widths in table or not self.interpolate:
+            return table.get(widths)
+        return _between(table, widths, shape.kind == "depthwise")
 
 
-def _setting(shape: LayerShape) -> _Setting:
-    groups = "all" if shape.kind == "depthwise" else shape.groups
-    return (*shape.in_hw, shape.kernel[0], shape.stride[0], shape.dilation[0], groups)
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table: what each setting costs at each pair of widths, and in which unit."""
+
+    unit: Literal["cycles", "ns"]
+    by_setting: dict[_Setting, dict[_Widths, float]]
+    outputs: bool  # whether the output maps are told
+
+    def costs(self, shape: LayerShape) -> dict[_Widths, float]:
+        """The rows of layers that differ from this one in their widths alone."""
+        return self.by_setting.get(_setting(shape, self.outputs), {})
+
+
+def _setting(shape: LayerShape, outputs: bool) -> _Setting:
+    groups = "all" if shape.groups == shape.c_in > 1 else shape.groups
+    sizes = (shape.in_hw, shape.kernel, shape.stride, shape.dilation, shape.out_hw if outputs else ())
+    return (*sizes, groups, shape.transposed)
+
+
+def _described(shape: LayerShape) -> str:
+    """A layer with all that a row says of it."""
+    more = [f"{name} {'x'.join(map(str, pair))}" for name, pair in (("stride", shape.stride), ("dilation", shape.dilation))
+            if set(pair) != {1}]  # fmt: skip
+    more += [f"{shape.groups} groups"] * (shape.kind == "grouped") + ["transposed"] * shape.transposed
+    return ", ".join([str(shape), *more])
 
 
 def _between(table: dict[_Widths, float], widths: _Widths, depthwise: bool) -> float | None:
@@ -98,34 +117,49 @@ def _between(table: dict[_Widths, float], widths: _Widths, depthwise: bool) -> f
     return None if np.isnan(cost) else cost
 
 
-def _read(file: Path) -> tuple[list[_Row], Literal["cycles", "ns"]]:
+def read_table(file: Path) -> Rows:
+    """The rows of a file that have a cost. Raises UsageError for a file that is no such table."""
     try:
         with file.open(newline="", encoding="utf-8") as opened:
             reader = csv.DictReader(opened)
             columns = [re.sub(r"\s", "", name).lower() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
             costs = [name for name in columns if name in UNITS]
-            if len(costs) != 1 or not set(NEEDED) <= set(columns):
+            kernel = "k" in columns or {"kh", "kw"} <= set(columns)
+            if len(costs) != 1 or not set(NEEDED) <= set(columns) or not kernel:
                 raise UsageError(
-                    f"{file} has the columns {', '.join(columns) or 'none'}. Needed: {', '.join(NEEDED)} and one of "
-                    f"{', '.join(UNITS)}; where not 1: {', '.join(DEFAULTS)}."
+                    f"{file} has the columns {', '.join(columns) or 'none'}. Needed: {', '.join(NEEDED)}, k (or kh, kw) and "
+                    f"one of {', '.join(UNITS)}; where not 1: {', '.join(OPTIONAL)}."
                 )
-            unit, factor = UNITS[costs[0]]
-            return [_row(file, reader.line_num, row, costs[0], factor) for row in reader], unit
+            (unit, factor), outputs = UNITS[costs[0]], {"oh", "ow"} <= set(columns)
+            settings: dict[_Setting, dict[_Widths, float]] = {}
+            for row in reader:
+                if row[costs[0]] is None or row[costs[0]].strip():  # None: the line has too few cells
+                    setting, widths, cost = _row(file, reader.line_num, row, costs[0], outputs)
+                    settings.setdefault(setting, {})[widths] = cost * factor
+            return Rows(unit, settings, outputs)
     except OSError as error:
         raise UsageError(f"Cannot read the cost table {file}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is no text in UTF-8.") from error
 
 
-def _row(file: Path, line: int, row: dict[str, str], cost: str, factor: float) -> _Row:
+def _row(file: Path, line: int, row: dict[str, str], cost: str, outputs: bool) -> tuple[_Setting, _Widths, float]:
     try:
-        h, w, cin, cout, k = (int(row[name]) for name in NEEDED)
-        stride, groups, dilation = (int(row.get(name) or default) for name, default in DEFAULTS.items())
-        value = float(row[cost]) * factor
+        h, w, cin, cout = (int(row[name]) for name in NEEDED)
+        kernel, stride, dilation = (_pair(row, whole, sides) for whole, sides in PAIRS.items())
+        groups, transposed = int(row.get("groups") or 1), bool(int(row.get("transposed") or 0))
+        out_hw = (int(row["oh"]), int(row["ow"])) if outputs else ()
+        value = float(row[cost])
         if not value >= 0:
             raise ValueError
     except (TypeError, ValueError):
         raise UsageError(f"{file}, line {line}: whole numbers and a cost of 0 or more are expected.") from None
-    kind = "all" if groups > 1 and groups == cin else groups
-    return _Row((h, w, k, stride, dilation, kind), (cin, cout), value)
+    kind = "all" if groups == cin > 1 else groups
+    return ((h, w), kernel, stride, dilation, out_hw, kind, transposed), (cin, cout), value
+
+
+def _pair(row: dict[str, str], whole: str, sides: tuple[str, str]) -> tuple[int, int]:
+    """Rows and columns of a kernel, a stride or a dilation: two columns, or one for both; without them 1, but the kernel."""
+    down, across = (row.get(side) or row.get(whole) or ("" if whole == "k" else "1") for side in sides)
+    return int(down), int(across)

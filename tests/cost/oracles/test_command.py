@@ -1,6 +1,7 @@
 """A command of one's own."""
 
 import dataclasses
+import re
 import sys
 
 import pytest
@@ -58,7 +59,33 @@ def test_a_command_that_cannot_be_meant(spec, message):
         open_oracle(spec, GEMMINI)
 
 
-def test_a_command_is_not_asked_about_oblong_kernels():
-    for kernel in ((1, 3), (3, 3, 3)):
-        with pytest.raises(OracleError, match="square kernels and strides in two dimensions only"):
-            list(open_oracle("echo {cin} {cout}", GEMMINI)([dataclasses.replace(layer(8, 8).shape, kernel=kernel)]))
+SAID = "cin cout k kh kw stride sh sw dilation dh dw groups oh ow"
+
+
+def test_a_command_is_told_all_of_a_layer():
+    shape = dataclasses.replace(
+        layer(8, 16, kind="grouped", groups=4).shape, kernel=(1, 3), stride=(2, 1), dilation=(1, 2), out_hw=(8, 14)
+    )
+    command = f"{sys.executable} -c 'print({'+'.join('{' + name + '}*100' for name in SAID.split())})'"
+    expected = 8 + 16 + 1 + 1 + 3 + 2 + 2 + 1 + 1 + 1 + 2 + 4 + 8 + 14
+    assert next(open_oracle(command, GEMMINI)([shape])).total == 100 * expected
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [({"kernel": (1, 3)}, "write {kh} and {kw} into it"), ({"stride": (2, 2)}, "write {stride} into it"),
+     ({"stride": (2, 1)}, "write {sh} and {sw} into it"), ({"dilation": (2, 2)}, "write {dilation} into it"),
+     ({"groups": 8, "kind": "depthwise"}, "write {groups} into it"), ({"kernel": (3, 3, 3)}, "only layers in two dimensions"),
+     ({"transposed": True}, "only layers in two dimensions that are not transposed are measured")],
+)  # fmt: skip
+def test_a_layer_that_the_command_would_take_for_another(change, advice, tmp_path):
+    """It is refused before anything is measured."""
+    asked = tmp_path / "asked"
+    oracle = open_oracle(f"touch {asked} {{cin}} {{cout}} {{k}}", GEMMINI)
+    with pytest.raises(OracleError, match=re.escape(advice)) as error:
+        oracle([layer(8, 8).shape, dataclasses.replace(layer(8, 8).shape, **change)])
+    assert "cannot be asked about 1 of 2 layers" in str(error.value) and not asked.exists()
+
+
+def test_a_command_of_one_kernel_needs_no_kernel():
+    assert next(open_oracle("echo {cin}{cout}", GEMMINI)([layer(8, 8).shape])).total == 88

@@ -24,6 +24,8 @@ def test_the_best_oracle_of_a_target():
 def test_an_unknown_oracle():
     with pytest.raises(UsageError, match="No oracle is called 'vella'. Did you mean vela"):
         open_oracle("vella", U55)
+    with pytest.raises(UsageError, match="No oracle is called 'csv:costs.csv'. Write 'csv costs.csv', with a space."):
+        open_oracle("csv:costs.csv", GEMMINI)
 
 
 def test_an_oracle_of_another_package(monkeypatch):

@@ -12,7 +12,7 @@ from padless.cli.app import DEFAULTS, Dequantise, Model, Outputs, Shape, TargetO
 from padless.cost.oracles.table import UNITS
 from padless.errors import UsageError, suggest
 from padless.hardware import load_target
-from padless.inputs import first_shape, load_model, parse_inputs
+from padless.inputs import load_model, parse_inputs, shapes_of
 from padless.onnx import Reading
 from padless.report.shapes import shapes_csv
 
@@ -48,7 +48,7 @@ def shapes_command(
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
     choices = Choices(align=align, repair=repair, freeze=tuple(freeze or ()), outputs=outputs)
     torch.manual_seed(choices.seed)
-    loaded = load_model(model, input_shape=first_shape(input_shape), reading=reading)
+    loaded = load_model(model, input_shape=shapes_of(input_shape, model), reading=reading)
     example = parse_inputs(loaded.inputs(input_shape))
     shapes = shapes_to_measure(loaded.model, example, load_target(target), oracle=oracle, choices=choices)
     sys.stdout.write(shapes_csv(shapes, unit))

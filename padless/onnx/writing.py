@@ -18,6 +18,7 @@ from padless.onnx.runtime import run_onnx
 from padless.onnx.weights import Array
 
 SMALLEST_OUTSIDE = 1024  # bytes: smaller constants stay in the file that names the others' place
+LARGEST_INSIDE = 2_000_000_000  # bytes of weights: one file holds less than 1 << 31
 
 
 def data_file(file: Path) -> Path:
@@ -169,9 +170,9 @@ def _set_attribute(node: Any, name: str, array: Array) -> None:
 
 
 def _finished(source: Source, model: Any, file: Path) -> bytes:
-    """The file's bytes, with shapes inferred anew where it had them and weights outside where they were."""
+    """The file's bytes, with shapes inferred anew where it had them, and weights outside where they were or are large."""
     onnx = package("onnx")
-    if source.external:
+    if source.external or sum(len(t.raw_data) for t in model.graph.initializer) > LARGEST_INSIDE:
         outside = package("onnx.external_data_helper")
         outside.convert_model_to_external_data(
             model, all_tensors_to_one_file=True, location=data_file(file).name, size_threshold=SMALLEST_OUTSIDE

@@ -88,6 +88,16 @@ def test_weights_outside_the_file_are_written_outside(tmp_path):
     assert difference(load_onnx(written)(x), answers(written, x)[0]) < 1e-5
 
 
+def test_weights_too_large_for_one_file_are_written_outside(tmp_path, monkeypatch):
+    """As where a quantised file is folded back to four times its size."""
+    network = load_onnx(saved(chain(), tmp_path))
+    monkeypatch.setattr("padless.onnx.writing.LARGEST_INSIDE", 1000)
+    written = tmp_path / "large.onnx"
+    assert export(network, X, written).others == (data_file(written),)
+    x = torch.randn(1, 3, 8, 8)
+    assert difference(load_onnx(written)(x), network(x)) == 0
+
+
 def test_constants_among_the_inputs_of_an_old_file_change_their_shape(tmp_path):
     proto = chain(ir=3, opset=9)
     for tensor in proto.graph.initializer:

@@ -190,7 +190,7 @@ def _qdq(model: nn.Module, example: Any, file: Path, trial: Trial, tests: Trial,
         write_onnx(model, arguments(example), whole)
     parity = largest_difference(trial.outputs, _stacked(whole, trial, "Running the float file"))
     if not parity <= TOLERANCE:
-        raise differs(whole, parity)
+        raise differs(file, parity)
     write_qdq(whole, file, trial.inputs, ranges)
     quality = fidelity(tests, _stacked(file, tests, f"Running {file.name}"), len(trial))
     if quality.low:

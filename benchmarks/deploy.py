@@ -37,10 +37,11 @@ from padless.calls import tensors_in
 from padless.deploy import Quantisation, export
 from padless.deploy.exported import decibels, fidelity
 from padless.deploy.litert import LiteRT
-from padless.deploy.onnx import run_onnx, write_onnx, write_qdq
+from padless.deploy.onnx import write_onnx, write_qdq
 from padless.deploy.tflite import TFLiteNetwork
 from padless.deploy.trial import Trial, trial_of, trial_of_test
 from padless.errors import PadlessError
+from padless.onnx.runtime import run_onnx
 from padless.progress import console, track
 from padless.tflite.ranges import METHODS
 

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import torch
-from torch import Tensor
-
 from padless.errors import UsageError, expect
 from padless.onnx.build import Builder
 from padless.onnx.control import decided
@@ -61,12 +58,6 @@ def load_onnx(
     network = Builder(file, model).network(digest, external)
     shapes = _shapes(file, network.source.inputs, input_shape)
     return examined(network, shapes).eval()
-
-
-def example_inputs(network: OnnxNet) -> tuple[Tensor, ...]:
-    """Zeros of the shapes that the network was read with, half precision as float32."""
-    dtypes = [torch.float32 if p.dtype is torch.float16 else p.dtype for p in network.source.inputs]
-    return tuple(torch.zeros(tuple(s), dtype=d) for s, d in zip(network.example_shapes, dtypes, strict=True))
 
 
 def _shapes(file: Path, ports: Sequence[Port], given: Shapes | None) -> list[tuple[int, ...]]:

@@ -167,6 +167,6 @@ def test_loops_in_loops_have_an_end(depth, tmp_path):
         body = graph(f"body{level}", nodes, f"{names['i']} {names['go']} {names['v']}", f"{names['go2']} {names['v2']}")
     proto = looping(64)
     proto.graph.node[2].attribute[0].g.CopyFrom(body)
-    start = time.perf_counter()
+    start = time.process_time()
     refused(proto, tmp_path, r"Loop \(node .*\) is too long: with it 1048576 bytes of nodes would be unrolled")
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

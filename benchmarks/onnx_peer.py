@@ -95,8 +95,6 @@ def main() -> None:
 
 
 def subjects(folder: Path, done: set[tuple[str, str]]) -> Iterator[Subject]:
-    yield from random_ones(folder, done)
-    yield from resnet18(folder, done)
     if find_spec(WHEEL) is None:
         print(f"Skipped: {WHEEL} (1.4.4) is not on the path.")
     elif ("classifier", "as published") not in done:
@@ -104,6 +102,8 @@ def subjects(folder: Path, done: set[tuple[str, str]]) -> Iterator[Subject]:
         order = torch.randperm(LINES, generator=torch.Generator().manual_seed(0))
         yield Subject(network="classifier", exporter="as published", file=classifier_file(), calibration=lines[order],
                       others=others, trained=True)  # fmt: skip
+    yield from resnet18(folder, done)
+    yield from random_ones(folder, done)
 
 
 def random_ones(folder: Path, done: set[tuple[str, str]]) -> Iterator[Subject]:
@@ -185,27 +185,32 @@ def pruned(subject: Subject, macs: int, images: list[torch.Tensor], file: Path) 
 
 def onnxsims(subject: Subject, answers: list[np.ndarray], dense: dict[str, int], folder: Path) -> dict[str, Any]:
     """The peer's file with the least sparsity that leaves few enough MACs."""
-    started, file, tried = time.perf_counter(), folder / "peer.onnx", {}
-    low, high = 0, len(SPARSITIES) - 1
-    while low < high:
-        middle = (low + high) // 2
-        found = onnxsim_file(subject, SPARSITIES[middle], answers, file)
-        tried[SPARSITIES[middle]] = found.get("macs", found.get("broken"))
-        low, high = (low, middle) if found.get("macs", dense["macs"]) <= SHARE * dense["macs"] else (middle + 1, high)
-    found = onnxsim_file(subject, SPARSITIES[low], answers, file)
-    return {**found, "sparsity": SPARSITIES[low], "tried": tried, "seconds": round(time.perf_counter() - started, 1)}
-
-
-def onnxsim_file(subject: Subject, sparsity: float, answers: list[np.ndarray], file: Path) -> dict[str, Any]:
     import onnxsim
     from onnxsim.pruning import apply_structured_pruning
 
+    started, file, tried = time.perf_counter(), folder / "peer.onnx", {}
+    simple, _ = onnxsim.simplify(onnx.load(str(subject.file)))
+
+    def macs(sparsity: float) -> int:
+        """What is left; all of it where the file cannot be read."""
+        try:
+            onnx.save(apply_structured_pruning(simple, sparsity), str(file))
+            tried[sparsity] = counted(subject.read(file))["macs"]
+        except Exception as error:  # of several packages' own
+            tried[sparsity] = _line(error)
+            return dense["macs"]
+        return tried[sparsity]
+
+    low, high = 0, len(SPARSITIES) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if macs(SPARSITIES[middle]) <= SHARE * dense["macs"] else (middle + 1, high)
+    facts = {"sparsity": SPARSITIES[low], "tried": tried}
     try:
-        simple, _ = onnxsim.simplify(onnx.load(str(subject.file)))
-        onnx.save(apply_structured_pruning(simple, sparsity), str(file))
+        onnx.save(apply_structured_pruning(simple, SPARSITIES[low]), str(file))
     except Exception as error:  # of the peer's own
-        return {"broken": f"raises {type(error).__name__}: {_line(error)}"}
-    return judged(subject, file, answers)
+        return {"broken": f"raises {type(error).__name__}: {_line(error)}", **facts}
+    return {**judged(subject, file, answers), **facts, "seconds": round(time.perf_counter() - started, 1)}
 
 
 def judged(subject: Subject, file: Path, answers: list[np.ndarray]) -> dict[str, Any]:

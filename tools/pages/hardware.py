@@ -10,8 +10,7 @@ from typing import Any
 from padless.hardware import Target, targets
 from padless.report.markdown import markdown_table
 from padless.report.tables import board_rows
-from tools.pages import DOCS, RESULTS
-from tools.pages.deployed import section
+from tools.pages import DOCS, RESULTS, deployed, onnx_files
 
 RANKED = {"documented": 0, "derived": 1, "reverse-engineered": 2}
 
@@ -194,6 +193,7 @@ Not in one piece: {not_whole}.
 Not done within the time limit, on a busy machine: {late}. Half is out of reach of whole units: {not_cut}.
 
 {deployed}
+{onnx_files}
 ## Seconds
 
 Recording, grouping, planning and cutting, beside Torch-Pruning's graph and pruning. One thread, medians of {repeats}; in
@@ -263,7 +263,8 @@ def measurements_page() -> str:
         **_coverage(),
         **_speed(),
         **_real(),
-        deployed=section(),
+        deployed=deployed.section(),
+        onnx_files=onnx_files.section(),
     )
 
 

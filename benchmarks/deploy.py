@@ -160,7 +160,7 @@ def _forms(name: str, wanted: list[str]) -> Iterator[tuple[str, nn.Module, Any]]
         yield "dense", model, images
     if "half" in wanted:
         calibration = list(images.calibration(512, 0))
-        chosen = plan(model, calibration[0][:1], target=TARGET, budget="cycles=50%", images=calibration)
+        chosen = plan(model, calibration[0][:1], target=TARGET, budget="cycles=50%", images=calibration, align="unit")
         small = prune(model, chosen)
         recover(small, model, chosen, calibration)
         yield "half", small, images

@@ -2,9 +2,9 @@
 
     python examples/keyword_spotting.py [--out spotting] [--small]
 
-The words are made up: twelve melodies of three tones in noise, since no recordings come with padless. Bring your own arrays in
-the same form, an .npz file with x_train [N, 1, 49, 10], y_train [N], x_test and y_test. The network is the small DS-CNN of
-Zhang et al., "Hello Edge" (arXiv:1711.07128).
+The words are made up: twelve melodies of three tones in noise, since no recordings come with padless. Bring your own arrays
+in the same form, an .npz file with x_train [N, 1, 49, 10], y_train [N], x_test and y_test. The network is the small DS-CNN
+of Zhang et al., "Hello Edge" (arXiv:1711.07128).
 """
 
 import argparse

@@ -43,7 +43,7 @@ confidence = "{confidence}"
 
 
 def cycles(shapes: Iterable[LayerShape]) -> list[int]:
-    """What each layer takes: 24 x 12 MACs a cycle, for whole tiles, and 50 cycles to begin. Depthwise layers use the outputs."""
+    """What each layer takes: 24 x 12 MACs a cycle, for whole tiles, and 50 cycles to begin. Depthwise: outputs alone."""
     found = []
     for shape in shapes:
         rows, columns = shape.out_hw

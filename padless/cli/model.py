@@ -115,7 +115,12 @@ def prune_command(
     ] = DEFAULTS.allocate,
     time_limit: TimeLimit = DEFAULTS.time_limit,
     align: Annotated[
-        str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")
+        str | None,
+        typer.Option(
+            "--align",
+            help="unit: fill the target's units. cost: a width is aligned where no larger one costs the same (by default, "
+            "where a compiler counts cycles). none: general pruning.",
+        ),
     ] = DEFAULTS.align,
     repair: Annotated[
         str,
@@ -271,7 +276,7 @@ def default_folder(model: str, target: str, budget: str, choices: Choices, data:
     """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes."""
     criterion = str(choices.criterion([data] if data else []))
     parts = (model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"))
-    name = "-".join((*parts, choices.allocate, choices.align, criterion, f"seed{choices.seed}"))
+    name = "-".join(filter(None, (*parts, choices.allocate, choices.align, criterion, f"seed{choices.seed}")))
     return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
 
 

@@ -28,7 +28,7 @@ def shapes_command(
     unit: Annotated[
         str, typer.Option("--unit", help=f"Of what you measure, the last column's name: {', '.join(UNITS)}.")
     ] = "cycles",
-    align: Annotated[str, typer.Option("--align", help="As for `padless prune`.")] = DEFAULTS.align,
+    align: Annotated[str | None, typer.Option("--align", help="As for `padless prune`.")] = DEFAULTS.align,
     repair: Annotated[str, typer.Option("--repair", help="As for `padless prune`.")] = DEFAULTS.repair,
     freeze: Annotated[list[str] | None, typer.Option("--freeze", help="As for `padless prune`.")] = None,
     outputs: Outputs = None,

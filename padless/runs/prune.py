@@ -145,6 +145,10 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
         graph = trace(staged.model, *work.example)
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
             final = pricing.whole(staged.model, graph)
+        if staged.plan.align == "cost":
+            plan, groups = staged.plan, pricing.graph.groups
+            dense = pricing.charged(dense, {group.id: group.width for group in groups})
+            final = pricing.charged(final, {id: len(kept) + plan.zeros.get(id, 0) for id, kept in plan.keep.items()})
     summary = work.summary(staged, dense, final)
     save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final))
     return summary
@@ -236,7 +240,7 @@ class _Work:
             importance_kept=plan.importance_kept,
             importance=plan.importance,
             allocate=choices.allocate,
-            align=choices.align,
+            align=plan.align,
             repair=choices.repair,
             freeze=tuple(choices.freeze),
             floor=choices.floor,

@@ -37,8 +37,8 @@ step, in percent. `{staircase_command}`
 
 - **Where the MACs bind the units hold**: 3x3 layers, 1x1 layers of many inputs, and depthwise layers on maps from 12x12.
 - **Where the output stage binds no unit does.** There a 1x1 layer costs as much for 1 input as for 64, and each output
-  counts by itself: such layers have few inputs for their outputs. Depthwise layers on maps up to 8x8 are like that, too, and the
-  wider the array, the more layers: on Ethos-U85-2048 half of the rise of 1x1 outputs lies within the units. The rules have
+  counts by itself: such layers have few inputs for their outputs. Depthwise layers on maps up to 8x8 are like that, too, and
+  the wider the array, the more layers: on Ethos-U85-2048 half of the rise of 1x1 outputs lies within the units. Rules have
   units of 8 in place of 32 for up to 64 inputs of 1x1 layers on Ethos-U55 and -U65, on maps from 14x14 (20x20 where the
   array has four pixels).
 - **17 to 32 inputs of a 1x1 layer cost as much as 128 on Ethos-U85**, 33 to 64 as little as 16.

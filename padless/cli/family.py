@@ -7,13 +7,10 @@ from typing import Annotated
 import torch
 import typer
 
-from padless import report
 from padless.choose import PEAKS, Choices
 from padless.choose.budget import QUANTITIES
 from padless.choose.frontier import pareto
 from padless.cli.app import (
-    DEFAULTS,
-    Criterion,
     Data,
     Dequantise,
     Memory,
@@ -23,18 +20,20 @@ from padless.cli.app import (
     Shape,
     System,
     TargetOption,
-    TimeLimit,
     Until,
     VelaConfig,
     Weights,
     app,
     out,
 )
+from padless.cli.options import DEFAULTS, Criterion, TimeLimit
 from padless.errors import UsageError, suggest
 from padless.files import write_json
 from padless.hardware import load_target
 from padless.inputs import parse_inputs
 from padless.onnx import Reading
+from padless.report.frontier import draw_frontier
+from padless.report.frontier import frontier as frontier_table
 from padless.runs.prune import CALIBRATION, opened
 
 
@@ -82,9 +81,9 @@ def plan_command(
     )  # fmt: skip
     title = f"{model} on {hardware.name}"
     if png:
-        report.draw_frontier(frontier, quantity, png, title)
+        draw_frontier(frontier, quantity, png, title)
     if json_file:
         write_json(json_file, [asdict(point) for point in frontier])
-    out.print(report.frontier(frontier, quantity))
+    out.print(frontier_table(frontier, quantity))
     for path in filter(None, (png, json_file)):
         out.print(f"Written: {path}")

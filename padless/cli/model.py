@@ -8,12 +8,9 @@ from typing import Annotated
 import torch
 import typer
 
-from padless import report
 from padless.choose import Choices
 from padless.choose.budget import amount
 from padless.cli.app import (
-    DEFAULTS,
-    Criterion,
     Data,
     Dequantise,
     Memory,
@@ -24,7 +21,6 @@ from padless.cli.app import (
     Shape,
     System,
     TargetOption,
-    TimeLimit,
     Until,
     VelaConfig,
     Weights,
@@ -32,6 +28,7 @@ from padless.cli.app import (
     out,
 )
 from padless.cli.export import FORMATS_HELP, show
+from padless.cli.options import DEFAULTS, Criterion, TimeLimit
 from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
@@ -39,7 +36,9 @@ from padless.hardware import load_target
 from padless.inputs import first_shape, load_model, load_weights, parse_inputs
 from padless.onnx import Reading
 from padless.report.inspection import inspection
+from padless.report.roofline import roofline_page
 from padless.report.summary import Summary
+from padless.report.tables import layers, totals, who_counted, widths
 from padless.runs.export import Handover, export_folder
 from padless.runs.folder import ONNX
 from padless.runs.prune import CALIBRATION, Job, run
@@ -65,7 +64,7 @@ def inspect_command(
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
 ) -> None:
-    """Show what a network computes, stores and wastes on an NPU, layer by layer; what can be cut, and what stays and why.
+    """Show what a network computes, stores and wastes on an NPU, layer by layer; what can be cut, what stays, and why.
 
     Example: `padless inspect torchvision/mobilenet_v2 --target ethos-u55-256`
     """
@@ -78,10 +77,10 @@ def inspect_command(
         load_weights(loaded.model, weights)
     cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=outputs)
     if page:
-        write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
+        write_atomically(page, roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
         write_json(json_file, inspection(cost))
-    out.print(report.layers(cost, f"{model} on {hardware.name}"))
+    out.print(layers(cost, f"{model} on {hardware.name}"))
     for path in filter(None, (page, json_file)):
         out.print(f"Written: {path}")
 
@@ -227,8 +226,8 @@ def demo_command(
 
 def finish(summary: Summary, folder: Path) -> None:
     """The closing lines of a run."""
-    out.print(report.widths(summary.widths))
-    out.print(report.totals(summary.sides))
+    out.print(widths(summary.widths))
+    out.print(totals(summary.sides))
     for budget in summary.budgets:
 
         def told(value: float, of: str = budget.budget) -> str:
@@ -247,7 +246,7 @@ def finish(summary: Summary, folder: Path) -> None:
                 "Ask for a slightly smaller budget.",
                 style="yellow",
             )
-    out.print(report.who_counted(summary.after))
+    out.print(who_counted(summary.after))
     out.print(f"Importance kept ({summary.importance}): {100 * summary.importance_kept:.2f} %.")
     if recovery := summary.recovery:
         out.print(

@@ -7,15 +7,17 @@ is what they are padded to where activations are stored. They differ on most NPU
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from padless.errors import UsageError, suggest
-from padless.graph.structure import LayerShape
 from padless.hardware.facts import Fact, problems
 from padless.hardware.rounding import ceil_div
 from padless.hardware.vela_ini import VelaIni
+
+if TYPE_CHECKING:  # the graph needs torch, which takes seconds to import, and targets do not
+    from padless.graph import LayerShape
 
 # TOML keeps whole numbers, text and booleans apart; `strict` keeps pydantic from mixing them again.
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -48,7 +50,7 @@ class When(_Table):
     min_c_out: Count = 1
     max_c_out: Count | None = None
 
-    def fits(self, layer: LayerShape, c_in: int, c_out: int) -> bool:
+    def fits(self, layer: "LayerShape", c_in: int, c_out: int) -> bool:
         pointwise = layer.kind == "linear" or set(layer.kernel) == {1}
         kernel = "1x1" if pointwise else "x".join(map(str, layer.kernel))
         return (
@@ -171,7 +173,7 @@ class Limits(_Table):
     depthwise: bool = Field(default=True, description="Whether depthwise layers run at all.")
     max_kernel_blocks: Count | None = Field(default=None, description="Kernel elements x blocks of input channels.")
 
-    def broken(self, layer: LayerShape, units: Units) -> Iterator[str]:
+    def broken(self, layer: "LayerShape", units: Units) -> Iterator[str]:
         """What about `layer` is beyond them."""
         if layer.kind == "depthwise" and not self.depthwise:
             yield "depthwise layers are not supported"
@@ -348,7 +350,7 @@ class Target(_Table):
         """The clock in Hz of each system that states one."""
         return {name: system.clock_hz for name, system in self.systems.items() if system.clock_hz}
 
-    def units(self, layer: LayerShape, *, c_in: int | None = None, c_out: int | None = None) -> Units:
+    def units(self, layer: "LayerShape", *, c_in: int | None = None, c_out: int | None = None) -> Units:
         """The compute units of `layer` when it has `c_in` and `c_out` channels in all (its own widths by default).
 
         A depthwise layer has one unit for both sides: `depthwise_unit`, or `output_unit` where that is unknown.

@@ -8,7 +8,7 @@ from pathlib import Path
 from checks.stairs import made
 
 import padless
-from padless.cli.hardware import probe_command
+from padless.cli.probe import probe_command
 from padless.cost.oracles import open_oracle
 from padless.cost.probe import SIDES, Setting, probe
 
@@ -86,7 +86,7 @@ def test_probe_of_a_compiler(run):
 
 
 def test_the_evidence_is_json(tmp_path):
-    from padless.cli.hardware import _data
+    from padless.cli.probe import _data
 
     data = json.loads(json.dumps(_data(probe(made, Setting(widths=range(1, 65))), Setting(widths=range(1, 65)))))
     assert data["staircases"][0]["unit"] == 16

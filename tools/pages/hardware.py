@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from padless.hardware import Target, targets
+from padless.report.catalogue import board_rows
 from padless.report.markdown import markdown_table
-from padless.report.tables import board_rows
 from tools.pages import DOCS, RESULTS
 from tools.pages.deployed import section
 

@@ -32,7 +32,7 @@ from padless.files import write_json
 from padless.hardware import load_target
 from padless.inputs import parse_inputs
 from padless.onnx import Reading
-from padless.report.frontier import draw_frontier
+from padless.report.frontier import draw_frontier, legend
 from padless.report.frontier import frontier as frontier_table
 from padless.runs.prune import CALIBRATION, opened
 
@@ -63,7 +63,8 @@ def plan_command(
 ) -> None:
     """Solve a family of budgets and show importance against cost, so that you can pick one for `padless prune`.
 
-    Costs are sums over layers; the compiler is asked about the whole network when you prune.
+    Costs are sums over layers, brought to the dense network's total; the compiler is asked about each whole network when you
+    prune.
 
     Example: `padless plan torchvision/mobilenet_v2 --target ethos-u55-256 --pareto 20 --png pareto.png`
     """
@@ -74,10 +75,11 @@ def plan_command(
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
     loaded, images = opened(model, weights, data, input_shape, reading)
     example = parse_inputs(loaded.inputs(input_shape))
+    choices = Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed)
     frontier = pareto(
         loaded.model, *example, target=hardware, quantity=quantity, points=points,
         images=images.calibration(CALIBRATION, seed) if images else (), oracle=oracle,
-        choices=Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed),
+        choices=choices,
     )  # fmt: skip
     title = f"{model} on {hardware.name}"
     if png:
@@ -85,5 +87,7 @@ def plan_command(
     if json_file:
         write_json(json_file, [asdict(point) for point in frontier])
     out.print(frontier_table(frontier, quantity))
+    for line in legend(frontier, quantity, str(choices.criterion([images] if images else []))):
+        out.print(line)
     for path in filter(None, (png, json_file)):
         out.print(f"Written: {path}")

@@ -35,6 +35,7 @@ from padless.files import write_atomically, write_json
 from padless.hardware import load_target
 from padless.inputs import first_shape, load_model, load_weights, parse_inputs
 from padless.onnx import Reading
+from padless.progress import console
 from padless.report.inspection import inspection
 from padless.report.roofline import roofline_page
 from padless.report.summary import Summary
@@ -189,6 +190,8 @@ def prune_command(
     handover = Handover(formats=tuple(export or ()))
     if handover.needs_images and not data:
         raise UsageError("INT8 files need images to see ranges on. Give --data, or --export onnx.")
+    if not data and (idle := _idle(recover=recover, calibration=calibration)):
+        console.print(f"{idle} no effect without --data: nothing is recovered.", style="yellow")
     choices = Choices(
         importance=importance, allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor,
         outputs=outputs, time_limit=time_limit, seed=seed,
@@ -205,6 +208,12 @@ def prune_command(
     finish(run(job), job.out)
     if export:
         show(export_folder(job.out, handover))
+
+
+def _idle(*, recover: str, calibration: int) -> str:
+    """The options that were given and are for images: the beginning of a sentence, empty where there are none."""
+    given = ["--recover"] * (recover not in ("auto", "none")) + ["--calibration"] * (calibration != CALIBRATION)
+    return f"{' and '.join(given)} {'have' if len(given) > 1 else 'has'}" if given else ""
 
 
 @app.command("demo")

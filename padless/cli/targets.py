@@ -1,6 +1,7 @@
 """`padless targets`: the catalogue, and files of one's own. It imports no torch."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,9 +37,12 @@ def list_targets(context: typer.Context) -> None:
     Files of your own join the list from the folders that the environment variable PADLESS_TARGETS names.
     """
     if context.invoked_subcommand is None:
-        known = targets()
+        with warnings.catch_warnings(record=True, action="always") as left_out:
+            known = targets()
         out.print(table(known))
         out.print(boards(known))
+        for warning in left_out:
+            out.print(str(warning.message), style="yellow", markup=False)
 
 
 @catalogue.command("show")
@@ -55,7 +59,7 @@ def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="A .toml file 
     if file.exists():
         raise UsageError(f"{file} exists already. Give another name, or remove it.")
     write_atomically(file, template(str(file), file.stem))
-    out.print(f"Written: {file}. Fill it in, then: padless targets check {file}")
+    out.print(f"Written: {file}. Fill it in, name the source of each number, then: padless targets check {file}")
 
 
 @catalogue.command("check")

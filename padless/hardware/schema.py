@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 from padless.errors import UsageError, suggest
-from padless.hardware.facts import Fact, problems
+from padless.hardware.facts import Fact, look_up, problems
 from padless.hardware.rounding import ceil_div
 from padless.hardware.vela_ini import VelaIni
 
@@ -228,8 +228,7 @@ class Target(_Table):
     def _holds_together(self) -> Self:
         if self.precision not in self.compute:
             raise ValueError(f"precision is {self.precision!r}, but compute has {', '.join(self.compute) or 'nothing'}")
-        stated = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"version", "facts"})
-        complaints = problems(stated, self.facts, self.unknown)
+        complaints = problems(self._stated(), self.facts, self.unknown)
         int8 = self.compute.get("int8")
         for name, system in self.systems.items():
             if system.tops and system.clock_hz and int8 and int8.macs_per_cycle:
@@ -239,6 +238,14 @@ class Target(_Table):
         if complaints:
             raise ValueError("\n  ".join(complaints))
         return self
+
+    def _stated(self) -> dict[str, JsonValue]:
+        """What the file says, but for the facts."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"version", "facts"})
+
+    def value_of(self, fact: Fact) -> object:
+        """What a fact is about: the value that it repeats, or the field's own."""
+        return look_up(self._stated(), fact.field) if fact.value is None else fact.value
 
     def at(
         self,

@@ -68,7 +68,7 @@ def target_sheet(target: Target) -> Group:
     lines += [Text(target.note)] if target.note else []
     for fact in target.facts:
         lines += [
-            Text(f"\n{fact.field} = {_plain(fact.value)}", style="cyan"),
+            Text(f"\n{fact.field} = {_plain(target.value_of(fact))}", style="cyan"),
             Text(f"  {fact.confidence}: {fact.source}\n  {fact.locator}"),
         ]
     if target.clocks:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from padless.choose import Budget, Choices, Plan
+    from padless.choose.match import match
     from padless.choose.planning import plan
     from padless.choose.replay import prune
     from padless.cost import NetworkCost
@@ -28,13 +29,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Recipe",
     "Recovery", "Summary", "Target", "UsageError", "as_images", "evaluate", "export", "finetune", "inspect", "load",
-    "load_images", "load_model", "load_onnx", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover",
-    "rule", "save", "targets", "trace",
+    "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
+    "recover", "rule", "save", "targets", "trace",
 ]  # fmt: skip
 
 # The names of each module, imported when they are asked for: torch takes seconds, and targets need none of it.
 _FROM = {
     "choose": ("Budget", "Choices", "Plan"),
+    "choose.match": ("match",),
     "choose.planning": ("plan",),
     "choose.replay": ("prune",),
     "cost": ("NetworkCost",),

@@ -20,8 +20,8 @@ def test_public_names():
     assert padless.__all__ == [
         "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Recipe",
         "Recovery", "Summary", "Target", "UsageError", "as_images", "evaluate", "export", "finetune", "inspect", "load",
-        "load_images", "load_model", "load_onnx", "load_target", "load_weights", "open_oracle", "plan", "prune", "recover",
-        "rule", "save", "targets", "trace",
+        "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
+        "recover", "rule", "save", "targets", "trace",
     ]  # fmt: skip
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
     assert set(padless.__all__) <= set(dir(padless))

@@ -2,10 +2,11 @@
 
     python examples/person_detector.py [--out persons] [--small]
 
-`padless shapes` lists what is to be measured; here a rule of thumb stands in for the board that fills it in. Then the network
-is pruned to 60 % of the board's time, with the memory that Arm's compiler plans on an Ethos-U55-64 below 100 kB. The images
-are drawn, since no photographs come with padless: give your own folder with train/CLASS/*.png and test/CLASS/*.png. The
-network is MobileNetV1, half as wide (Howard et al., arXiv:1704.04861; the visual wake words of Chowdhery et al., arXiv:1906.05721).
+`padless shapes` lists what is to be measured; here a rule of thumb stands in for the board that fills it in. Then the
+network is pruned to 60 % of the board's time, with the memory that Arm's compiler plans on an Ethos-U55-64 below 100 kB.
+The images are drawn, since no photographs come with padless: give your own folder with train/CLASS/*.png and
+test/CLASS/*.png. The network is MobileNetV1, half as wide (Howard et al., arXiv:1704.04861; the visual wake words of
+Chowdhery et al., arXiv:1906.05721).
 """
 
 import argparse

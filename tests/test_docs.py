@@ -84,6 +84,16 @@ def test_the_example_of_a_criterion_runs(capsys):
     assert capsys.readouterr().out.split() == ["spread", "optimal", "32"]
 
 
+def test_the_example_of_a_comparison_runs(capsys):
+    code = re.search(r"```python\n(.*?)```", (DOCS / "comparing.md").read_text(), re.DOTALL)
+    names: dict = {"__name__": "example"}
+    exec(compile(code[1], "comparing.md", "exec"), names)
+    theirs, plan = names["theirs"], names["plan"]
+    assert capsys.readouterr().out.startswith("macs=50%: at most ")
+    assert 0.95 * theirs.asked < theirs.reached <= theirs.asked
+    assert plan.after["macs"] <= theirs.reached and names["ours"](names["example"]).shape == (1, 10, 10, 10)
+
+
 def test_the_example_of_a_part_runs(capsys):
     import_torchvision()
     names: dict = {"__name__": "example"}

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy  # its parts are imported at their first use: they take a second
 
 from padless.graph.structure import Side
 
@@ -40,8 +38,10 @@ def components(axes: Sequence[JointAxis]) -> list[list[JointAxis]]:
     pairs = [(number[next(iter(axis.repeats))], number[id]) for axis in axes for id in axis.repeats]
     if not pairs:
         return []
-    links = coo_array((np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(len(number), len(number)))
-    label = connected_components(links, directed=False)[1]
+    links = scipy.sparse.coo_array(
+        (np.ones(len(pairs)), tuple(zip(*pairs, strict=True))), shape=(len(number), len(number))
+    )
+    label = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
     components: dict[int, list[JointAxis]] = defaultdict(list)
     for axis in axes:
         components[int(label[number[next(iter(axis.repeats))]])].append(axis)
@@ -83,10 +83,10 @@ def settled(
     at = {id: (int(start), allowed) for start, (id, allowed) in zip(starts[:-1], levels.items(), strict=True)}
     binaries = int(starts[-1])
     cost = _costs(at, len(axes), wanted, dense, lenient=lenient)
-    solution = milp(
+    solution = scipy.optimize.milp(
         cost,
         integrality=np.ones(len(cost)),
-        bounds=Bounds(np.zeros(len(cost)), _largest(levels, axes, binaries, lenient=lenient)),
+        bounds=scipy.optimize.Bounds(np.zeros(len(cost)), _largest(levels, axes, binaries, lenient=lenient)),
         constraints=_constraint(at, axes, binaries, len(cost), lenient=lenient),
         options={"node_limit": NODES, "time_limit": SECONDS, "mip_rel_gap": 0.02},
     )
@@ -117,7 +117,9 @@ def _largest(levels: Mapping[str, Ints], axes: Sequence[JointAxis], binaries: in
     return np.concatenate([np.ones(binaries), most, *([units, np.ones(len(axes))] if lenient else [])])
 
 
-def _constraint(at: Places, axes: Sequence[JointAxis], binaries: int, count: int, *, lenient: bool) -> LinearConstraint:
+def _constraint(
+    at: Places, axes: Sequence[JointAxis], binaries: int, count: int, *, lenient: bool
+) -> "scipy.optimize.LinearConstraint":
     """Each group has one level; each axis' sum is its units, and with `lenient` what is over."""
     entries: list[tuple[int, int, float]] = []
     low = [1.0] * len(at) + [float(-a.rest) for a in axes]
@@ -136,5 +138,5 @@ def _constraint(at: Places, axes: Sequence[JointAxis], binaries: int, count: int
             low.append(-np.inf)
             high.append(0.0)
     rows, columns, values = zip(*entries, strict=True)
-    matrix = coo_array((values, (rows, columns)), shape=(len(low), count)).tocsr()
-    return LinearConstraint(matrix, low, high)
+    matrix = scipy.sparse.coo_array((values, (rows, columns)), shape=(len(low), count)).tocsr()
+    return scipy.optimize.LinearConstraint(matrix, low, high)

@@ -14,7 +14,7 @@ from padless.choose.choices import Choices
 from padless.choose.peaks import problem_of
 from padless.choose.planning import aligned_by, offered, scored
 from padless.choose.restrict import check_prunable
-from padless.choose.tables import Tables
+from padless.choose.tables import FROM_ORACLE, Tables
 from padless.choose.undercut import priced
 from padless.cost import OracleLike
 from padless.cost.pricing import Pricing
@@ -28,8 +28,8 @@ from padless.progress import track
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierPoint:
-    """The best widths for one budget. `cost` is the sum over layers (a latency's in milliseconds), `share` of that of the
-    dense network."""
+    """The best widths for one budget. `cost` is the sum over layers (a latency's in milliseconds), brought to the dense
+    network's total as `inspect` has it; `share` is of that total."""
 
     cost: float
     share: float
@@ -51,8 +51,9 @@ def pareto(
 ) -> list[FrontierPoint]:
     """The best widths for `points` budgets, from the least that can be reached to the dense network, cheapest first.
 
-    Layers are priced once, then each budget takes milliseconds to seconds. Costs are sums over layers: what a compiler
-    says of the whole network is asked when a budget is planned. Arguments as for `padless.plan`.
+    Widths that are the best for several budgets come once. Layers are priced once, then each budget takes milliseconds to
+    seconds. Costs are sums over layers, times what the dense network costs as a whole over the sum of its layers: what a
+    compiler says of each network as a whole is asked when a budget is planned. Arguments as for `padless.plan`.
 
     Raises UsageError where the target cannot price `quantity`, or nothing may be cut.
     """
@@ -68,34 +69,47 @@ def pareto(
     with Pricing(model, example, hardware, oracle=oracle, outputs=choices.outputs) as pricing:
         graph = pricing.graph
         check_prunable(graph)
-        budget, scale = Budget(quantity=quantity, share=1.0), 1.0
+        budget = Budget(quantity=quantity, share=1.0)
         choices = aligned_by(pricing, [budget], choices)
-        if pricing.oracle is None or quantity == LATENCY:
-            dense = pricing.dense()
-            budget.of(dense)  # raises where the target cannot say
-            scale = 1e3 / (dense.clock_hz or 1) if quantity == LATENCY else 1.0
+        dense = pricing.dense()
+        total = budget.of(dense)  # raises where the target cannot say
+        unit = 1e3 / (dense.clock_hz or 1) if quantity == LATENCY else 1.0
+        layers = total
+        if pricing.oracle and (of_answer := FROM_ORACLE.get(budget.counted)):
+            layers = sum(getattr(answer, of_answer) for answer in pricing.oracle(graph.layers))
         curves = scored(pricing, choices, batches)
         levels = offered(pricing, choices, curves)
         tables = priced(graph, levels, hardware, pricing.oracle, [budget.counted])
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     problem = problem_of(tables, curves, [budget])
     found = _solved(problem, tables, curves, fixed, points, choices.time_limit)
-    return [replace(point, cost=point.cost * scale) for point in found]
+    whole = total / layers if layers else 1.0
+    return [
+        replace(
+            point,
+            cost=point.cost * whole * unit,
+            share=point.cost * whole / total,
+            widths={group.id: point.widths[group.id] for group in graph.groups},
+        )
+        for point in found
+    ]
 
 
 def _solved(
     problem: Problem, tables: Tables, curves: Importance, fixed: Mapping[str, int], points: int, time_limit: float
 ) -> list[FrontierPoint]:
-    """The best widths at limits evenly spaced between the least and all."""
+    """The best widths at limits evenly spaced between the least and all, each once. Shares are left to the caller."""
     least = solve(replace(problem, limits=[-1.0]), time_limit).least or 0.0
     full = float(problem.spent(solve(replace(problem, limits=[1e300]), time_limit).pick)[0])
-    solved = []
+    solved: list[FrontierPoint] = []
     for limit in track(np.linspace(least, full, points).tolist(), "Solving budgets", total=points):
         solution = solve(replace(problem, limits=[limit]), time_limit)
         widths = {**fixed, **{id: int(levels[solution.pick[id]]) for id, levels in tables.widths.items()}}
         cost = float(problem.spent(solution.pick)[0])
+        if solved and solved[-1].widths == widths:
+            continue
         solved.append(FrontierPoint(
-            cost=cost, share=cost / full, importance_kept=curves.kept(widths), gap=solution.gap,
+            cost=cost, share=1.0, importance_kept=curves.kept(widths), gap=solution.gap,
             seconds=round(solution.seconds, 3), widths=widths,
         ))  # fmt: skip
     return solved

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
+import scipy
 
 from padless.align import Levels
 from padless.align.units import Widths
@@ -128,7 +128,7 @@ def _completed(costs: Array, grid: npt.NDArray[Any], target: Target, oracle: Cac
     if unknown.all() and oracle is not None:
         oracle.shapes(grid.ravel().tolist())  # raises what the oracle says
     work = np.vectorize(lambda shape: float(padding(shape, target).padded_macs), otypes=[np.float64])(grid)
-    nearest = tuple(distance_transform_edt(unknown, return_distances=False, return_indices=True))
+    nearest = tuple(scipy.ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True))
     return np.where(unknown, costs[nearest] / work[nearest] * work, costs)
 
 

@@ -4,7 +4,6 @@ import sys
 
 from rich.console import Console
 
-from padless.cli import export, family, hardware, model, reproduce, shapes, train  # noqa: F401  (they register their commands)
 from padless.cli.app import app
 from padless.errors import PadlessError
 

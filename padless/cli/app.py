@@ -1,28 +1,84 @@
 """What every command shares: the application, where it prints, and the options that several have."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from padless import __version__
-from padless.choose import Choices
-from padless.importance import CRITERIA
 
-# A day's work, in the order in which `padless --help` lists it; a command that is not named here comes last.
-WORKDAY = ("targets", "probe", "inspect", "shapes", "plan", "prune", "finetune", "export", "reproduce", "demo")
+# A day's work, in the order in which `padless --help` lists it. Of each command: its module, and what the list says of it,
+# which its own docstring begins with. Only the command that is called is imported: torch takes seconds.
+COMMANDS = {
+    "targets": (
+        "targets",
+        "List the NPUs that padless knows; `padless targets ID` shows one with the source of every number.",
+    ),
+    "probe": (
+        "probe",
+        "Find channel units from costs alone: sweep widths, draw the staircase, and say how sure the answer is.",
+    ),
+    "inspect": (
+        "model",
+        "Show what a network computes, stores and wastes on an NPU, layer by layer; what can be cut, what stays, and why.",
+    ),
+    "shapes": (
+        "shapes",
+        "List every layer shape that `padless prune` will ask an oracle about, as a CSV table to be measured and filled in.",
+    ),
+    "plan": (
+        "family",
+        "Solve a family of budgets and show importance against cost, so that you can pick one for `padless prune`.",
+    ),
+    "prune": (
+        "model",
+        "Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.",
+    ),
+    "finetune": (
+        "train",
+        "Fine-tune a pruned network, with the dense one as its teacher, into a folder of the same kind.",
+    ),
+    "export": (
+        "export",
+        "Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.",
+    ),
+    "reproduce": (
+        "reproduce",
+        "Reproduce NPU-aware against general pruning (Lee et al., ICEIC 2023), and compare all methods at equal cycles.",
+    ),
+    "demo": (
+        "model",
+        "The embedded default, in under two minutes: train a small ResNet on scikit-learn's digits, halve its cycles.",
+    ),
+}
 
 
 class Workday(TyperGroup):
-    """Lists commands in the order of a day's work, whichever module registers them first."""
+    """Lists commands in the order of a day's work, and imports the one that is called.
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all commands, ordered. `ctx` is click's Context, of which some versions of typer have their own."""
-        place = {name: number for number, name in enumerate(WORKDAY)}
-        return sorted(super().list_commands(ctx), key=lambda name: place.get(name, len(place)))
+    `ctx` is click's Context, of which some versions of typer have their own.
+    """
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        known = {name: TyperCommand(name=name, help=line) for name, (_, line) in COMMANDS.items()}
+        self.commands = {**known, **self.commands}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The name, the command itself in the place of its line in the list, and the arguments behind it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, imported(str(name)), rest
+
+
+def imported(name: str) -> Any:
+    """A command, from its module."""
+    import_module(f"padless.cli.{COMMANDS[name][0]}")
+    group = typer.main.get_command(app)
+    return group.commands[name]  # type: ignore[attr-defined]
 
 
 app = typer.Typer(
@@ -34,8 +90,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
-
-DEFAULTS = Choices()
 
 MODEL_HELP = (
     "cifar10/NAME (vgg16_bn, resnet18, mobilenet_v2, densenet_bc), torchvision/NAME, timm/NAME, package.module:factory, "
@@ -95,14 +149,6 @@ PreprocessOption = Annotated[
         "else the images' own.",
     ),
 ]
-Criterion = Annotated[
-    str | None,
-    typer.Option(
-        "--importance",
-        help=f"{', '.join(CRITERIA)}, or package.module:function (graph, model, images -> one score a channel). By default "
-        "reconstruction with --data, else l1.",
-    ),
-]
 Outputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -110,9 +156,6 @@ Outputs = Annotated[
         help="An output whose channels must stay, by its path in what the model returns (0, boxes, 1.feats); may be given "
         "several times. The others may then lose channels. By default all outputs stay.",
     ),
-]
-TimeLimit = Annotated[
-    float, typer.Option("--time-limit", min=0.1, help="Seconds for each solution of the best widths, at most.")
 ]
 Dequantise = Annotated[
     bool,

@@ -7,13 +7,10 @@ from typing import Annotated
 import torch
 import typer
 
-from padless import report
 from padless.choose import PEAKS, Choices
 from padless.choose.budget import QUANTITIES
 from padless.choose.frontier import pareto
 from padless.cli.app import (
-    DEFAULTS,
-    Criterion,
     Data,
     Dequantise,
     Memory,
@@ -24,18 +21,20 @@ from padless.cli.app import (
     Shape,
     System,
     TargetOption,
-    TimeLimit,
     Until,
     VelaConfig,
     Weights,
     app,
     out,
 )
+from padless.cli.options import DEFAULTS, Criterion, TimeLimit
 from padless.errors import UsageError, suggest
 from padless.files import write_json
 from padless.hardware import load_target
 from padless.inputs import parse_inputs
 from padless.onnx import Reading
+from padless.report.frontier import draw_frontier, legend
+from padless.report.frontier import frontier as frontier_table
 from padless.runs.prune import CALIBRATION, opened
 
 
@@ -66,7 +65,8 @@ def plan_command(
 ) -> None:
     """Solve a family of budgets and show importance against cost, so that you can pick one for `padless prune`.
 
-    Costs are sums over layers; the compiler is asked about the whole network when you prune.
+    Costs are sums over layers, brought to the dense network's total; the compiler is asked about each whole network when you
+    prune.
 
     Example: `padless plan torchvision/mobilenet_v2 --target ethos-u55-256 --pareto 20 --png pareto.png`
     """
@@ -77,16 +77,19 @@ def plan_command(
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
     loaded, images = opened(model, weights, data, input_shape, reading, preprocess)
     example = parse_inputs(loaded.inputs(input_shape))
+    choices = Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed)
     frontier = pareto(
         loaded.model, *example, target=hardware, quantity=quantity, points=points,
         images=images.calibration(CALIBRATION, seed) if images else (), oracle=oracle,
-        choices=Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed),
+        choices=choices,
     )  # fmt: skip
     title = f"{model} on {hardware.name}"
     if png:
-        report.draw_frontier(frontier, quantity, png, title)
+        draw_frontier(frontier, quantity, png, title)
     if json_file:
         write_json(json_file, [asdict(point) for point in frontier])
-    out.print(report.frontier(frontier, quantity))
+    out.print(frontier_table(frontier, quantity))
+    for line in legend(frontier, quantity, str(choices.criterion([images] if images else []))):
+        out.print(line)
     for path in filter(None, (png, json_file)):
         out.print(f"Written: {path}")

@@ -8,12 +8,9 @@ from typing import Annotated
 import torch
 import typer
 
-from padless import report
 from padless.choose import Choices
 from padless.choose.budget import amount
 from padless.cli.app import (
-    DEFAULTS,
-    Criterion,
     Data,
     Dequantise,
     Memory,
@@ -25,7 +22,6 @@ from padless.cli.app import (
     Shape,
     System,
     TargetOption,
-    TimeLimit,
     Until,
     VelaConfig,
     Weights,
@@ -33,14 +29,18 @@ from padless.cli.app import (
     out,
 )
 from padless.cli.export import FORMATS_HELP, show
+from padless.cli.options import DEFAULTS, Criterion, TimeLimit
 from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
 from padless.hardware import load_target
 from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
 from padless.onnx import Reading
+from padless.progress import console
 from padless.report.inspection import inspection
+from padless.report.roofline import roofline_page
 from padless.report.summary import Summary
+from padless.report.tables import layers, totals, who_counted, widths
 from padless.runs.export import Handover, export_folder
 from padless.runs.folder import ONNX
 from padless.runs.prune import CALIBRATION, Job, run
@@ -66,7 +66,7 @@ def inspect_command(
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
 ) -> None:
-    """Show what a network computes, stores and wastes on an NPU, layer by layer; what can be cut, and what stays and why.
+    """Show what a network computes, stores and wastes on an NPU, layer by layer; what can be cut, what stays, and why.
 
     Example: `padless inspect torchvision/mobilenet_v2 --target ethos-u55-256`
     """
@@ -79,10 +79,10 @@ def inspect_command(
         load_weights(loaded.model, weights)
     cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=outputs)
     if page:
-        write_atomically(page, report.roofline_page(cost, hardware, f"{model} on {hardware.name}"))
+        write_atomically(page, roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
         write_json(json_file, inspection(cost))
-    out.print(report.layers(cost, f"{model} on {hardware.name}"))
+    out.print(layers(cost, f"{model} on {hardware.name}"))
     for path in filter(None, (page, json_file)):
         out.print(f"Written: {path}")
 
@@ -197,6 +197,8 @@ def prune_command(
     handover = Handover(formats=tuple(export or ()))
     if handover.needs_images and not data:
         raise UsageError("INT8 files need images to see ranges on. Give --data, or --export onnx.")
+    if not data and (idle := _idle(recover=recover, calibration=calibration)):
+        console.print(f"{idle} no effect without --data: nothing is recovered.", style="yellow")
     choices = Choices(
         importance=importance, allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor,
         outputs=outputs, time_limit=time_limit, seed=seed,
@@ -212,6 +214,12 @@ def prune_command(
     finish(run(job), job.out)
     if export:
         show(export_folder(job.out, handover))
+
+
+def _idle(*, recover: str, calibration: int) -> str:
+    """The options that were given and are for images: the beginning of a sentence, empty where there are none."""
+    given = ["--recover"] * (recover not in ("auto", "none")) + ["--calibration"] * (calibration != CALIBRATION)
+    return f"{' and '.join(given)} {'have' if len(given) > 1 else 'has'}" if given else ""
 
 
 @app.command("demo")
@@ -233,8 +241,8 @@ def demo_command(
 
 def finish(summary: Summary, folder: Path) -> None:
     """The closing lines of a run."""
-    out.print(report.widths(summary.widths))
-    out.print(report.totals(summary.sides))
+    out.print(widths(summary.widths))
+    out.print(totals(summary.sides))
     for budget in summary.budgets:
 
         def told(value: float, of: str = budget.budget) -> str:
@@ -253,7 +261,7 @@ def finish(summary: Summary, folder: Path) -> None:
                 "Ask for a slightly smaller budget.",
                 style="yellow",
             )
-    out.print(report.who_counted(summary.after))
+    out.print(who_counted(summary.after))
     out.print(f"Importance kept ({summary.importance}): {100 * summary.importance_kept:.2f} %.")
     if recovery := summary.recovery:
         out.print(

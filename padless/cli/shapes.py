@@ -8,7 +8,8 @@ import typer
 
 from padless.choose import Choices
 from padless.choose.asked import shapes_to_measure
-from padless.cli.app import DEFAULTS, Dequantise, Model, Outputs, Shape, TargetOption, Until, app
+from padless.cli.app import Dequantise, Model, Outputs, Shape, TargetOption, Until, app
+from padless.cli.options import DEFAULTS
 from padless.cost.oracles.table import UNITS
 from padless.errors import UsageError, suggest
 from padless.hardware import load_target

@@ -11,8 +11,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from padless.graph.numbers import Attribute, Product, Root, Size, origin
 from padless.graph.record import Op, Recording, Ref
@@ -287,8 +286,8 @@ class Channels:
         """The class of every id by the ties so far."""
         left = np.concatenate([a for a, _ in self.ties] or [np.empty(0, np.int64)])
         right = np.concatenate([b for _, b in self.ties] or [np.empty(0, np.int64)])
-        links = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(self.size, self.size))
-        label: ChannelIds = connected_components(links, directed=False)[1].astype(np.int64)
+        links = scipy.sparse.coo_array((np.ones(len(left), np.int8), (left, right)), shape=(self.size, self.size))
+        label: ChannelIds = scipy.sparse.csgraph.connected_components(links, directed=False)[1].astype(np.int64)
         return label
 
     def _tie_sizes(self, label: ChannelIds) -> bool:

@@ -1,7 +1,8 @@
 """Every number about hardware has a source: the `[[fact]]` tables of a target file.
 
-A fact names a field by its dotted path and repeats the field's value, so that neither can change alone. It may name
-a whole table and thereby cover all numbers below it; a list of plain numbers is one value.
+A fact names a field by its dotted path and repeats the field's value, so that neither can change alone; a draft of one's own
+may leave the value out. It may name a whole table and thereby cover all numbers below it; a list of plain numbers is one
+value.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ class Fact(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     field: str
-    value: JsonValue
+    value: JsonValue = None  # left out: whatever the field has
     source: str
     locator: str
     confidence: Confidence
@@ -33,23 +34,25 @@ class Fact(BaseModel):
 def problems(stated: dict[str, JsonValue], facts: tuple[Fact, ...], unknown: tuple[str, ...]) -> list[str]:
     """What does not fit between the values of a target, the facts behind them and what it calls unknown."""
     complaints = []
-    for fact in facts:
-        value = _look_up(stated, fact.field)
+    for number, fact in enumerate(facts):
+        value = look_up(stated, fact.field)
+        if not fact.source.strip():
+            complaints.append(f"fact.{number}.source: is empty; say where {fact.field} was read")
         if value is MISSING:
             complaints.append(f"{fact.field}: has a fact but no value")
-        elif value != fact.value:
+        elif fact.value is not None and value != fact.value:
             complaints.append(f"{fact.field}: is {value}, but its fact says {fact.value} ({fact.source})")
     covered = [fact.field for fact in facts]
     for path in _numbers(stated):
         if not any(path == field or path.startswith(f"{field}.") for field in covered):
             complaints.append(f"{path}: has no [[fact]]; give field, value, source, locator, confidence")
     complaints += [
-        f"{path}: is listed as unknown but has a value" for path in unknown if _look_up(stated, path) is not MISSING
+        f"{path}: is listed as unknown but has a value" for path in unknown if look_up(stated, path) is not MISSING
     ]
     return complaints
 
 
-def _look_up(tree: JsonValue, path: str) -> object:
+def look_up(tree: JsonValue, path: str) -> object:
     """The value at a dotted path; a list is entered by index (`rule.0`)."""
     for key in path.split("."):
         if isinstance(tree, list) and key.isdecimal() and int(key) < len(tree):

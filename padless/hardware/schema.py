@@ -7,15 +7,17 @@ is what they are padded to where activations are stored. They differ on most NPU
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 from padless.errors import UsageError, suggest
-from padless.graph.structure import LayerShape
-from padless.hardware.facts import Fact, problems
+from padless.hardware.facts import Fact, look_up, problems
 from padless.hardware.rounding import ceil_div
 from padless.hardware.vela_ini import VelaIni
+
+if TYPE_CHECKING:  # the graph needs torch, which takes seconds to import, and targets do not
+    from padless.graph import LayerShape
 
 # TOML keeps whole numbers, text and booleans apart; `strict` keeps pydantic from mixing them again.
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -49,7 +51,7 @@ class When(_Table):
     max_c_out: Count | None = None
     min_pixels: Count = Field(default=1, description="Of the output map, one channel of it.")
 
-    def fits(self, layer: LayerShape, c_in: int, c_out: int) -> bool:
+    def fits(self, layer: "LayerShape", c_in: int, c_out: int) -> bool:
         pointwise = layer.kind == "linear" or set(layer.kernel) == {1}
         kernel = "1x1" if pointwise else "x".join(map(str, layer.kernel))
         return (
@@ -173,7 +175,7 @@ class Limits(_Table):
     depthwise: bool = Field(default=True, description="Whether depthwise layers run at all.")
     max_kernel_blocks: Count | None = Field(default=None, description="Kernel elements x blocks of input channels.")
 
-    def broken(self, layer: LayerShape, units: Units) -> Iterator[str]:
+    def broken(self, layer: "LayerShape", units: Units) -> Iterator[str]:
         """What about `layer` is beyond them."""
         if layer.kind == "depthwise" and not self.depthwise:
             yield "depthwise layers are not supported"
@@ -228,8 +230,7 @@ class Target(_Table):
     def _holds_together(self) -> Self:
         if self.precision not in self.compute:
             raise ValueError(f"precision is {self.precision!r}, but compute has {', '.join(self.compute) or 'nothing'}")
-        stated = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"version", "facts"})
-        complaints = problems(stated, self.facts, self.unknown)
+        complaints = problems(self._stated(), self.facts, self.unknown)
         int8 = self.compute.get("int8")
         for name, system in self.systems.items():
             if system.tops and system.clock_hz and int8 and int8.macs_per_cycle:
@@ -239,6 +240,14 @@ class Target(_Table):
         if complaints:
             raise ValueError("\n  ".join(complaints))
         return self
+
+    def _stated(self) -> dict[str, JsonValue]:
+        """What the file says, but for the facts."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"version", "facts"})
+
+    def value_of(self, fact: Fact) -> object:
+        """What a fact is about: the value that it repeats, or the field's own."""
+        return look_up(self._stated(), fact.field) if fact.value is None else fact.value
 
     def at(
         self,
@@ -350,7 +359,7 @@ class Target(_Table):
         """The clock in Hz of each system that states one."""
         return {name: system.clock_hz for name, system in self.systems.items() if system.clock_hz}
 
-    def units(self, layer: LayerShape, *, c_in: int | None = None, c_out: int | None = None) -> Units:
+    def units(self, layer: "LayerShape", *, c_in: int | None = None, c_out: int | None = None) -> Units:
         """The compute units of `layer` when it has `c_in` and `c_out` channels in all (its own widths by default).
 
         A depthwise layer has one unit for both sides: `depthwise_unit`, or `output_unit` where that is unknown.

@@ -3,6 +3,9 @@
 import os
 import re
 import tomllib
+import warnings
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from padless.hardware.schema import Target
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 BOARDS = CATALOGUE / "boards.ini"  # systems of Ethos-U that Vela's own file does not have
+NEAR = 6  # names that a message suggests
 VARIABLE = "PADLESS_TARGETS"  # folders of the user's own files, separated as in PATH
 
 
@@ -26,52 +30,88 @@ def load_target(
 ) -> Target:
     """The target that `spec` names: an id, `unit:16`, `unit:32x16` (input x output) or a TOML file.
 
-    Behind any of them `@fp16` asks for another of its precisions. `system` and `memory_mode` say which chip or board is
-    around it and how its memories are used, `vela_config` the .ini file of one's own that describes them (`Target.at`);
-    the target's own by default. Ids are those of the catalogue and of the files in the folders that the environment
-    variable PADLESS_TARGETS names.
+    Ids are found in any case. Behind any of them `@fp16` asks for another of its precisions. `system` and `memory_mode` say
+    which chip or board is around it and how its memories are used, `vela_config` the .ini file of one's own that describes
+    them (`Target.at`); the target's own by default. Ids are those of the catalogue and of the files in the folders that the
+    environment variable PADLESS_TARGETS names.
 
     Raises `UsageError` when there is no such target or variant of it, and when a file is unreadable, malformed or
     contradicts itself.
     """
     expect(spec, (str, Path), "spec", "Give an id such as 'ethos-u55-256', 'unit:16', or a TOML file.")
     name, at, precision = str(spec).rpartition("@") if "@" in Path(spec).name else (str(spec), "", "")
-    return _find(name).at(precision if at else None, system=system, memory_mode=memory_mode, vela_config=vela_config)
+    return _find(name).at(
+        precision.lower() if at else None, system=system, memory_mode=memory_mode, vela_config=vela_config
+    )
 
 
 def _find(text: str) -> Target:
     if text.endswith(".toml"):
         return read_target(Path(text))
-    if text.startswith("unit:"):
-        return _ad_hoc(text)
-    if re.fullmatch(r"[\w.-]+", text) and (shipped := CATALOGUE / f"{text}.toml").is_file():
+    id = text.casefold()
+    if id.startswith("unit:"):
+        return _ad_hoc(id)
+    if re.fullmatch(r"[\w.-]+", id) and (shipped := CATALOGUE / f"{id}.toml").is_file():
         return _cached(shipped)
-    known = {target.id: target for target in targets()}
-    if text not in known:
-        raise UsageError(
-            f"No target is called {text!r}; unit:16 and a path to a .toml file also work. "
-            f"{suggest(text, known) or '`padless targets` lists all.'}"
-        )
-    return known[text]
+    found, left_out = _all()
+    known = {target.id.casefold(): target for target in found}
+    if id in known:
+        return known[id]
+    for path, mistake in left_out.items():
+        if path.stem.casefold() == id:
+            raise UsageError(mistake)
+    raise UsageError(
+        f"No target is called {text!r}; unit:16 and a path to a .toml file also work. "
+        f"{_family(id, known) or suggest(id, known) or '`padless targets` lists all.'}"
+    )
+
+
+def _family(id: str, known: Iterable[str]) -> str:
+    """The targets that have the name in theirs, or that begin as it does: a sentence, empty where there are none."""
+    related = [name for name in known if id in name]
+    begin = id
+    while not related and "-" in begin:
+        begin = begin.rpartition("-")[0]
+        related = [name for name in known if name.startswith(f"{begin}-")]
+    if not id or not related:
+        return ""
+    nearest = get_close_matches(id, related, n=len(related), cutoff=0.0)[:NEAR]
+    more = f" and {len(related) - NEAR} more" if len(related) > NEAR else ""
+    return f"Did you mean {' or '.join(nearest)}{more}?"
 
 
 def targets() -> tuple[Target, ...]:
     """The targets that padless ships and those in the folders of PADLESS_TARGETS, sorted by id.
 
-    Raises `UsageError` when such a folder is missing, or when two files describe the same id.
+    Warns of files there that describe no target, or one whose id is taken: they are left out. Raises `UsageError` when such
+    a folder is missing.
     """
+    known, left_out = _all()
+    for mistake in left_out.values():
+        warnings.warn(f"Left out: {mistake}", stacklevel=2)
+    return known
+
+
+def _all() -> tuple[tuple[Target, ...], dict[Path, str]]:
+    """Every target, and what is wrong with each file that is none."""
     known = {target.id: (target, "the catalogue") for target in _shipped()}
+    left_out: dict[Path, str] = {}
     for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         if not Path(folder).is_dir():
             raise UsageError(f"{VARIABLE} names {folder}, which is no folder.")
         for path in sorted(Path(folder).glob("*.toml")):
-            target = read_target(path)
+            try:
+                target = read_target(path)
+            except UsageError as error:
+                left_out[path] = str(error)
+                continue
             if target.id in known:
-                raise UsageError(
+                left_out[path] = (
                     f"{path} describes {target.id!r}, and so does {known[target.id][1]}. Give it another id."
                 )
-            known[target.id] = (target, str(path))
-    return tuple(target for _, (target, _) in sorted(known.items()))
+            else:
+                known[target.id] = (target, str(path))
+    return tuple(target for _, (target, _) in sorted(known.items())), left_out
 
 
 def _shipped() -> tuple[Target, ...]:

@@ -1,8 +1,8 @@
-"""The commented file that `padless targets new` writes: valid as it stands, and true of nobody's hardware."""
+"""The commented file that `padless targets new` writes. It is refused until each number has a source."""
 
 TEMPLATE = """\
 # A target for padless. Say what you know, leave out what you do not, and list that in `unknown`.
-# Every number needs a [[fact]] that repeats it with its source, so that neither can change alone.
+# Every number needs a [[fact]] with its source; `check` refuses this file until each of them names one.
 #   padless targets check {file}                     checks this file, with line numbers
 #   padless inspect MODEL --target {file}            uses it
 #   PADLESS_TARGETS=/folder/with/such/files padless targets     lists it beside the others
@@ -48,47 +48,43 @@ clock_hz = 500_000_000
 # [limits]
 # max_output_channels = 4096
 
+# Where each number was read: a manual's address (https://…), a package (pypi:package==version), your own measurement. The
+# locator says where in it. A fact may repeat its `value`, so that neither can change alone.
 # confidence: documented (the vendor says it), derived (from the vendor's compiler or driver), reverse-engineered, given.
 [[fact]]
 field = "compute.int8.macs_per_cycle"
-value = 256
-source = "https://example.com/manual.pdf"
-locator = "table 3"
+source = ""
+locator = ""
 confidence = "documented"
 
 [[fact]]
 field = "compute.int8.array"
-value = {{ outputs = 16, inputs = 16 }}
-source = "https://example.com/manual.pdf"
-locator = "figure 7"
+source = ""
+locator = ""
 confidence = "documented"
 
 [[fact]]
 field = "compute.int8.input_unit"
-value = 16
-source = "https://example.com/manual.pdf"
-locator = "section 4.2"
+source = ""
+locator = ""
 confidence = "documented"
 
 [[fact]]
 field = "compute.int8.output_unit"
-value = 16
-source = "https://example.com/manual.pdf"
-locator = "section 4.2"
+source = ""
+locator = ""
 confidence = "documented"
 
 [[fact]]
 field = "compute.int8.rule.0"
-value = {{ when = {{ kernel = "1x1" }}, input_unit = 32 }}
-source = "padless probe"
-locator = "1x1 layers of 1 to 128 inputs on our board step every 32 channels"
+source = ""
+locator = ""
 confidence = "derived"
 
 [[fact]]
 field = "system.board.clock_hz"
-value = 500_000_000
-source = "our board"
-locator = "clock tree"
+source = ""
+locator = ""
 confidence = "given"
 """
 

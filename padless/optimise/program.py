@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+import scipy
 
 from padless.optimise.buckets import Array, Factor, Pick
 from padless.optimise.problem import Problem
@@ -43,10 +42,10 @@ def integer_program(problem: Problem, levels: Levels, seconds: float) -> Program
     _add_budgets(rows, problem, levels, columns)
     integral = np.zeros(columns.count)
     integral[: columns.binaries] = 1
-    solution = milp(
+    solution = scipy.optimize.milp(
         -value,
         integrality=integral,
-        bounds=Bounds(np.zeros(columns.count), upper),
+        bounds=scipy.optimize.Bounds(np.zeros(columns.count), upper),
         constraints=rows.constraint(columns.count),
         options={"time_limit": max(0.1, seconds), "mip_rel_gap": 0.0},
     )
@@ -104,11 +103,11 @@ class _Rows:
         self.least.append(least)
         self.most.append(most)
 
-    def constraint(self, count: int) -> LinearConstraint:
+    def constraint(self, count: int) -> "scipy.optimize.LinearConstraint":
         """Over `count` variables."""
         where = (np.concatenate(self.rows), np.concatenate(self.places))
-        matrix = coo_array((np.concatenate(self.weights), where), shape=(len(self.least), count))
-        return LinearConstraint(matrix.tocsr(), self.least, self.most)
+        matrix = scipy.sparse.coo_array((np.concatenate(self.weights), where), shape=(len(self.least), count))
+        return scipy.optimize.LinearConstraint(matrix.tocsr(), self.least, self.most)
 
 
 def _add_polytope(rows: _Rows, levels: Levels, columns: _Columns) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import linprog
+import scipy
 
 from padless.optimise.buckets import (
     Array,
@@ -153,7 +153,7 @@ class _Search:
                 return
             # least theta with theta >= worth_i + prices * (1 - spent_i)
             rows = [[-1.0, *slope] for _, slope in cuts]
-            master = linprog(
+            master = scipy.optimize.linprog(
                 [1.0, *np.zeros(len(prices))], A_ub=rows, b_ub=[-worth for worth, _ in cuts],
                 bounds=[(None, None), *[(0.0, top)] * len(prices)],
             )  # fmt: skip

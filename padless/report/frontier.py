@@ -12,24 +12,41 @@ from padless.choose.frontier import FrontierPoint
 from padless.files import write_atomically
 from padless.report.picture import COLOURS, canvas, png
 
-BAR = 40  # characters
+BAR, LISTED = 20, 24  # characters; groups whose widths a row lists
 LINE, POINT = COLOURS["blue"], COLOURS["vermilion"]
 
 
 def frontier(points: Sequence[FrontierPoint], quantity: str) -> Table:
-    """A row a budget: its cost, what it keeps, and how far from optimal that can be."""
+    """A row a budget: its cost, what it keeps, how far from optimal that can be, and the widths of its groups."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     timed = quantity == LATENCY
     for heading in ("latency, ms" if timed else quantity, "of dense", "importance kept", "gap"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
+    table.add_column("channels of each group", overflow="fold", min_width=20)
     for p in points:
+        widths = list(map(str, p.widths.values()))
+        more = [f"… and {len(widths) - LISTED} more"] * (len(widths) > LISTED)
         table.add_row(
             format(p.cost, ",.3f" if timed else ",.0f"), f"{100 * p.share:.1f} %", f"{100 * p.importance_kept:.3f} %",
             f"{round(100 * p.gap, 4):g} %",
-            Text("█" * round(BAR * p.importance_kept), style="cyan"),
+            Text("█" * round(BAR * p.importance_kept), style="cyan"), " ".join([*widths[:LISTED], *more]),
         )  # fmt: skip
     return table
+
+
+def legend(points: Sequence[FrontierPoint], quantity: str, criterion: str) -> list[str]:
+    """What a reader of the family must know: what dense is, in which order the widths stand, and what compares with what."""
+    last = points[-1]
+    dense = format(last.cost / last.share, ",.3f" if quantity == LATENCY else ",.0f")
+    return [
+        f"The dense network: {dense} {'ms' if quantity == LATENCY else quantity}. Costs are sums over layers, brought to "
+        "that total.",
+        f"Groups in order: {', '.join([*list(last.widths)[:LISTED], *['…'] * (len(last.widths) > LISTED)])}. --json has all "
+        "widths.",
+        f"Importance is by {criterion}: percentages by another criterion, or on other images, cannot be compared with "
+        "these.",
+    ]
 
 
 def draw_frontier(points: Sequence[FrontierPoint], quantity: str, file: Path, title: str) -> None:
@@ -39,7 +56,7 @@ def draw_frontier(points: Sequence[FrontierPoint], quantity: str, file: Path, ti
     shares, kept = [100 * p.share for p in points], [100 * p.importance_kept for p in points]
     axes.step(shares, kept, where="post", color=LINE, linewidth=1.4)
     axes.plot(shares, kept, "o", color=POINT, markersize=4)
-    axes.set_xlabel(f"{quantity}, % of dense (sum over layers)")
+    axes.set_xlabel(f"{quantity}, % of dense")
     axes.set_ylabel("importance kept, %")
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_title(title, fontsize=10)

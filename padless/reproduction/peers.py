@@ -1,7 +1,7 @@
-"""Other tools' pruned networks at a cost: each is given the knob it has, and that is turned until the cost is met."""
+"""Other tools' pruned networks: each as a method with the knob that it has, and what it kept."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,46 +10,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from padless.choose import Plan
+from padless.choose.match import Maker
 from padless.errors import PadlessError, UsageError
 from padless.graph import Graph, Keep
 from padless.inputs.zoo import import_torchvision
 from padless.progress import track
 
-CostOf = Callable[[nn.Module], float]
-# The tool at one setting of its knob: the larger, the smaller the network; None where it says that it cannot go so far.
-Maker = Callable[[float], nn.Module | None]
-STEPS = 8  # of bisection
-TOO_FAR = -1.0  # below every cost
 SAME = 1e-6  # how far the cosine of two copies of a filter may be from 1
 APPROXIMATIONS = 32  # of MCT's scores: its default
 
 
 class PeerError(PadlessError):
     """Another tool failed: that says nothing of how far it can go."""
-
-
-class Knob:
-    """A tool's knob between 0 and `high`. What was tried is remembered, for the next cost."""
-
-    def __init__(self, make: Maker, cost: CostOf, high: float = 0.97) -> None:
-        self.make, self.cost, self.high = make, cost, high
-        self.costs: dict[float, float] = {}
-
-    def at_most(self, limit: float) -> nn.Module | None:
-        """The network whose cost is nearest below a limit; none where the tool cannot go so low."""
-        low, high = 0.0, self.high
-        for _ in range(STEPS):
-            middle = (low + high) / 2
-            low, high = (low, middle) if self._cost(middle) <= limit else (middle, high)
-        self._cost(self.high)
-        met = {at: cost for at, cost in self.costs.items() if 0 <= cost <= limit}
-        return self.make(max(met, key=lambda at: (met[at], -at))) if met else None
-
-    def _cost(self, at: float) -> float:
-        if at not in self.costs:
-            small = self.make(at)
-            self.costs[at] = self.cost(small) if small else TOO_FAR
-        return self.costs[at]
 
 
 def torch_pruning(model: nn.Module, x: Tensor, *, everywhere: bool = False, round_to: int | None = None) -> Maker:

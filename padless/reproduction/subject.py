@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from padless.align import aligned_levels, free_levels
 from padless.choose import RATIOS, Choices, Plan
+from padless.choose.match import Knob, Maker
 from padless.choose.planning import make_plan
 from padless.choose.replay import prune
 from padless.cost import NetworkCost, network_cost
@@ -22,7 +23,7 @@ from padless.graph import narrowed, trace
 from padless.hardware import load_target
 from padless.importance import Importance, importance
 from padless.inputs import Images, LoadedModel
-from padless.reproduction.peers import Knob, Maker, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
+from padless.reproduction.peers import PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING, Cell
 
 CALIBRATION = 512  # training images, without labels, for importance and recovery

@@ -18,8 +18,8 @@ from padless.graph import trace
 from padless.hardware import load_target
 from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
 from padless.progress import bar, console, quiet
-from padless.report import page
 from padless.report.notes import notes
+from padless.report.page import page
 from padless.report.summary import FILE, Finetuned, Summary
 from padless.runs.folder import PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, opened, versions

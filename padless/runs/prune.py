@@ -35,8 +35,8 @@ from padless.inputs import (
 from padless.onnx import OnnxNet, Reading, file_digest
 from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
-from padless.report import page
 from padless.report.notes import notes
+from padless.report.page import page
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from models.networks import small
 from torch import nn
@@ -254,8 +255,8 @@ def test_a_hard_joint_program_is_stopped_by_its_work(monkeypatch):
         options.append(dict(keywords["options"]))
         return milp(*arguments, **keywords)
 
-    milp = joint.milp
-    monkeypatch.setattr(joint, "milp", watched)
+    milp = scipy.optimize.milp
+    monkeypatch.setattr(scipy.optimize, "milp", watched)
     wanted = dict.fromkeys(levels, 24.0)
     first, second = (joint.settled(levels, axes, wanted, dense, lenient=True) for _ in range(2))
     assert first == second is not None

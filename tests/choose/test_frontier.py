@@ -6,8 +6,9 @@ import pytest
 import torch
 from models.networks import small
 
-from padless import load_target, plan
+from padless import inspect, load_target, plan, trace
 from padless.choose.frontier import pareto
+from padless.cost import Answer, Cycles, Oracle, Source
 from padless.errors import UsageError
 
 X = torch.zeros(1, 3, 16, 16)
@@ -27,5 +28,29 @@ def test_a_family_of_budgets():
         pareto(model, X, target=load_target("unit:4"))
     with pytest.raises(UsageError, match="add up over layers, which peak_activation_bytes does not"):
         pareto(model, X, target=load_target("unit:4"), quantity="peak_activation_bytes")
-    with pytest.raises(UsageError, match="no oracle for peak_sram_bytes. Use a budget on peak_activation_bytes"):
+    with pytest.raises(
+        UsageError,
+        match="no oracle for peak_sram_bytes: none that is asked knows memory. Use a budget on peak_activation_bytes",
+    ):
         plan(model, X, target="unit:4", budget="peak_sram_bytes=50%")
+
+
+def test_the_dense_total_is_that_of_inspect_and_no_row_comes_twice():
+    """By an oracle that prices whole networks at twice the sum of their layers."""
+
+    class Whole(Oracle):
+        def __call__(self, shapes):
+            return [Answer(source=Source(oracle="whole"), total=s.macs, npu=s.macs // 2) for s in shapes]
+
+        def network(self, graph, model):
+            macs = sum(layer.macs for layer in graph.layers)
+            return Cycles(source=Source(oracle="whole"), total=2 * macs, npu=macs)
+
+    for quantity in ("cycles", "npu_cycles"):
+        points = pareto(small(), X, target="unit:8", quantity=quantity, points=40, oracle=Whole())
+        dense = inspect(small(), X, target="unit:8", oracle=Whole()).totals[quantity]
+        assert points[-1].cost == pytest.approx(dense) and points[-1].share == pytest.approx(1)
+        assert all(point.share == pytest.approx(point.cost / dense) for point in points)
+        widths = [tuple(point.widths.values()) for point in points]
+        assert len(set(widths)) == len(widths) < 40
+        assert list(points[0].widths) == [group.id for group in trace(small(), X).groups]

@@ -8,7 +8,7 @@ from pathlib import Path
 from checks.stairs import made
 
 import padless
-from padless.cli.hardware import probe_command
+from padless.cli.probe import probe_command
 from padless.cost.oracles import open_oracle
 from padless.cost.probe import SIDES, Setting, probe
 
@@ -31,19 +31,23 @@ def test_targets(run):
 
 def test_a_target_of_ones_own(run, tmp_path, monkeypatch):
     code, out, _ = run("targets", "new", "npu.toml")
-    assert code == 0 and "padless targets check npu.toml" in out
+    assert code == 0 and "name the source of each number, then: padless targets check npu.toml" in " ".join(out.split())
+    code, out, err = run("targets", "check", "npu.toml")
+    assert (code, out) == (2, "") and "fact.0.source: is empty; say where compute.int8.macs_per_cycle was read" in err
+    monkeypatch.setenv("PADLESS_TARGETS", ".")
+    code, out, _ = run("targets")
+    assert code == 0 and "gemmini-16" in out and "Left out: npu.toml does not describe a target:" in out
+    text = (tmp_path / "npu.toml").read_text().replace('source = ""', 'source = "our manual"')
+    (tmp_path / "npu.toml").write_text(text.replace("output_unit = 16 ", "output_unit = 12 "))
     code, out, _ = run("targets", "check", "npu.toml")
     assert code == 0 and "npu.toml describes npu with 6 facts" in out
     assert run("inspect", "models.networks:Small", "--target", "npu.toml")[0] == 0
-    monkeypatch.setenv("PADLESS_TARGETS", ".")
-    assert "npu" in run("targets")[1]
-    text = (tmp_path / "npu.toml").read_text()
-    (tmp_path / "npu.toml").write_text(text.replace("output_unit = 16 ", "output_unit = 12 "))
+    code, out, _ = run("targets")
+    assert "npu" in out and "Left out" not in out
+    assert "compute.int8.output_unit = 12\n  documented: our manual" in run("targets", "npu")[1]
+    (tmp_path / "npu.toml").write_text(text.replace('unit"\nsource', 'unit"\nvalue = 8\nsource'))
     code, out, err = run("targets", "check", "npu.toml")
-    assert (code, out) == (2, "")
-    assert (
-        "npu.toml does not describe a target:\n  line 23: compute.int8.output_unit: is 12, but its fact says 16" in err
-    )
+    assert (code, out) == (2, "") and "compute.int8.output_unit: is 16, but its fact says 8 (our manual)" in err
 
 
 def test_the_schema(run):
@@ -86,7 +90,7 @@ def test_probe_of_a_compiler(run):
 
 
 def test_the_evidence_is_json(tmp_path):
-    from padless.cli.hardware import _data
+    from padless.cli.probe import _data
 
     data = json.loads(json.dumps(_data(probe(made, Setting(widths=range(1, 65))), Setting(widths=range(1, 65)))))
     assert data["staircases"][0]["unit"] == 16

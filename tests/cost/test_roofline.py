@@ -8,7 +8,7 @@ from torch import nn
 from padless import inspect, load_target
 from padless.cost.roofline import roofline
 from padless.errors import UsageError
-from padless.report import roofline_page
+from padless.report.roofline import roofline_page
 
 
 def test_utilisation_and_bounds():

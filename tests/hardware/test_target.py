@@ -1,5 +1,6 @@
 """Targets: their units by layer and precision, their limits, and how they are named."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,32 @@ def test_an_unknown_name_suggests_the_nearest():
     assert message.startswith("No target is called 'ethos-u55-265'; unit:16 and a path to a .toml file also work.")
     assert "Did you mean ethos-u55-256" in message
     assert refusal("zzz").endswith("`padless targets` lists all.")
+    assert refusal("gemini-16").endswith("Did you mean gemmini-16?")
+
+
+@pytest.mark.parametrize(
+    ("given", "family"),
+    [("ethos-u55", {"ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256"}), ("rk3588", {"rockchip-rk3588"}),
+     ("Ethos-U55-512", {"ethos-u55-32", "ethos-u55-64", "ethos-u55-128", "ethos-u55-256"}),
+     ("max78000", {"adi-max78000"}), ("axis-artpec-7", {"axis-artpec-8", "axis-artpec-9"})],
+)  # fmt: skip
+def test_an_unknown_name_suggests_its_family(given, family):
+    told = refusal(given).partition("Did you mean ")[2]
+    assert set(told.rstrip("?").split(" or ")) == family
+
+
+def test_a_large_family_is_not_listed_whole():
+    told = refusal("amd").partition("Did you mean ")[2]
+    assert told.count(" or ") == 5 and re.search(r" and \d+ more\?$", told)
+
+
+def test_names_are_found_in_any_case(tmp_path, monkeypatch):
+    assert load_target("Ethos-U55-256") == load_target("ethos-u55-256")
+    assert load_target("NVDLA-full@FP16").id == "nvdla-full@fp16"
+    assert load_target("UNIT:16X8") == load_target("unit:16x8")
+    written(tmp_path, MINE.replace('"mine"', '"MyNPU"'))
+    monkeypatch.setenv("PADLESS_TARGETS", str(tmp_path))
+    assert load_target("mynpu").id == "MyNPU"
 
 
 def test_targets_are_frozen():

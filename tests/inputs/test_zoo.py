@@ -1,5 +1,6 @@
 """Models by name, weights by file."""
 
+import subprocess
 import sys
 
 import pytest
@@ -101,3 +102,10 @@ def test_weights_of_a_wrapped_model_say_how_to_strip_the_prefix(prefix, wrapper,
     save_file({prefix + name: t for name, t in Small().state_dict().items()}, tmp_path / "w.safetensors")
     with pytest.raises(UsageError, match=rf"starts with '{prefix}', as {wrapper} saves it; .*removeprefix"):
         load_weights(Small(), tmp_path / "w.safetensors")
+
+
+def test_timm_after_our_torchvision():
+    """Where torchvision's compiled operators do not load, as beside a torch for CPUs alone."""
+    program = "from padless.inputs.zoo import import_torchvision; import_torchvision(); import timm; print('imported')"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "imported\n", done.stderr

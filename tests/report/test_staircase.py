@@ -5,7 +5,7 @@ from checks.stairs import SOURCE, WIDTHS, made, units
 
 from padless.cost.probe import Setting, infer, probe
 from padless.errors import UsageError
-from padless.report import draw, staircases
+from padless.report.staircase import draw, staircases
 
 
 def test_pictures_and_tables(tmp_path, capsys):

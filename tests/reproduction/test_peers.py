@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from padless import prune, trace
+from padless.choose.match import Knob
 from padless.errors import UsageError
-from padless.reproduction.peers import Knob, PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
+from padless.reproduction.peers import PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
 from padless.reproduction.store import read_results
 
 

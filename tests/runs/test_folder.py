@@ -12,7 +12,7 @@ from torch import nn
 from padless import load, save
 from padless.errors import UsageError
 from padless.report.summary import Summary
-from padless.runs.folder import check_folder
+from padless.runs.folder import OURS, check_folder
 
 
 def test_a_saved_network_is_rebuilt_on_a_fresh_one(pruned, tmp_path):
@@ -42,6 +42,18 @@ def test_saving_replaces_a_run_and_nothing_else(pruned, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="file is a file; it stays as it is"):
         check_folder(tmp_path / "file")
+
+
+def test_what_a_run_wrote_does_not_block_the_next(pruned, tmp_path):
+    """Its own model.onnx, with weights beside it or not, and all that `padless export` adds."""
+    model, made = pruned
+    save(tmp_path / "run", model, made)
+    for name in OURS:
+        (tmp_path / "run" / name).write_text("")
+    assert {"model.onnx", "model.onnx.data", "model.tflite", "model_vela.tflite", "model.h", "log.csv"} <= OURS
+    check_folder(tmp_path / "run")
+    save(tmp_path / "run", model, made)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model.safetensors", "plan.json"]
 
 
 def test_a_failed_save_leaves_the_old_run(pruned, tmp_path):

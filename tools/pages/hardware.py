@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from padless.hardware import Target, targets
+from padless.report.catalogue import board_rows
 from padless.report.markdown import markdown_table
-from padless.report.tables import board_rows
 from tools.pages import DOCS, RESULTS, deployed, onnx_files
 
 RANKED = {"documented": 0, "derived": 1, "reverse-engineered": 2}

@@ -2,7 +2,7 @@
 
 from padless import load_target, open_oracle
 from padless.cost.probe import Setting, probe
-from padless.report import draw
+from padless.report.staircase import draw
 from tools.pages import IMAGES
 
 

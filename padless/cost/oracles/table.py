@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy.interpolate import LinearNDInterpolator
+import scipy
 
 from padless.cost.cycles import Answer, Source
 from padless.cost.oracle import Oracle
@@ -113,7 +113,7 @@ def _between(table: dict[_Widths, float], widths: _Widths, depthwise: bool) -> f
             return float(np.interp(widths[side], xs[order], ys[order]))
     if len(points) < 3 or np.linalg.matrix_rank(points - points[0]) < 2:
         return None
-    cost = float(LinearNDInterpolator(points, costs)(*widths))
+    cost = float(scipy.interpolate.LinearNDInterpolator(points, costs)(*widths))
     return None if np.isnan(cost) else cost
 
 

@@ -1,77 +1,18 @@
-"""The commands about hardware: the catalogue, files of one's own, and finding units."""
+"""`padless probe`: finding units."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
-from typer.core import TyperGroup
 
-from padless import report
 from padless.cli.app import TARGET_HELP, Memory, Oracle, System, VelaConfig, app, out
 from padless.cost.oracles import default_oracle, open_oracle
 from padless.cost.probe import Setting, Staircase, Swept, probe
 from padless.errors import UsageError
-from padless.files import write_atomically, write_json
-from padless.hardware import Target, load_target, read_target, targets
-from padless.hardware.template import template
-
-
-class _IdsToo(TyperGroup):
-    """`padless targets ID`: what is no subcommand is a target."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.commands:
-            args = ["show", *args]
-        return super().resolve_command(ctx, args)
-
-
-catalogue = typer.Typer(cls=_IdsToo, invoke_without_command=True, subcommand_metavar="[ID | COMMAND]")
-app.add_typer(catalogue, name="targets")
-
-
-@catalogue.callback()
-def list_targets(context: typer.Context) -> None:
-    """List the NPUs that padless knows; `padless targets ID` shows one with the source of every number.
-
-    Files of your own join the list from the folders that the environment variable PADLESS_TARGETS names.
-    """
-    if context.invoked_subcommand is None:
-        known = targets()
-        out.print(report.catalogue(known))
-        out.print(report.boards(known))
-
-
-@catalogue.command("show")
-def show(target: Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)]) -> None:
-    """Show one target: every number with its source. `padless targets ID` is short for it."""
-    out.print(report.target_sheet(load_target(target)))
-
-
-@catalogue.command("new")
-def new(file: Annotated[Path, typer.Argument(metavar="FILE", help="A .toml file that does not exist yet.")]) -> None:
-    """Write a commented template for a target of your own."""
-    if file.suffix != ".toml":
-        raise UsageError(f"A target file ends in .toml; {file} does not.")
-    if file.exists():
-        raise UsageError(f"{file} exists already. Give another name, or remove it.")
-    write_atomically(file, template(str(file), file.stem))
-    out.print(f"Written: {file}. Fill it in, then: padless targets check {file}")
-
-
-@catalogue.command("check")
-def check(file: Annotated[Path, typer.Argument(metavar="FILE", help="A target as TOML.")]) -> None:
-    """Check a target file: every mistake with its line."""
-    target = read_target(file)
-    out.print(f"{file} describes {target.id} with {len(target.facts)} facts.")
-    out.print(report.catalogue((target,)))
-
-
-@catalogue.command("schema")
-def schema() -> None:
-    """Print the JSON Schema of target files, by which editors complete them."""
-    print(json.dumps(Target.model_json_schema(by_alias=True), indent=1))
+from padless.files import write_json
+from padless.hardware import load_target
+from padless.report.staircase import draw, staircases
 
 
 @app.command("probe")
@@ -109,10 +50,10 @@ def probe_command(
     with open_oracle(spec, hardware) as opened:
         stairs = probe(opened, setting, known if side == "all" else [s for s in known if s == side])
     if png:
-        report.draw(stairs, setting, png, target or spec)
+        draw(stairs, setting, png, target or spec)
     if json_file:
         write_json(json_file, _data(stairs, setting))
-    out.print(report.staircases(stairs, setting))
+    out.print(staircases(stairs, setting))
     for path in filter(None, (png, json_file)):
         out.print(f"Written: {path}")
 

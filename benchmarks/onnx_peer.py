@@ -13,11 +13,11 @@ The peer gets what its documentation asks for: `onnxsim.simplify`, which folds b
 Ours gets unit:8, and as many MACs as the peer's file has left; 60 % where the peer does not get there. Once from the weights
 alone, as the peer, and once recovered from calibration inputs; of trained networks the plan is made on those, too.
 
-Of each written file: what is broken (official checker in full, ONNX Runtime, names and types of inputs and outputs, shapes
-of answers); MACs, and the channel counts of convolutions that are no multiples of 8, both counted by padless on the file
-read again; the error of its answers in ONNX Runtime against the dense file's on inputs that nothing was chosen by. That is
-the root mean square over that of the answers, and over that of their deviation from the mean over all inputs (1: a constant
-would do as well).
+Of each written file: whether the official checker takes it in full (where not, the shapes noted in the file, which may be
+stale, are set aside); what is broken (ONNX Runtime, names and types of inputs and outputs, shapes of answers); MACs, and the
+channel counts of convolutions that are no multiples of 8, both counted by padless on the file read again; the error of its
+answers in ONNX Runtime against the dense file's on inputs that nothing was chosen by. That is the root mean square over that
+of the answers, and over that of their deviation from the mean over all inputs (1: a constant would do as well).
 
 Rows that `results/onnx_peer.json` has already are kept.
 """
@@ -194,7 +194,9 @@ def onnxsims(subject: Subject, answers: list[np.ndarray], dense: dict[str, int],
     def macs(sparsity: float) -> int:
         """What is left; all of it where the file cannot be read."""
         try:
-            onnx.save(apply_structured_pruning(simple, sparsity), str(file))
+            pruned = apply_structured_pruning(simple, sparsity)
+            pruned.graph.ClearField("value_info")  # stale shapes are no reason not to count
+            onnx.save(pruned, str(file))
             tried[sparsity] = counted(subject.read(file))["macs"]
         except Exception as error:  # of several packages' own
             tried[sparsity] = _line(error)
@@ -214,22 +216,31 @@ def onnxsims(subject: Subject, answers: list[np.ndarray], dense: dict[str, int],
 
 
 def judged(subject: Subject, file: Path, answers: list[np.ndarray]) -> dict[str, Any]:
-    """What is broken; else MACs, misaligned counts and the error."""
+    """What is broken; else MACs, misaligned counts and the error; and what the checker says."""
+    found: dict[str, Any] = {}
     try:
         onnx.checker.check_model(str(file), full_check=True)
+    except Exception as error:  # of several classes
+        found["checker"] = _line(error)
+        model = onnx.load(str(file))
+        model.graph.ClearField("value_info")  # where shapes that are written there are stale, the rest can be right
+        onnx.save(model, str(file))
+    try:
         got = answered(file, subject.others)
-    except Exception as error:  # of several packages' own
-        return {"broken": f"{type(error).__name__}: {_line(error)}"}
+    except PadlessError as error:
+        return {"broken": _line(error), **found}
+    except Exception as error:  # of ONNX Runtime's own
+        return {"broken": f"{type(error).__name__}: {_line(error)}", **found}
     if _ports(subject.file) != _ports(file):
-        return {"broken": "other inputs or outputs"}
+        return {"broken": "other inputs or outputs", **found}
     if [a.shape for a in got] != [a.shape for a in answers]:
-        return {"broken": "answers of other shapes"}
+        return {"broken": "answers of other shapes", **found}
     try:
         counts: dict[str, Any] = counted(subject.read(file))
     except PadlessError as error:
         counts = {"not_counted": _line(error)}
     pairs = [(a.astype(float), b.astype(float)) for a, b in zip(answers, got, strict=True)]
-    found = {
+    found |= {
         **counts,
         "error": fmean(_error(a, b, a) for a, b in pairs),
         "error_of_deviation": fmean(_error(a, b, a - a.mean(0)) for a, b in pairs),
@@ -279,6 +290,7 @@ def summary(rows: list[dict]) -> dict[str, Any]:
         **{
             way: {
                 "broken": sum("broken" in row[way] for row in rows),
+                "refused_by_checker": sum("checker" in row[way] for row in rows),
                 "infeasible": sum("infeasible" in row[way] for row in rows),
                 "reached": sum(_reached(row, way) for row in rows),
                 "misaligned": sum(row[way]["misaligned"] for row in there),

@@ -25,9 +25,9 @@ pruned file in ONNX Runtime on all {images:,} test images, and on {other_lines} 
 **Beside onnxsim's structured pruning.** {peer_files} files, ours to as many MACs as the peer's file has left. The peer ranks
 filters by their weights, as our first row does, has one ratio for all layers and no units. It leaves at most 60 % of the
 MACs in {peer_reached} files; the columns behind are of the {all_reached} where all ways do. Misaligned counts channels of
-convolutions that are no multiples of 8, the dense files' own included ({dense_misaligned}). The error is that of the answers
-over their deviation from the mean, on other inputs (1: a constant would do as well); most of these networks have random
-weights, which nothing can stand in for, so the trained ones say more. `{peer_command}`
+convolutions that are no multiples of 8, the dense files' own included ({dense_misaligned}). The error (the median) is that
+of the answers over their deviation from the mean, on other inputs (1: a constant would do as well). All but the trained
+files have random weights, which have nothing to spare: the trained ones say more. `{peer_command}`
 
 {peers}
 
@@ -91,7 +91,7 @@ def _peers(summary: dict[str, Any], version: str) -> str:
     ways = {"onnxsim": f"onnxsim {version}", "ours": "padless, from weights", "ours, recovered": "padless, recovered"}
     columns = ("broken", "refused_by_checker", "reached", "misaligned")
     return markdown_table(
-        ["", "broken", "refused by the checker", "at most 60 % of MACs", "misaligned", "MACs left, median %", "error, median"],
+        ["", "broken", "refused by the checker", "at most 60 % of MACs", "misaligned", "MACs left, median %", "error"],
         [[name, *(str(summary[way][key]) for key in columns), f"{summary[way]['macs_percent']:.1f}",
           f"{summary[way]['error_of_deviation']:.3f}"] for way, name in ways.items()],
     )  # fmt: skip

@@ -11,7 +11,7 @@ where they are missing.
 The peer gets what its documentation asks for: `onnxsim.simplify`, which folds batch norms and constants, then
 `onnxsim.pruning.apply_structured_pruning` with the least sparsity of 0.1, 0.2 ... 0.9 that leaves at most 60 % of the MACs.
 Ours gets unit:8, and as many MACs as the peer's file has left; 60 % where the peer does not get there. Once from the weights
-alone, as the peer, and once recovered from calibration inputs; of trained networks the plan is made on those, too.
+alone, as the peer; of trained networks also planned on and recovered from calibration images.
 
 Of each written file: whether the official checker takes it in full (where not, the shapes noted in the file, which may be
 stale, are set aside); what is broken (ONNX Runtime, names and types of inputs and outputs, shapes of answers); MACs, and the
@@ -58,9 +58,9 @@ from padless.recover import reestimate_batchnorm
 EXPORTERS = (("dynamo", 18), ("script", 13))
 SPARSITIES = tuple(n / 10 for n in range(1, 10))
 SHARE, UNIT = 0.6, 8
-CALIBRATION, OTHERS = 64, 16  # random inputs
+NORMED, OTHERS = 64, 16  # random inputs
 TRAINED, LINES, TESTED = 256, 200, 500
-WAYS = ("onnxsim", "ours", "ours, recovered")
+WAYS = ("onnxsim", "ours")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def random_ones(folder: Path, done: set[tuple[str, str]]) -> Iterator[Subject]:
     for name, (make, shape) in networks().items():
         torch.manual_seed(0)
         model, generator = make(), torch.Generator().manual_seed(0)
-        calibration, others = (torch.randn(n, *shape[1:], generator=generator) for n in (CALIBRATION, OTHERS))
+        calibration, others = (torch.randn(n, *shape[1:], generator=generator) for n in (NORMED, OTHERS))
         enlivened(model, calibration)
         for exporter, opset in EXPORTERS:
             opset = UNKNOWN.get((name, opset), opset)
@@ -135,18 +135,17 @@ def resnet18(folder: Path, done: set[tuple[str, str]]) -> Iterator[Subject]:
     if not SHARED.exists():
         print(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
         return
-    wanted = [(e, opset) for e, opset in EXPORTERS if ("resnet18, trained", f"{e} {opset}") not in done]
-    if not wanted:
+    exporter, opset = EXPORTERS[0]
+    if ("resnet18, trained", f"{exporter} {opset}") in done:
         return
     loaded = load_model("cifar10/resnet18")
     load_weights(loaded.model, SHARED / "weights" / "resnet18.safetensors")
     images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), normalise=loaded.normalise)
     calibration, others = torch.cat(list(images.calibration(TRAINED, 0))), images.normalised(images.test[:TESTED])
-    for exporter, opset in wanted:
-        file = folder / f"trained-{exporter}.onnx"
-        write_onnx(loaded.model.eval(), torch.zeros(1, 3, 32, 32), file, exporter, opset)
-        yield Subject(network="resnet18, trained", exporter=f"{exporter} {opset}", file=file, calibration=calibration,
-                      others=others, trained=True)  # fmt: skip
+    file = folder / f"trained-{exporter}.onnx"
+    write_onnx(loaded.model.eval(), torch.zeros(1, 3, 32, 32), file, exporter, opset)
+    yield Subject(network="resnet18, trained", exporter=f"{exporter} {opset}", file=file, calibration=calibration,
+                  others=others, trained=True)  # fmt: skip
 
 
 # --- what became of one -----------------------------------------------------------------------------------------------
@@ -159,7 +158,8 @@ def compared(subject: Subject, folder: Path) -> dict[str, Any]:
     most = int(SHARE * dense["macs"])
     target = min(most, peer.get("macs", most))
     row: dict[str, Any] = {"network": subject.network, "exporter": subject.exporter, "dense": dense, "onnxsim": peer}
-    for way, images in (("ours", []), ("ours, recovered", list(subject.calibration.split(64)))):
+    ways = {"ours": [], "ours, recovered": list(subject.calibration.split(64))} if subject.trained else {"ours": []}
+    for way, images in ways.items():
         started, file = time.perf_counter(), folder / "ours.onnx"
         try:
             pruned(subject, target, images, file)
@@ -171,12 +171,9 @@ def compared(subject: Subject, folder: Path) -> dict[str, Any]:
 
 
 def pruned(subject: Subject, macs: int, images: list[torch.Tensor], file: Path) -> None:
-    """Our file: from the weights alone, or recovered from images."""
+    """Our file: from the weights alone, or planned on images and recovered from them."""
     network = subject.read(subject.file)
-    made = plan(
-        network, *example_inputs(network), target=f"unit:{UNIT}", budget=f"macs={macs}",
-        images=images if subject.trained else (),
-    )  # fmt: skip
+    made = plan(network, *example_inputs(network), target=f"unit:{UNIT}", budget=f"macs={macs}", images=images)
     small = prune(network, made)
     if images:
         recover(small, network, made, images)

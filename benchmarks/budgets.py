@@ -3,8 +3,9 @@
     python benchmarks/budgets.py [--networks NAME ...] [--targets ID ...]
 
 For each network and target: `padless.plan` at 70, 50, 35 and 25 % of the compiler's cycles, each in a process of its own,
-the first with an empty cache, then with what it left. Importance is L1 on random weights (seed 0). Seconds are for all
-that `plan` does, tracing and compiling the dense network included; memory is the process's peak beside its workers'.
+the first with an empty cache, then with what it left. Importance is L1 on random weights (seed 0), widths are
+whole units. Seconds are for all that `plan` does, tracing and compiling the dense network included; memory is the process's
+peak beside its workers'.
 Networks that are done are read from the results: a stopped run goes on.
 """
 
@@ -57,7 +58,11 @@ def planned(name: str, id: str, share: float) -> dict:
     started = time.monotonic()
     try:
         plan = padless.plan(
-            source.model.eval(), torch.zeros(source.input_shape), target=id, budget=f"cycles={100 * share:g}%"
+            source.model.eval(),
+            torch.zeros(source.input_shape),
+            target=id,
+            budget=f"cycles={100 * share:g}%",
+            align="unit",
         )
     except InfeasibleError as error:
         return {"infeasible": str(error), "seconds": time.monotonic() - started}

@@ -45,7 +45,7 @@ def write(name: str, rows: object, **facts: object) -> None:
     """Write `results/NAME.json` with versions, machine and command."""
     record = {
         "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "versions": versions("torch-pruning"),
+        "versions": versions("torch-pruning", "onnx", "onnxruntime", "onnxsim"),
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads()},
         **facts,
         "rows": rows,

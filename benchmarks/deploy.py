@@ -37,10 +37,11 @@ from padless.calls import tensors_in
 from padless.deploy import Quantisation, export
 from padless.deploy.exported import decibels, fidelity
 from padless.deploy.litert import LiteRT
-from padless.deploy.onnx import run_onnx, write_onnx, write_qdq
+from padless.deploy.onnx import write_onnx, write_qdq
 from padless.deploy.tflite import TFLiteNetwork
 from padless.deploy.trial import Trial, trial_of, trial_of_test
 from padless.errors import PadlessError
+from padless.onnx.runtime import run_onnx
 from padless.progress import console, track
 from padless.tflite.ranges import METHODS
 
@@ -159,7 +160,7 @@ def _forms(name: str, wanted: list[str]) -> Iterator[tuple[str, nn.Module, Any]]
         yield "dense", model, images
     if "half" in wanted:
         calibration = list(images.calibration(512, 0))
-        chosen = plan(model, calibration[0][:1], target=TARGET, budget="cycles=50%", images=calibration)
+        chosen = plan(model, calibration[0][:1], target=TARGET, budget="cycles=50%", images=calibration, align="unit")
         small = prune(model, chosen)
         recover(small, model, chosen, calibration)
         yield "half", small, images
@@ -168,7 +169,7 @@ def _forms(name: str, wanted: list[str]) -> Iterator[tuple[str, nn.Module, Any]]
 def _loaded(name: str) -> tuple[nn.Module, Any]:
     loaded = load_model(f"cifar10/{name}")
     load_weights(loaded.model, SHARED / "weights" / f"{name}.safetensors")
-    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), normalise=loaded.normalise)
+    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), preprocess=loaded.preprocess)
     return loaded.model.eval(), images
 
 

@@ -16,7 +16,7 @@ from common import write
 from torch import nn
 from torch.nn import functional as F
 
-from padless import Images, Recipe, finetune, load_model
+from padless import Images, Preprocess, Recipe, finetune, load_model
 from padless.demo import DigitsResNet
 from padless.train.batches import Batches
 
@@ -41,9 +41,14 @@ def main() -> None:
 def measured(model: nn.Module, colours: int, steps: int) -> tuple[float, float, float]:
     count = 128 * steps
     x, y = torch.randint(0, 256, (count, colours, 32, 32), dtype=torch.uint8), torch.randint(0, 10, (count,))
-    one = torch.ones(colours)
     images = Images(
-        name="random", train=x, train_labels=y, test=x[:2], test_labels=y[:2], mean=one / 2, std=one, flips=True
+        name="random",
+        train=x,
+        train_labels=y,
+        test=x[:2],
+        test_labels=y[:2],
+        flips=True,
+        preprocess=Preprocess(mean=(0.5,), std=(1.0,)).settled(x, x.shape[1:]),
     )
     started = time.perf_counter()
     batches = list(Batches(images, Recipe(batch=128)).since(0, steps))

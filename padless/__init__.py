@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from padless.errors import InfeasibleError, PadlessError, UsageError
     from padless.graph import Graph, rule, trace
     from padless.hardware import Target, load_target, targets
-    from padless.inputs import Images, as_images, load_images, load_model, load_weights
+    from padless.inputs import Images, Preprocess, as_images, load_images, load_model, load_weights
     from padless.onnx import load_onnx
     from padless.recover import Recovery, recover
     from padless.report.summary import Summary
     from padless.runs.folder import load, save
-    from padless.train import Recipe, evaluate, finetune
+    from padless.train import Recipe, against, evaluate, finetune
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Recipe",
-    "Recovery", "Summary", "Target", "UsageError", "as_images", "evaluate", "export", "finetune", "inspect", "load",
-    "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
+    "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Preprocess", "Recipe",
+    "Recovery", "Summary", "Target", "UsageError", "against", "as_images", "evaluate", "export", "finetune", "inspect",
+    "load", "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
     "recover", "rule", "save", "targets", "trace",
 ]  # fmt: skip
 
@@ -46,12 +46,12 @@ _FROM = {
     "errors": ("InfeasibleError", "PadlessError", "UsageError"),
     "graph": ("Graph", "rule", "trace"),
     "hardware": ("Target", "load_target", "targets"),
-    "inputs": ("Images", "as_images", "load_images", "load_model", "load_weights"),
+    "inputs": ("Images", "Preprocess", "as_images", "load_images", "load_model", "load_weights"),
     "onnx": ("load_onnx",),
     "recover": ("Recovery", "recover"),
     "report.summary": ("Summary",),
     "runs.folder": ("load", "save"),
-    "train": ("Recipe", "evaluate", "finetune"),
+    "train": ("Recipe", "against", "evaluate", "finetune"),
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _FROM.items() for name in names}
 

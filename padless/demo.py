@@ -54,7 +54,7 @@ def demo(folder: Path, seed: int, command: str) -> Summary:
         model="padless.demo:DigitsResNet", target=load_target("ethos-u55-256"), budgets=("cycles=50%",), data="digits",
         choices=Choices(seed=seed), epochs=5, out=folder, command=command,
     )  # fmt: skip
-    loaded = LoadedModel(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, normalise=None)
+    loaded = LoadedModel(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, preprocess=None)
     images = load_images("digits", shape=(1, 32, 32))
     console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
     finetune(loaded.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))

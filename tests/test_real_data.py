@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not SHARED.exists(), reason="no trained weights 
 def test_vgg16_on_cifar10():
     source = load_model("cifar10/vgg16_bn")
     load_weights(source.model, SHARED / "weights" / "vgg16_bn.safetensors")
-    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), normalise=source.normalise)
+    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), preprocess=source.preprocess)
     assert (len(images.train), len(images.test), images.classes) == (50_000, 10_000, 10)
     few = dataclasses.replace(images, test=images.test[:500], test_labels=images.test_labels[:500])
     dense = evaluate(source.model, few)

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import gcd, lcm
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from padless.align.shared import Axis, joint_axis, together
 from padless.align.units import Units, Widths
 from padless.graph import ChannelGroup, Graph, Layer
 from padless.graph.structure import SIDES, Side
-from padless.hardware import Target
+from padless.hardware import Target, round_up
 
 Owners = Mapping[Axis, list[tuple[ChannelGroup, int]]]
+FINEST = 16  # multiples of a unit that a compiler prices
 REACH = 256  # how far above its own width a group's next level may lie
 
 
@@ -27,6 +29,7 @@ class Levels:
     joint: tuple[JointAxis, ...] = ()
     example: Mapping[str, int]  # widths of the groups on joint axes that align them all
     fixed: Mapping[str, frozenset[Side]]
+    priced: bool = False  # whether those that a larger one undercuts in the tables are to go
 
     def settle(self, wanted: Mapping[str, float]) -> dict[str, int]:
         """Feasible widths near the wanted ones: for each group the nearest, of two the wider.
@@ -78,6 +81,37 @@ def aligned_levels(graph: Graph, target: Target, *, repair: str = "down") -> Lev
     return Levels(widths=widths, dense=dense, joint=joint, example=example, fixed=_by_layer(fixed | unreachable))
 
 
+def priced_levels(graph: Graph, target: Target, *, repair: str = "down") -> Levels:
+    """Widths for a compiler to price: whole units of the outputs that are computed at once, whatever the inputs' units.
+
+    What a width costs the layers that read it, the compiler's tables say; those that a larger one undercuts go there. A
+    group has its width and at most `FINEST` multiples of its outputs' unit, or of that doubled, and the few below. Where
+    several groups share an axis (a concat) or a part of it must stay, and on targets that reject what fills no units, the
+    units hold as they do for `aligned_levels`, of which `repair` is too.
+    """
+    aligned = aligned_levels(graph, target, repair=repair)
+    if target.active.misfit == "reject":
+        return replace(aligned, priced=True)
+    axes = _Axes(graph, target)
+    wider = _widenable(graph) if repair == "up" else frozenset()
+    bound = {group.id for axis in (*axes.shared, *axes.misfit) for group, _ in axes.owners[axis]}
+    widths = dict(aligned.widths)
+    for group in graph.groups:
+        if group.pinned is None and group.id not in bound:
+            widths[group.id] = _grid(group.width, axes.output_step(group), up=group.id in wider)
+    return replace(aligned, widths=widths, priced=True)
+
+
+def _grid(width: int, step: int, *, up: bool) -> Widths:
+    """Some multiples of `step` up to `width`, that itself, and with `up` the next above it."""
+    coarse = step
+    while width // coarse > FINEST:
+        coarse *= 2
+    finer = [step << k for k in range((coarse // step).bit_length())]
+    levels = {*range(coarse, width + 1, coarse), *(n for n in finer if n < width), width}
+    return np.array(sorted(levels | ({round_up(width, step)} if up else set())))
+
+
 class _Axes:
     """Which groups lie on each side of each layer, and what of it stays."""
 
@@ -110,6 +144,16 @@ class _Axes:
         """
         members = sorted(group.members, key=lambda m: m.side == "in")
         return [((m.layer, m.side), m.repeats) for m in members if (m.layer, m.side) not in self.staying]
+
+    def output_step(self, group: ChannelGroup) -> int:
+        """What the layers that write a group compute at once: its width is wasted on them unless it is a multiple."""
+        step = 1
+        for axis, repeats in self.of(group):
+            layer = self.layers[axis[0]]
+            if axis[1] == "out" or layer.kind == "depthwise":
+                unit = self.units.at(layer, axis[1], layer.c_in if axis[1] == "in" else layer.c_out)
+                step = lcm(step, unit // gcd(unit, repeats))
+        return step
 
     def filling(self, group: ChannelGroup, widths: Widths) -> tuple[Widths, set[Axis]]:
         """Those of `widths` that fill the units of the axes that are the group's alone; axes that none of these fill.

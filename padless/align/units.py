@@ -19,7 +19,16 @@ class Units:
 
     def at(self, layer: Layer, side: Side, width: int) -> int:
         """The multiple that the whole side must be: where groups are narrowed alike, a unit for each."""
-        key = (layer.kind, layer.kernel, layer.groups, side, width if self.varies else 0, layer.c_in, layer.c_out)
+        key = (
+            layer.kind,
+            layer.kernel,
+            layer.groups,
+            side,
+            width if self.varies else 0,
+            layer.c_in,
+            layer.c_out,
+            layer.out_hw,
+        )
         unit = self.known.get(key)
         if unit is None:
             units = self.target.units(layer, **{"c_in" if side == "in" else "c_out": width})

@@ -11,7 +11,7 @@ from padless.optimise import frozen_inputs, greedy, solve
 
 METHODS = {"optimal": solve, "greedy": greedy, "frozen": frozen_inputs}  # on tables of costs
 ALLOCATIONS = (*METHODS, *RATIOS)
-ALIGNMENTS = ("unit", "none")
+ALIGNMENTS = ("unit", "cost", "none")
 REPAIRS = ("down", "up")
 
 
@@ -20,7 +20,7 @@ class Changes(TypedDict, total=False):
 
     importance: str | Criterion | Importance | None
     allocate: str
-    align: str
+    align: str | None
     repair: str
     freeze: Sequence[str]
     widths: Mapping[str, tuple[int, int]]
@@ -39,7 +39,9 @@ class Choices:
     - `allocate`: `optimal` keeps the most importance that fits, and says how far from optimal it can be. Baselines: `greedy`
       by importance per cost, `frozen` (a knapsack that prices layers by their outputs alone), `uniform` and `global` by one
       ratio or threshold.
-    - `align`: `unit` keeps only widths that fill the target's units; `none` is general pruning.
+    - `align`: `unit` keeps only widths that fill the target's units; with `cost` they fill those of the layers that write
+      them, and the oracle's costs decide: one that a larger width undercuts is not aligned. `none` is general pruning. By
+      default `cost` where a compiler counts what is budgeted and costs decide (`optimal`, `greedy`, `frozen`), else `unit`.
     - `repair`: a group whose own width fills no units goes `down` to one that does, or may keep all its channels and get
       zeros (`up`).
     - `freeze`: layers (wildcards allowed) whose output channels all stay. `widths`: layers with the least and the greatest
@@ -55,7 +57,7 @@ class Choices:
 
     importance: str | Criterion | Importance | None = None
     allocate: str = "optimal"
-    align: str = "unit"
+    align: str | None = None
     repair: str = "down"
     freeze: Sequence[str] = ()
     widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -67,8 +69,10 @@ class Choices:
     def __post_init__(self) -> None:
         for name, known in (("allocate", ALLOCATIONS), ("align", ALIGNMENTS), ("repair", REPAIRS)):
             value = getattr(self, name)
-            if value not in known:
+            if value not in known and not (name == "align" and value is None):
                 raise UsageError(f"{name} cannot be {value!r}. {suggest(str(value), known)}")
+        if self.align == "cost" and self.allocate in RATIOS:
+            raise UsageError(f"With allocate {self.allocate!r} no costs are asked that could align. Use align 'unit'.")
         if isinstance(self.freeze, str):
             raise UsageError(f"freeze is the text {self.freeze!r}; expected several names. Write [{self.freeze!r}].")
         if not 0 <= self.floor <= 1:

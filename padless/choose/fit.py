@@ -71,15 +71,15 @@ def best_widths(
     """The best widths found with `time_limit` seconds for each solution. `fixed` are the widths that cannot be chosen.
 
     `method` chooses levels within the tables' limits: `solve`, which proves how good they are, or one of the baselines.
-    `ladders` are simple ways to narrow the network, than which no answer of `solve` is worse. `held` says for groups of
-    one width why they have no other.
+    `ladders` are simple ways to narrow the network, than which no answer of `solve` is worse. `held` says why
+    groups are no narrower.
 
     Raises InfeasibleError, naming the budget to blame and the least that can be reached.
     """
     if not tables.sizes:
         return _as_it_is(fixed, budgets, dense, price, held, proven=method is solve)
     chooser = Chooser(tables, importance, budgets, method, time_limit, ladders)
-    return _Fit(chooser, fixed, budgets, dense, price, limited=held.limited).run()
+    return _Fit(chooser, fixed, budgets, dense, price, held).run()
 
 
 class _Fit:
@@ -92,11 +92,10 @@ class _Fit:
         budgets: Sequence[Budget],
         dense: NetworkCost,
         price: Price,
-        *,
-        limited: bool,
+        held: Held,
     ) -> None:
         self.chooser, self.tables, self.fixed = chooser, chooser.tables, fixed
-        self.budgets, self.dense, self.price, self.limited = budgets, dense, price, limited
+        self.budgets, self.dense, self.price, self.held = budgets, dense, price, held
         self.approximate = [budget.counted in WHOLE for budget in budgets]
         self.limits = self._first_limits()
         self.best: Allocation | None = None
@@ -182,7 +181,7 @@ class _Fit:
         if solution.status == "infeasible" and solution.blame is None:
             return InfeasibleError(
                 "No combination of the widths that are allowed fills whole units where branches are joined. "
-                + ("Freeze or limit fewer layers, or use --align none." if self.limited else "Use --align none.")
+                + ("Freeze or limit fewer layers, or use --align none." if self.held.limited else "Use --align none.")
             )
         if solution.status != "infeasible" and not reached:
             return InfeasibleError(
@@ -199,8 +198,7 @@ class _Fit:
         return InfeasibleError(
             f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "
             f"the {who} costs {amount(budget, math.ceil(least), totals)} "
-            f"({100 * least / budget.of(self.dense):.1f} % of dense). "
-            "Ask for that or more, or cut outside the units (--align none --allocate global).",
+            f"({100 * least / budget.of(self.dense):.1f} % of dense). " + self.held.loosen(),
             budget.quantity,
         )
 

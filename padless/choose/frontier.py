@@ -12,9 +12,10 @@ from padless.calls import batches_of
 from padless.choose.budget import LATENCY, PEAKS, Budget
 from padless.choose.choices import Choices
 from padless.choose.peaks import problem_of
-from padless.choose.planning import offered, scored
+from padless.choose.planning import aligned_by, offered, scored
 from padless.choose.restrict import check_prunable
-from padless.choose.tables import FROM_ORACLE, Tables, tabulate
+from padless.choose.tables import FROM_ORACLE, Tables
+from padless.choose.undercut import priced
 from padless.cost import OracleLike
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
@@ -68,7 +69,9 @@ def pareto(
     with Pricing(model, example, hardware, oracle=oracle, outputs=choices.outputs) as pricing:
         graph = pricing.graph
         check_prunable(graph)
-        budget, dense = Budget(quantity=quantity, share=1.0), pricing.dense()
+        budget = Budget(quantity=quantity, share=1.0)
+        choices = aligned_by(pricing, [budget], choices)
+        dense = pricing.dense()
         total = budget.of(dense)  # raises where the target cannot say
         unit = 1e3 / (dense.clock_hz or 1) if quantity == LATENCY else 1.0
         layers = total
@@ -76,7 +79,7 @@ def pareto(
             layers = sum(getattr(answer, of_answer) for answer in pricing.oracle(graph.layers))
         curves = scored(pricing, choices, batches)
         levels = offered(pricing, choices, curves)
-        tables = tabulate(graph, levels, hardware, pricing.oracle, [budget.counted])
+        tables = priced(graph, levels, hardware, pricing.oracle, [budget.counted])
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     problem = problem_of(tables, curves, [budget])
     found = _solved(problem, tables, curves, fixed, points, choices.time_limit)

@@ -50,7 +50,7 @@ class Plan:
     target: str
     importance: str
     allocate: str
-    align: str  # "unit" or "none"
+    align: str  # "unit", "cost" or "none"
     ratio: float | None  # of uniform and global
     seed: int
     outcomes: list[Outcome]

@@ -1,7 +1,7 @@
 """The verb that decides a cut: `plan`."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,18 +10,20 @@ from typing import Any, Unpack
 import numpy as np
 from torch import nn
 
-from padless.align import Levels, aligned_levels, free_levels
+from padless.align import Levels, aligned_levels, free_levels, priced_levels
 from padless.calls import batches_of
 from padless.choose.allocation import Allocation
 from padless.choose.budget import PEAKS, Budget, Budgets, amount, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.fit import best_widths
+from padless.choose.peaks import Chooser
 from padless.choose.plan import Outcome, Plan
 from padless.choose.ratios import RATIOS, mildest
-from padless.choose.restrict import check_prunable, held, restricted
-from padless.choose.tables import WHOLE, tabulate
+from padless.choose.restrict import Held, check_prunable, held, restricted
+from padless.choose.tables import FROM_ORACLE, WHOLE
 from padless.choose.tightest import tightest
-from padless.cost import NetworkCost, OracleLike
+from padless.choose.undercut import priced
+from padless.cost import CachedOracle, NetworkCost, OracleLike
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError, expect
 from padless.graph import Graph, Keep
@@ -74,6 +76,7 @@ def make_plan(
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budgets, graph = read_budgets(budget), pricing.graph
     check_prunable(graph)
+    choices = aligned_by(pricing, budgets, choices)
     curves = scored(pricing, choices, images)
     levels = offered(pricing, choices, curves)
     dense = dense or pricing.dense()
@@ -94,6 +97,11 @@ def make_plan(
             f"{pricing.target.id}. Ask for a smaller budget."
         )
     after = allocation.cost if _asks_whole(budgets) else pricing.cut(keep, whole=pricing.oracle is not None)
+    before = dense
+    if choices.align == "cost":
+        counted = FROM_ORACLE[next(each.counted for each in budgets if each.counted in FROM_ORACLE)]
+        before = pricing.charged(dense, {g.id: g.width for g in graph.groups}, counted)
+        after = pricing.charged(after, allocation.widths, counted)
     return Plan(
         version=version("padless"),
         digest=graph.digest(),
@@ -101,13 +109,13 @@ def make_plan(
         target=pricing.target.id,
         importance=curves.name,
         allocate=choices.allocate,
-        align=choices.align,
+        align=choices.align or "unit",
         ratio=allocation.ratio,
         seed=choices.seed,
         outcomes=_outcomes(budgets, allocation, dense, after),
         solver=allocation.proof,
         importance_kept=curves.kept({id: min(n, graph.group(id).width) for id, n in allocation.widths.items()}),
-        before=dense.totals,
+        before=before.totals,
         after=after.totals,
         keep=_kept(graph, keep),
         outputs=None if choices.outputs is None else [str(path) for path in choices.outputs],
@@ -116,6 +124,17 @@ def make_plan(
         file_digest=file_digest(pricing.model),
         zeros={g.id: more for g in graph.groups if (more := allocation.widths[g.id] - g.width) > 0},
     )
+
+
+def aligned_by(pricing: Pricing, budgets: Sequence[Budget], choices: Choices) -> Choices:
+    """`choices` with the alignment that stands for none given: by cost where a compiler counts what is budgeted."""
+    by_cost = choices.allocate in METHODS and compiled(pricing.oracle, budgets)
+    return replace(choices, align=choices.align or ("cost" if by_cost else "unit"))
+
+
+def compiled(oracle: CachedOracle | None, budgets: Sequence[Budget]) -> bool:
+    """Whether a budget is on what a compiler counts."""
+    return oracle is not None and oracle.oracle.compiles and any(each.counted in FROM_ORACLE for each in budgets)
 
 
 def scored(pricing: Pricing, choices: Choices, images: Sequence[Any]) -> Importance:
@@ -132,7 +151,7 @@ def offered(pricing: Pricing, choices: Choices, curves: Importance) -> Levels:
 
 
 def _of_target(pricing: Pricing, choices: Choices) -> Levels:
-    """The widths that fill units, or all."""
+    """The widths that fill units, those that the oracle is to price, or all."""
     if choices.align == "unit" and choices.repair == "down":
         return pricing.levels
     return levels_of(pricing.graph, pricing.target, choices)
@@ -142,6 +161,8 @@ def levels_of(graph: Graph, target: Target, choices: Choices) -> Levels:
     """The widths that a network's groups may have on a target, before any of them is frozen or limited."""
     if choices.align == "none":
         return free_levels(graph)
+    if choices.align == "cost":
+        return priced_levels(graph, target, repair=choices.repair)
     return aligned_levels(graph, target, repair=choices.repair)
 
 
@@ -168,7 +189,8 @@ def _by_ratio(
     pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost, choices: Choices
 ) -> Allocation:
     with _pricing_widths("Searching", pricing, budgets, curves, dense) as price:
-        return mildest(budgets, dense, _ladder(choices.allocate, pricing.graph, curves, levels), price)
+        ladder = _ladder(choices.allocate, pricing.graph, curves, levels)
+        return mildest(budgets, dense, ladder, price, _held(pricing, budgets, levels, choices).loosen())
 
 
 def _ladder(name: str, graph: Graph, curves: Importance, levels: Levels) -> Callable[[float], dict[str, int]]:
@@ -178,19 +200,72 @@ def _ladder(name: str, graph: Graph, curves: Importance, levels: Levels) -> Call
 def _by_tables(
     pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost, choices: Choices
 ) -> Allocation:
+    if not levels.priced:
+        return _fitted(pricing, budgets, curves, levels, dense, choices)
+    rival, in_units = None, replace(choices, align="unit")
+    with suppress(InfeasibleError):
+        rival = _fitted(pricing, budgets, curves, offered(pricing, in_units, curves), dense, in_units)
+    try:
+        best = _fitted(pricing, budgets, curves, levels, dense, choices)
+    except InfeasibleError:
+        if rival is None:
+            raise
+        return _proven_again(rival, pricing, budgets, curves, levels, choices)
+    if rival is None or _worth(curves, best.widths) >= _worth(curves, rival.widths):
+        return best
+    return _proven_again(rival, pricing, budgets, curves, levels, choices)
+
+
+def _proven_again(
+    rival: Allocation, pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, choices: Choices
+) -> Allocation:
+    """An answer from fewer widths, with the bound of all that are offered.
+
+    Tables of finer widths are followed further from what the compiler says of the whole network; whole units may do better.
+    """
+    if rival.proof is None or rival.table_totals is None:
+        return rival
+    tables = priced(pricing.graph, levels, pricing.target, pricing.oracle, [budget.counted for budget in budgets])
+    chooser = Chooser(tables, curves, budgets, METHODS[choices.allocate], choices.time_limit)
+    solution = chooser.choose(rival.table_totals)
+    objective = _worth(curves, {id: rival.widths[id] for id in tables.widths})
+    bound = max(solution.bound, objective)
+    gap = (bound - objective) / max(abs(objective), 1e-300)
+    proof = replace(
+        rival.proof, status="gap left" if gap > 1e-9 else rival.proof.status, objective=objective, bound=bound, gap=gap
+    )
+    return replace(rival, proof=proof)
+
+
+def _worth(curves: Importance, widths: Mapping[str, int]) -> float:
+    return sum(float(curves.worth(id, np.array([width]))[0]) for id, width in widths.items())
+
+
+def _fitted(
+    pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost, choices: Choices
+) -> Allocation:
     graph = pricing.graph
-    tables = tabulate(graph, levels, pricing.target, pricing.oracle, [budget.counted for budget in budgets])
+    tables = priced(graph, levels, pricing.target, pricing.oracle, [budget.counted for budget in budgets])
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     ladders = [_ladder(name, graph, curves, levels) for name in RATIOS]
     with _pricing_widths("Choosing widths for", pricing, budgets, curves, dense) as price:
         best = best_widths(
             tables, curves, fixed, budgets, dense, price,
             time_limit=choices.time_limit, method=METHODS[choices.allocate], ladders=ladders,
-            held=held(graph, pricing.target, _of_target(pricing, choices), levels),
+            held=_held(pricing, budgets, levels, choices),
         )  # fmt: skip
         if best.proof and best.proof.status != "optimal" and not _asks_whole(budgets):
             best = _no_worse(best, ladders, curves, budgets, dense, price)
         return best
+
+
+def _held(pricing: Pricing, budgets: list[Budget], levels: Levels, choices: Choices) -> Held:
+    """Why groups are no narrower than `levels` allow."""
+    finer = choices.allocate in METHODS and compiled(pricing.oracle, budgets)
+    return held(
+        pricing.graph, pricing.target, _of_target(pricing, choices), levels,
+        aligned=choices.align != "none", finer=finer,
+    )  # fmt: skip
 
 
 def _no_worse(
@@ -202,16 +277,12 @@ def _no_worse(
     price: Callable[[dict[str, int]], NetworkCost],
 ) -> Allocation:
     """The best answer, or what a ladder reaches: it knows widths between those that the tables offer."""
-
-    def worth(widths: dict[str, int]) -> float:
-        return sum(float(curves.worth(id, np.array([width]))[0]) for id, width in widths.items())
-
     for ladder in ladders:
         try:
             rival = mildest(budgets, dense, ladder, price)
         except InfeasibleError:
             continue
-        if (more := worth(rival.widths) - worth(best.widths)) > 0 and best.proof:
+        if (more := _worth(curves, rival.widths) - _worth(curves, best.widths)) > 0 and best.proof:
             objective = best.proof.objective + more
             bound = max(best.proof.bound, objective)
             gap = (bound - objective) / max(abs(objective), 1e-300)

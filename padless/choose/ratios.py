@@ -54,12 +54,13 @@ def mildest(
     dense: NetworkCost,
     widths_at: Callable[[float], dict[str, int]],
     price: Callable[[dict[str, int]], NetworkCost],
+    way_out: str = "",
 ) -> Allocation:
     """The least ratio whose widths meet the budgets, by bisection; each set of widths is priced once.
 
     A compiler's cost is not quite monotone in the ratio, so the answer is the mildest cut seen that meets the budget.
 
-    Raises InfeasibleError when even the narrowest widths cost more.
+    Raises InfeasibleError when even the narrowest widths cost more; `way_out` ends its message.
     """
     limits = [budget.limit(dense) for budget in budgets]
     priced: dict[tuple[int, ...], NetworkCost] = {}
@@ -80,7 +81,7 @@ def mildest(
         return mild
     severe = attempt(high)
     if not met(severe):
-        raise _out_of_reach(budgets, limits, severe, dense)
+        raise _out_of_reach(budgets, limits, severe, dense, way_out)
     while high - low > 1e-3 and mild.widths != severe.widths:
         ratio = (low + high) / 2
         middle = attempt(ratio)
@@ -92,7 +93,7 @@ def mildest(
 
 
 def _out_of_reach(
-    budgets: Sequence[Budget], limits: Sequence[float], narrowest: Allocation, dense: NetworkCost
+    budgets: Sequence[Budget], limits: Sequence[float], narrowest: Allocation, dense: NetworkCost, way_out: str
 ) -> InfeasibleError:
     totals = dense.totals
     least, limit, budget = next(
@@ -103,7 +104,6 @@ def _out_of_reach(
     return InfeasibleError(
         f"The budget {budget} asks for at most {amount(budget, math.floor(limit), totals)}; the narrowest network "
         f"that this target and allocation allow costs {amount(budget, least, totals)} "
-        f"({100 * least / budget.of(dense):.1f} % of dense). "
-        "Ask for that or more, or cut outside the units (--align none).",
+        f"({100 * least / budget.of(dense):.1f} % of dense). {way_out}".rstrip(),
         budget.quantity,
     )

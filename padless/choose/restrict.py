@@ -79,35 +79,83 @@ def _few(names: list[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Groups that could be cut and have one width left: by the target's units, or by what was frozen and limited."""
+    """What keeps groups wide that could be cut: the target's units, or what was frozen and limited.
+
+    `by_unit` and `by_choice` are groups of one width; `binding` those that a unit keeps from being narrower, the ones whose
+    layers compute most at their narrowest first.
+    """
 
     by_unit: tuple[str, ...] = ()
     by_choice: tuple[str, ...] = ()
+    binding: tuple[str, ...] = ()
     limited: bool = False  # whether anything was frozen or limited
+    aligned: bool = True
+    finer: bool = False  # whether a compiler's costs could allow widths that the units do not
 
     def explain(self) -> str:
-        """What to try, and the groups with their reasons."""
+        """What to try where every group has one width, and the groups with their reasons."""
         ways = ["freeze or limit fewer layers"] * bool(self.by_choice)
-        ways += ["use --align none, which leaves units partly empty, or a target of smaller units"] * bool(self.by_unit)
+        if self.by_unit:
+            ways += ["use --align cost, which lets the compiler's costs decide"] * self.finer
+            ways += ["use --align none, which leaves units partly empty, or a target of smaller units"]
         way = ", or ".join(ways) or "ask for more"
-        reasons = (*self.by_unit, *self.by_choice)
-        more = f"\n  and {len(reasons) - REASONS} more" if len(reasons) > REASONS else ""
-        return f"{way[0].upper()}{way[1:]}." + "".join(f"\n  {reason}" for reason in reasons[:REASONS]) + more
+        return f"{way[0].upper()}{way[1:]}." + _listed((*self.by_unit, *self.by_choice))
+
+    def loosen(self) -> str:
+        """What to try where even the narrowest widths cost too much, and the units that bind there."""
+        if not self.aligned:
+            return "Ask for that or more."
+        finer = "cut in finer steps (--align cost), or " if self.finer else ""
+        return f"Ask for that or more, or {finer}cut outside the units (--align none)." + _listed(self.binding)
 
 
-def held(graph: Graph, target: Target, levels: Levels, chosen: Levels) -> Held:
-    """Why groups have one width. `levels` are those of the target, `chosen` what freezing and limits left of them."""
+def _listed(reasons: tuple[str, ...]) -> str:
+    more = f"\n  and {len(reasons) - REASONS} more" if len(reasons) > REASONS else ""
+    return "".join(f"\n  {reason}" for reason in reasons[:REASONS]) + more
+
+
+def held(
+    graph: Graph, target: Target, levels: Levels, chosen: Levels, *, aligned: bool = True, finer: bool = False
+) -> Held:
+    """Why groups are no narrower. `levels` are those of the target, `chosen` what freezing and limits left of them."""
     layers, units = {layer.name: layer for layer in graph.layers}, Units(target)
-    by_unit, by_choice = [], []
+    work = _least_macs(graph, chosen)
+    by_unit, by_choice, binding = [], [], []
     for group in graph.groups:
-        if group.pinned or len(chosen.widths[group.id]) > 1:
+        if group.pinned:
             continue
-        if len(levels.widths[group.id]) > 1:
-            by_choice.append(f"{group.id}: frozen or limited to {int(chosen.widths[group.id][-1])} channels")
+        offered, least = levels.widths[group.id], int(chosen.widths[group.id][0])
+        if len(chosen.widths[group.id]) == 1 < len(offered):
+            by_choice.append(f"{group.id}: frozen or limited to {least} channels")
             continue
-        needed = [(units.at(layers[m.layer], m.side, group.width) // m.repeats, m) for m in group.members]
-        unit, member = max(needed, key=lambda pair: pair[0])
+        needed = [(units.at(layers[m.layer], m.side, least) // m.repeats, m) for m in group.members]
+        unit, member = max(needed, key=lambda pair: (offered[0] % max(1, pair[0]) == 0, pair[0]))
         side = "outputs" if member.side == "out" else "inputs"
-        by_unit.append(f"{group.id}: its {group.width} channels are {side} of {member.layer}, in units of {unit}")
+        if len(chosen.widths[group.id]) == 1:
+            by_unit.append(f"{group.id}: its {least} channels are {side} of {member.layer}, in units of {unit}")
+        if unit > 1 and least == offered[0] and least % unit == 0:
+            reason = f"{least} of {group.width} channels at least, as {side} of {member.layer}, in units of {unit}"
+            computed = sum(work[name] for name in dict.fromkeys(m.layer for m in group.members))
+            binding.append((-computed, f"{group.id}: {reason}"))
     limited = any(len(chosen.widths[id]) < len(widths) for id, widths in levels.widths.items())
-    return Held(by_unit=tuple(by_unit), by_choice=tuple(by_choice), limited=limited)
+    return Held(
+        by_unit=tuple(by_unit), by_choice=tuple(by_choice), binding=tuple(reason for _, reason in sorted(binding)),
+        limited=limited, aligned=aligned, finer=finer and aligned and not levels.priced,
+    )  # fmt: skip
+
+
+def _least_macs(graph: Graph, levels: Levels) -> dict[str, float]:
+    """What each layer computes once every group is as narrow as it may be."""
+    left: dict[tuple[str, str], float] = {}
+    for group in graph.groups:
+        for member in group.members:
+            place = member.layer, member.side
+            less = member.repeats * (group.width - int(levels.widths[group.id][0]))
+            left[place] = left.get(place, 0.0) + less
+    work = {}
+    for layer in graph.layers:
+        shares = [
+            1 - left.get((layer.name, side), 0.0) / size for side, size in (("in", layer.c_in), ("out", layer.c_out))
+        ]
+        work[layer.name] = layer.macs * (shares[1] if layer.kind == "depthwise" else shares[0] * shares[1])
+    return work

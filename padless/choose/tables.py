@@ -7,7 +7,7 @@ that begin alike share it, and a dense block remains a chain.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ from padless.optimise.buckets import Array, Factor
 MOST = 32  # widths a group is offered: of more, evenly spaced ones
 WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pairs of wide groups are most of the queries
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
-FROM_ORACLE = {"cycles": "total", "npu_cycles": "npu"}
+FROM_ORACLE: dict[str, Literal["total", "npu"]] = {"cycles": "total", "npu_cycles": "npu"}
 WHOLE = (*FROM_ORACLE, *PEAKS)  # what the network as a whole may cost otherwise than the tables say
 
 

@@ -134,7 +134,20 @@ MemoryOracle = Annotated[
 Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
 Data = Annotated[
     str | None,
-    typer.Option("--data", help="digits, a folder (Hugging Face parquet, or train/CLASS/*.png), or a Hugging Face id."),
+    typer.Option(
+        "--data",
+        help="digits, a folder (Hugging Face parquet, train/CLASS/*.png and test/CLASS/*.png, or images or .npy arrays "
+        "without labels), an .npy or .npz file, package.module:function, or a Hugging Face id.",
+    ),
+]
+PreprocessOption = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocess",
+        help="What the network was trained with: (byte * scale - mean) / std. Such as mean=0.485,0.456,0.406,std=0.229,"
+        "0.224,0.225 or mean=127.5,std=127.5,scale=1; also layout=nhwc and bgr. By default the model's own, "
+        "else the images' own.",
+    ),
 ]
 Outputs = Annotated[
     list[str] | None,
@@ -162,8 +175,8 @@ Shape = Annotated[
     typer.Option(
         "--input-shape",
         help="Such as 1,3,32,32; the model's usual shape by default, of an ONNX file's axes those it leaves open. May be "
-        "given several times, in the order of the forward's arguments; NAME=1,3,32,32 for a dictionary's entries; types as "
-        "in 1,16:int64. With --data one image.",
+        "given several times, in the order of the forward's arguments; NAME=1,3,32,32 for a dictionary's entries, or an "
+        "ONNX file's input of that name; types as in 1,16:int64. With --data one image.",
     ),
 ]
 

@@ -17,6 +17,7 @@ from padless.cli.app import (
     Model,
     Oracle,
     Outputs,
+    PreprocessOption,
     Shape,
     System,
     TargetOption,
@@ -47,6 +48,7 @@ def plan_command(
     ] = "cycles",
     weights: Weights = None,
     data: Data = None,
+    preprocess: PreprocessOption = None,
     importance: Criterion = None,
     time_limit: TimeLimit = DEFAULTS.time_limit,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = DEFAULTS.seed,
@@ -73,7 +75,7 @@ def plan_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(seed)
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
-    loaded, images = opened(model, weights, data, input_shape, reading)
+    loaded, images = opened(model, weights, data, input_shape, reading, preprocess)
     example = parse_inputs(loaded.inputs(input_shape))
     choices = Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed)
     frontier = pareto(

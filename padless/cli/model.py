@@ -18,6 +18,7 @@ from padless.cli.app import (
     Model,
     Oracle,
     Outputs,
+    PreprocessOption,
     Shape,
     System,
     TargetOption,
@@ -33,7 +34,7 @@ from padless.cost.pricing import inspect
 from padless.errors import UsageError
 from padless.files import write_atomically, write_json
 from padless.hardware import load_target
-from padless.inputs import first_shape, load_model, load_weights, parse_inputs
+from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
 from padless.onnx import Reading
 from padless.progress import console
 from padless.report.inspection import inspection
@@ -72,7 +73,7 @@ def inspect_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(0)
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
-    loaded = load_model(model, input_shape=first_shape(input_shape), reading=reading)
+    loaded = load_model(model, input_shape=shapes_of(input_shape, model), reading=reading)
     example = parse_inputs(loaded.inputs(input_shape))
     if weights:
         load_weights(loaded.model, weights)
@@ -102,6 +103,7 @@ def prune_command(
     ],
     weights: Weights = None,
     data: Data = None,
+    preprocess: PreprocessOption = None,
     importance: Criterion = None,
     allocate: Annotated[
         str,
@@ -113,7 +115,12 @@ def prune_command(
     ] = DEFAULTS.allocate,
     time_limit: TimeLimit = DEFAULTS.time_limit,
     align: Annotated[
-        str, typer.Option("--align", help="unit: fill the target's units. none: general pruning.")
+        str | None,
+        typer.Option(
+            "--align",
+            help="unit: fill the target's units. cost: a width is aligned where no larger one costs the same (by default, "
+            "where a compiler counts cycles). none: general pruning.",
+        ),
     ] = DEFAULTS.align,
     repair: Annotated[
         str,
@@ -199,10 +206,9 @@ def prune_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     job = Job(
         model=model, target=hardware, budgets=tuple(budget),
-        weights=weights, data=data, choices=choices, steps=steps, recover=recover, calibration=calibration,
-        regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()), oracle=oracle,
-        memory_oracle=memory_oracle,
-        reading=Reading(dequantise=dequantise, until=tuple(until or ())),
+        weights=weights, data=data, preprocess=preprocess, choices=choices, steps=steps, recover=recover,
+        calibration=calibration, regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()),
+        oracle=oracle, memory_oracle=memory_oracle, reading=Reading(dequantise=dequantise, until=tuple(until or ())),
         out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
@@ -260,7 +266,7 @@ def finish(summary: Summary, folder: Path) -> None:
     if recovery := summary.recovery:
         out.print(
             f"Recovered with {recovery.method} on {recovery.images} images in {recovery.seconds:.1f} s: "
-            f"{recovery.accuracy_before:.2f} to {recovery.accuracy_after:.2f} %."
+            f"{recovery.before:.2f} to {recovery.after:.2f} %."
         )
     if solver := summary.solver:
         out.print(
@@ -278,7 +284,7 @@ def default_folder(model: str, target: str, budget: str, choices: Choices, data:
     """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes."""
     criterion = str(choices.criterion([data] if data else []))
     parts = (model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"))
-    name = "-".join((*parts, choices.allocate, choices.align, criterion, f"seed{choices.seed}"))
+    name = "-".join(filter(None, (*parts, choices.allocate, choices.align, criterion, f"seed{choices.seed}")))
     return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
 
 

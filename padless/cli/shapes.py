@@ -13,7 +13,7 @@ from padless.cli.options import DEFAULTS
 from padless.cost.oracles.table import UNITS
 from padless.errors import UsageError, suggest
 from padless.hardware import load_target
-from padless.inputs import first_shape, load_model, parse_inputs
+from padless.inputs import load_model, parse_inputs, shapes_of
 from padless.onnx import Reading
 from padless.report.shapes import shapes_csv
 
@@ -29,7 +29,7 @@ def shapes_command(
     unit: Annotated[
         str, typer.Option("--unit", help=f"Of what you measure, the last column's name: {', '.join(UNITS)}.")
     ] = "cycles",
-    align: Annotated[str, typer.Option("--align", help="As for `padless prune`.")] = DEFAULTS.align,
+    align: Annotated[str | None, typer.Option("--align", help="As for `padless prune`.")] = DEFAULTS.align,
     repair: Annotated[str, typer.Option("--repair", help="As for `padless prune`.")] = DEFAULTS.repair,
     freeze: Annotated[list[str] | None, typer.Option("--freeze", help="As for `padless prune`.")] = None,
     outputs: Outputs = None,
@@ -49,7 +49,7 @@ def shapes_command(
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
     choices = Choices(align=align, repair=repair, freeze=tuple(freeze or ()), outputs=outputs)
     torch.manual_seed(choices.seed)
-    loaded = load_model(model, input_shape=first_shape(input_shape), reading=reading)
+    loaded = load_model(model, input_shape=shapes_of(input_shape, model), reading=reading)
     example = parse_inputs(loaded.inputs(input_shape))
     shapes = shapes_to_measure(loaded.model, example, load_target(target), oracle=oracle, choices=choices)
     sys.stdout.write(shapes_csv(shapes, unit))

@@ -48,6 +48,14 @@ def finetune_command(
         float,
         typer.Option("--ema", help="Decay of an average of the weights, kept in their place, such as 0.999; 0: none."),
     ] = _DEFAULT.ema,
+    augment: Annotated[
+        str,
+        typer.Option(
+            "--augment",
+            help="auto (images are cropped, and mirrored where that keeps the label; arrays stay), none, flip, crop, or "
+            "package.module:function (samples, generator -> samples).",
+        ),
+    ] = _DEFAULT.augment,
     clip: Annotated[float, typer.Option("--clip", help="The gradients' largest norm; 0: any.")] = _DEFAULT.clip,
     precision: Annotated[
         str, typer.Option("--precision", help="float32, bfloat16, or auto: what is faster on the device.")
@@ -79,7 +87,7 @@ def finetune_command(
     recipe = Recipe(
         epochs=epochs, batch=batch, peak_lr=lr or rate, schedule=schedule, weight_decay=weight_decay,  # type: ignore[arg-type]
         label_smoothing=label_smoothing, distill=distill, temperature=temperature, features=features, mixup=mixup, ema=ema,
-        clip=clip, precision=precision, channels_last=channels_last, compile=compile, seed=seed,  # type: ignore[arg-type]
+        augment=augment, clip=clip, precision=precision, channels_last=channels_last, compile=compile, seed=seed,  # type: ignore[arg-type]
     )  # fmt: skip
     target = out_dir or folder.resolve().with_name(f"{folder.resolve().name}-finetuned")
     summary = run_finetuning(Finetuning(
@@ -90,11 +98,12 @@ def finetune_command(
         return
     finetuned = summary.finetuning
     assert finetuned is not None
+    measured = "accuracy" if "accuracy" in summary.after else "agreement"
+    dense = f" (dense {summary.before['accuracy']:.2f} %)" if "accuracy" in summary.before else ""
     out.print(
         f"Fine-tuned {summary.epochs} epoch(s) in {finetuned.seconds:.0f} s ({finetuned.images_per_second:.0f} images/s on "
-        f"{finetuned.devices} x {finetuned.accelerator}): {finetuned.accuracy_before:.2f} to "
-        f"{finetuned.accuracy_after:.2f} %"
-        + (f" (dense {summary.before['accuracy']:.2f} %)." if "accuracy" in summary.before else ".")
+        f"{finetuned.devices} x {finetuned.accelerator}): {measured} {finetuned.before:.2f} to "
+        f"{finetuned.after:.2f} %{dense}."
     )
     for note in summary.notes:
         out.print(note, style="yellow")

@@ -34,6 +34,7 @@ class Oracle(ABC):
     key: str | None = None  # all its settings as a text: answers are kept on disk by it; None: never
     batch_of_one: bool = False  # whether it counts for one input at a time only
     systems: bool = False  # whether it knows the target's system and memory mode
+    compiles: bool = False  # whether a compiler answers, which may charge for other steps than the target's units
 
     @abstractmethod
     def __call__(self, shapes: Sequence[LayerShape]) -> Answers:
@@ -86,6 +87,7 @@ class _Adapted(Oracle):
         self.key = getattr(oracle, "key", None)
         self.batch_of_one = getattr(oracle, "batch_of_one", False)
         self.systems = getattr(oracle, "systems", False)
+        self.compiles = getattr(oracle, "compiles", False)
         self._source = Source(oracle=getattr(oracle, "__name__", type(oracle).__name__))
 
     def __call__(self, shapes: Sequence[LayerShape]) -> Iterator[Answer | OracleError]:

@@ -1,14 +1,15 @@
 """What a model, and each cut of it, costs on a target: one place that asks the oracle."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
-from padless.align import aligned_levels
+from padless.align import aligned_levels, priced_levels
+from padless.cost.charged import charged
 from padless.cost.cycles import Cycles, between, summed
 from padless.cost.memory import peak_memory
 from padless.cost.network import NetworkCost, network_cost
@@ -116,6 +117,15 @@ class Pricing:
             memory=memory.oracle,
             note=" ".join(filter(None, notes)),
         )
+
+    def charged(
+        self, cost: NetworkCost, widths: Mapping[str, int], counted: Literal["total", "npu"] = "total"
+    ) -> NetworkCost:
+        """A cost with its avoidable MACs by what the oracle charges for groups that are so wide (`cost.charged`)."""
+        if self.oracle is None:
+            return cost
+        offered = priced_levels(self.graph, self.target).widths
+        return charged(cost, self.graph, widths, offered, self.oracle, counted)
 
     def dense(self) -> NetworkCost:
         """The cost of the model that was given."""

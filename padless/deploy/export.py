@@ -11,27 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padless.calls import arguments, batches_of, eager, expect_tensors, like_model, tensors_in
+from padless.calls import arguments, batches_of, expect_tensors, like_model, tensors_in
 from padless.deploy.compiled import arena_bytes, c_array, compiled, identifier
-from padless.deploy.exported import Exported, fidelity, largest_difference
+from padless.deploy.exported import Exported, fidelity
 from padless.deploy.litert import LiteRT
-from padless.deploy.onnx import run_onnx, write_onnx, write_qdq
+from padless.deploy.onnx import write_onnx, write_qdq
 from padless.deploy.tflite import Quantisation, TFLiteNetwork
 from padless.deploy.trial import Arrays, Trial, trial_of, trial_of_test
-from padless.errors import PadlessError, UsageError, expect, suggest
+from padless.errors import UsageError, expect, suggest
 from padless.files import write_json
-from padless.graph.examples import Example
+from padless.graph.agreement import TOLERANCE, agreed, differs, finite_run, largest_difference
 from padless.graph.record import tensors_of
 from padless.graph.shadow import eval_only, rebuilt, single
 from padless.hardware import Target
 from padless.inputs import Images
-from padless.onnx import OnnxNet, data_file
+from padless.onnx import OnnxNet, data_file, write_back, write_graph
+from padless.onnx.runtime import run_onnx
 
 # Format -> how its files end. The longest ending tells.
 FORMATS = {"tflite": ".tflite", "onnx-int8": ".int8.onnx", "onnx": ".onnx", "pt2": ".pt2"}
 INT8 = ("tflite", "onnx-int8")
-TOLERANCE = 1e-3  # of the largest output, in float32: kernels sum in other orders
-TOLERANCES = {torch.float16: 1e-2, torch.bfloat16: 5e-2}  # a few units of their last place
 
 
 def export(
@@ -185,8 +184,13 @@ def _tflite(
 
 def _qdq(model: nn.Module, example: Any, file: Path, trial: Trial, tests: Trial, ranges: str) -> Exported:
     whole = file.with_name("float.onnx")
-    write_onnx(model, arguments(example), whole)
-    parity = _within(largest_difference(trial.outputs, _stacked(whole, trial, "Running the float file")), TOLERANCE)
+    if isinstance(model, OnnxNet):
+        write_graph(model, whole)
+    else:
+        write_onnx(model, arguments(example), whole)
+    parity = largest_difference(trial.outputs, _stacked(whole, trial, "Running the float file"))
+    if not parity <= TOLERANCE:
+        raise differs(file, parity)
     write_qdq(whole, file, trial.inputs, ranges)
     quality = fidelity(tests, _stacked(file, tests, f"Running {file.name}"), len(trial))
     if quality.low:
@@ -199,40 +203,14 @@ def _stacked(file: Path, trial: Trial, title: str) -> list[Arrays]:
 
 
 def _float(model: nn.Module, example: Any, file: Path, format: str, seed: int) -> Exported:
-    x, expected = _outputs(model, arguments(example), seed)
-    write: Callable[[nn.Module, tuple[Any, ...], Path], list[Tensor]] = write_onnx if format == "onnx" else _pt2
-    outputs = write(model, x, file)
-    wanted, got = ([t.double().numpy() for t in tensors] for tensors in (expected, outputs))
-    parity = largest_difference(wanted, got)
-    if not isinstance(model, OnnxNet):  # else it was compared as it was written
-        parity = _within(parity, TOLERANCES.get(expected[0].dtype, TOLERANCE))
+    if isinstance(model, OnnxNet) and format == "onnx":
+        parity = write_back(model, file, list(tensors_in(arguments(example))), seed=seed)
+    else:
+        x, expected = finite_run(model, arguments(example), seed)
+        write: Callable[[nn.Module, tuple[Any, ...], Path], list[Tensor]] = write_onnx if format == "onnx" else _pt2
+        parity = agreed(model, x, expected, write(model, x, file), file, expected[0].dtype)
     weights = [data_file(file)] if data_file(file).exists() else []  # of a file that had them outside
     return Exported(file=file, format=format, bytes=file.stat().st_size, parity=parity, others=tuple(weights))
-
-
-def _within(difference: float, tolerance: float) -> float:
-    if not difference <= tolerance:
-        raise PadlessError(
-            f"The exported file differs from the model by {difference:.1e} of its largest output; not written."
-        )
-    return difference
-
-
-@torch.no_grad()
-def _outputs(model: nn.Module, example: tuple[Any, ...], seed: int) -> tuple[tuple[Any, ...], list[Tensor]]:
-    """Inputs on which the outputs are finite, normal, positive or the example itself, and the outputs."""
-    spec = Example.of(example)
-    random = (spec.random(seed, positive=positive) for positive in (False, True))
-    for tensors in (*random, [t.detach().cpu() for t in tensors_in(example)]):
-        x = spec.arguments(tensors)
-        with eager():
-            expected = list(tensors_of(model(*x)))
-        if all(torch.isfinite(t).all() for t in expected):
-            return x, expected
-    raise PadlessError(
-        "An output of the model is not finite, neither on normal and positive inputs nor on the example, so an exported "
-        "file could not be checked. Give padless.export an example from where the network lives, and check the weights."
-    )
 
 
 def _pt2(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:

@@ -97,13 +97,3 @@ def decibels(reference: Sequence[Arrays], other: Sequence[Arrays]) -> float:
         )
 
     return min(ratio(a.astype(float), b.astype(float)) for a, b in zip(reference, other, strict=True))
-
-
-def largest_difference(reference: Sequence[Arrays], other: Sequence[Arrays]) -> float:
-    """For each output over its own largest number, or a hundredth of the largest of all; the most of them."""
-    pairs = [(a.astype(float), b.astype(float)) for a, b in zip(reference, other, strict=True) if a.size]
-    largest = [float(np.abs(a).max()) for a, _ in pairs]
-    floor = 0.01 * max(largest, default=0.0) or 1.0
-    return max(
-        (float(np.abs(a - b).max()) / max(own, floor) for (a, b), own in zip(pairs, largest, strict=True)), default=0.0
-    )

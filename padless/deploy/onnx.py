@@ -3,38 +3,30 @@
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from padless.calls import tensors_in
 from padless.errors import PadlessError, UsageError
 from padless.graph import trace
-from padless.onnx import OnnxNet, write_back
 from padless.onnx.packages import package
+from padless.onnx.runtime import Arrays, Column, rows, run_onnx, session
 from padless.progress import bar
-
-Arrays = npt.NDArray[Any]
-Column = Arrays | Sequence[Arrays]  # an input's values, one array for each run
 
 
 def write_onnx(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:
     """Write the model, through `torch.onnx.export(dynamo=True)`, and return what the file answers to `x`.
 
-    One that came from an ONNX file is written back into its own graph. Raises PadlessError where the file's convolutions are
-    not the model's, or ONNX Runtime cannot run it.
+    Raises PadlessError where the file's convolutions are not the model's, or ONNX Runtime cannot run it.
     """
     onnx = _package("onnx")
     _package("onnxruntime")
     _package("onnxscript")
     tensors = list(tensors_in(x))
-    if isinstance(model, OnnxNet):
-        return write_back(model, file, tensors)
     if any(t.dtype is torch.bfloat16 for t in tensors):
         raise UsageError(
             "ONNX Runtime has no kernels for bfloat16, so the file could not be checked. Export model.float() and float32 "
@@ -57,11 +49,11 @@ def write_qdq(source: Path, file: Path, columns: Sequence[Column], ranges: str) 
     """
     quantization = _package("onnxruntime.quantization")
     prepared = source.with_name(f"{source.name}.prepared")
-    inputs = [given.name for given in _session(source).get_inputs()]
+    inputs = [given.name for given in session(source).get_inputs()]
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
-            self.rows = iter(_rows(inputs, columns))
+            self.rows = iter(rows(inputs, columns))
 
         def get_next(self) -> dict[str, Arrays] | None:
             return next(self.rows, None)
@@ -81,36 +73,6 @@ def write_qdq(source: Path, file: Path, columns: Sequence[Column], ranges: str) 
     finally:
         logger.setLevel(level)
         prepared.unlink(missing_ok=True)
-
-
-def run_onnx(file: Path, columns: Sequence[Column], title: str) -> list[list[Arrays]]:
-    """For each output its values, one for each run."""
-    session = _session(file)
-    names = [given.name for given in session.get_inputs()]
-    answers = []
-    with bar(title, len(columns[0])) as shown:
-        for row in _rows(names, columns):
-            answers.append(session.run(None, row))
-            shown.advance()
-    return [list(column) for column in zip(*answers, strict=True)]
-
-
-def _rows(names: Sequence[str], columns: Sequence[Column]) -> Iterator[dict[str, Arrays]]:
-    for row in zip(*columns, strict=True):
-        yield {name: np.ascontiguousarray(array) for name, array in zip(names, row, strict=True)}
-
-
-def _session(file: Path) -> Any:
-    runtime = _package("onnxruntime")
-    options = runtime.SessionOptions()
-    options.add_session_config_entry("session.x64quantprecision", "1")  # else INT8 saturates on processors without VNNI
-    try:
-        return runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of classes that it does not name, for one where it has no kernel of a type
-        raise PadlessError(
-            f"ONNX Runtime cannot run the exported file, so it could not be checked: {str(error).splitlines()[0]}\n"
-            "Export model.float() and float32 inputs, or to .pt2."
-        ) from error
 
 
 def _package(name: str) -> Any:

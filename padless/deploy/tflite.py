@@ -11,11 +11,11 @@ import numpy.typing as npt
 from torch import nn
 
 from padless.calls import arguments
-from padless.deploy.exported import largest_difference
 from padless.deploy.litert import LiteRT, NotFiniteError
 from padless.deploy.trial import Trial
 from padless.errors import PadlessError, UsageError, suggest
 from padless.graph import trace
+from padless.graph.agreement import largest_difference
 from padless.tflite import Port, Unlowered, float32, lower
 from padless.tflite.calibrated import IO, WEIGHTED, Calibrated, calibrated
 from padless.tflite.file import Tensor

@@ -69,6 +69,10 @@ def trial_of_test(model: nn.Module, images: Images) -> Trial:
 
     Raises UsageError where it gives none, or fewer than the test set has classes.
     """
+    if images.test_labels is None:
+        raise UsageError(
+            f"{images.name} has no labels. Leave test out: the file is then compared on the calibration images."
+        )
     scored = classes_of(model, images)
     if scored is None or scored < images.classes:
         raise UsageError(

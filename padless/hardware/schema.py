@@ -49,6 +49,7 @@ class When(_Table):
     max_c_in: Count | None = None
     min_c_out: Count = 1
     max_c_out: Count | None = None
+    min_pixels: Count = Field(default=1, description="Of the output map, one channel of it.")
 
     def fits(self, layer: "LayerShape", c_in: int, c_out: int) -> bool:
         pointwise = layer.kind == "linear" or set(layer.kernel) == {1}
@@ -58,6 +59,7 @@ class When(_Table):
             and (self.kernel in (None, kernel) or (self.kernel == "other" and kernel != "1x1"))
             and self.min_c_in <= c_in <= (self.max_c_in or c_in)
             and self.min_c_out <= c_out <= (self.max_c_out or c_out)
+            and self.min_pixels <= math.prod(layer.out_hw)
         )
 
 

@@ -12,6 +12,7 @@ from padless.calls import (
     LayerCalls,
     arguments,
     channel_rows,
+    class_scores,
     count_of,
     evaluating,
     like_model,
@@ -100,13 +101,14 @@ def differentiable(part: Any, model: nn.Module, gradients: bool) -> tuple[tuple[
 def loss_of(outputs: Any, generator: torch.Generator) -> Tensor:
     """A loss that needs no labels, summed over images: what the network itself says is taken for true.
 
-    For class scores [N, K] the cross-entropy with classes drawn from the network's own distribution, whose squared
-    gradients are the Fisher information (Kunstner et al., NeurIPS 2019). For anything else a random projection of all
-    outputs, whose squared gradients are those of their squared error.
+    For class scores or probabilities [N, K] the cross-entropy with classes drawn from the network's own distribution,
+    whose squared gradients are the Fisher information (Kunstner et al., NeurIPS 2019). For anything else a random
+    projection of all outputs, whose squared gradients are those of their squared error.
     """
     if isinstance(outputs, Tensor) and outputs.ndim == 2 and outputs.shape[1] > 1:
-        drawn = torch.multinomial(outputs.detach().softmax(1).cpu(), 1, generator=generator)[:, 0]
-        return F.cross_entropy(outputs, drawn.to(outputs.device), reduction="sum")
+        scores = class_scores(outputs)
+        drawn = torch.multinomial(scores.detach().softmax(1).cpu(), 1, generator=generator)[:, 0]
+        return F.cross_entropy(scores, drawn.to(outputs.device), reduction="sum")
     terms = []
     for output in _tensors(outputs):
         signs = torch.randint(0, 2, output.shape, generator=generator).to(output) * 2 - 1

@@ -1,53 +1,72 @@
-"""Labelled images in memory: scikit-learn's digits, Hugging Face parquet, image folders, the Hugging Face hub.
+"""Samples in memory: images or arrays, with labels or without, by place or from anything that gives them.
 
 Images are decoded once into bytes. That suits small images and calibration sets; training on a large data set is the
 user's own loop, which takes the pruned model as any other.
 """
 
-from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from padless.errors import UsageError, missing_extra
+from padless.errors import UsageError, expect
 from padless.files import digest
-from padless.inputs.decode import Pairs, stacked
+from padless.inputs.decode import split_of, stacked
+from padless.inputs.places import Found, found
+from padless.inputs.preprocess import Preprocess
+from padless.progress import console
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"}
-IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels", "fine_label")
-
-Split = tuple[str, Pairs, int]  # name, pairs, how many
+HELD_OUT, MOST_HELD_OUT = 0.2, 2000  # of samples that come without a test set
+Measured = Literal["accuracy", "agreement"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Images:
-    """A training and a test set. Images are uint8 [N, C, H, W], labels int64 [N]."""
+    """A training and a test set: uint8 images [N, C, H, W], red first, or arrays [N, ...] as the network takes them.
+
+    Labels are int64 [N]. Without them networks are judged by `answers`, the dense one's outputs on the test set.
+    """
 
     name: str
     train: Tensor
-    train_labels: Tensor
     test: Tensor
-    test_labels: Tensor
-    mean: Tensor  # [C], of pixel / 255
-    std: Tensor  # [C]
-    flips: bool  # whether a mirrored image keeps its label
+    train_labels: Tensor | None = None
+    test_labels: Tensor | None = None
+    answers: tuple[Tensor, ...] | None = None
+    preprocess: Preprocess | None = None  # of images; None: arrays
+    flips: bool = False  # whether a mirrored image keeps its label
     names: tuple[str, ...] = ()  # of the classes, where they are known
 
     @property
+    def measured(self) -> Measured:
+        """What a test on them gives."""
+        return "accuracy" if self.test_labels is not None else "agreement"
+
+    @property
     def classes(self) -> int:
-        return int(torch.cat([self.train_labels, self.test_labels]).max()) + 1
+        """How many classes the labels have; 0 without labels."""
+        labels = [part for part in (self.train_labels, self.test_labels) if part is not None]
+        return int(torch.cat(labels).max()) + 1 if labels else 0
+
+    def part(self, train: Tensor, test: Tensor) -> "Images":
+        """The samples of these numbers alone."""
+        if self.train_labels is None or self.test_labels is None:
+            return replace(self, train=self.train[train], test=self.test[test], answers=None)
+        return replace(
+            self, train=self.train[train], test=self.test[test], train_labels=self.train_labels[train],
+            test_labels=self.test_labels[test],
+        )  # fmt: skip
 
     def digest(self) -> str:
         """A hash of the training images and labels."""
-        return digest(self.train.numpy().data, self.train_labels.numpy().data)
+        labels = [] if self.train_labels is None else [self.train_labels.numpy().data]
+        return digest(self.train.numpy().data, *labels)
 
     def normalised(self, images: Tensor) -> Tensor:
-        """uint8 images as the network takes them, float32."""
-        return (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+        """Images as the network takes them, float32; arrays as they are."""
+        return self.preprocess(images) if self.preprocess else images
 
     def calibration(self, count: int, seed: int, batch: int = 128) -> Iterator[Tensor]:
         """Batches of at most `count` training images, shuffled, normalised. Never the test set."""
@@ -56,167 +75,78 @@ class Images:
             yield self.normalised(self.train[part])
 
 
-def load_images(
-    place: str, *, shape: tuple[int, int, int], normalise: tuple[Iterable[float], Iterable[float]] | None = None
-) -> Images:
-    """Images as [C, H, W] = `shape` from `place`: `digits`, a folder, or a Hugging Face dataset id.
+def load_images(place: str, *, shape: Sequence[int], preprocess: Preprocess | None = None) -> Images:
+    """Samples for a network that takes [N, *shape], from `place`:
 
-    `normalise` holds the mean and deviation per colour that the model was trained with; without it they are taken from
-    the training images. A folder holds `train*.parquet` and `test*.parquet` with columns img (or image) and label, or
-    `train/CLASS/*.png` and `test/CLASS/*.png` (also `val`).
+    - `digits` of scikit-learn;
+    - a folder with `train*.parquet` and `test*.parquet` (columns img or image, and label), or with `train/CLASS/*.png` and
+      `test/CLASS/*.png` (also `val`), or with images or .npy arrays that have no labels;
+    - an .npy file [N, ...], or an .npz file with train and test, or x_train, y_train, x_test and y_test, or one array;
+    - `package.module:function`, which gives what `as_images` takes for train, or (train, test);
+    - a Hugging Face dataset id.
 
-    Raises UsageError when there is no such place, or it has no labels, no test set or no images.
+    uint8 arrays and files are images, resized to the network; others are what the network takes. Where there is no test set,
+    a fifth of the samples (2,000 at most) is held out. `preprocess` is what the model was trained with.
+
+    Raises UsageError when there is no such place, or a sample there cannot be read or does not fit.
     """
-    names: tuple[str, ...] = ()
-    if place == "digits":
-        splits = _digits()
-    elif Path(place).is_dir():
-        splits = _parquet(Path(place)) or _folder(Path(place))
-        names = _classes(Path(place) / "train")
-    elif "/" in place and not place.startswith((".", "/")):
-        splits = _hub(place)
-    else:
-        raise UsageError(
-            f"No images at {place!r}. Give digits, a folder, or a Hugging Face dataset id such as uoft-cs/cifar10."
-        )
-    return _images(place, splits, shape, normalise, flips=place != "digits", names=names)
+    expect(preprocess, (Preprocess, type(None)), "preprocess", "Write padless.Preprocess(mean=…, std=…).")
+    return _images(place, found(place, shape), shape, preprocess or Preprocess())
 
 
 def as_images(
-    train: Pairs,
-    test: Pairs,
+    train: Any,
+    test: Any = None,
     *,
-    shape: tuple[int, int, int],
-    normalise: tuple[Iterable[float], Iterable[float]] | None = None,
+    shape: Sequence[int],
+    preprocess: Preprocess | None = None,
     flips: bool = True,
     name: str = "images",
 ) -> Images:
-    """Images of your own, from anything that gives (image, label) pairs: a data set of torchvision or Hugging Face, a list.
+    """Samples of your own for a network that takes [N, *shape], with labels or without.
 
-    An image is a PIL image, a path, the bytes of a file, or uint8: a tensor [C, H, W], an array [H, W] or [H, W, C]. Those
-    of another size than `shape` (C, H, W) are resized. A label is a whole number from 0 up. `flips`: a mirrored image keeps
-    its label.
+    `train` and `test` are tensors or arrays [N, ...], pairs of them with labels [N], data sets, DataLoaders, or what yields
+    samples or batches, each alone or with its label. An image is a PIL image, a path, the bytes of a file, or uint8: a
+    tensor [C, H, W], an array [H, W] or [H, W, C]; it is resized. Every other array is what the network takes. A label is a
+    whole number from 0 up. Without `test` a fifth of the samples is held out. `flips`: a mirrored image keeps its label.
 
-    Raises UsageError when an image cannot be read, a label is none, or there are none or fewer than were promised.
+    Raises UsageError when a sample cannot be read or does not fit, a label is none, or there are none or fewer than
+    promised.
     """
-    return _images(name, (_split("train", train), _split("test", test)), shape, normalise, flips=flips)
+    expect(preprocess, (Preprocess, type(None)), "preprocess", "Write padless.Preprocess(mean=…, std=…).")
+    splits = split_of("train", train, shape), None if test is None else split_of("test", test, shape)
+    return _images(name, Found(*splits, flips=flips), shape, preprocess or Preprocess())
 
 
-def _split(name: str, pairs: Pairs) -> Split:
-    known: Any = pairs if isinstance(pairs, Sized) else list(pairs)
-    indexed = hasattr(known, "__getitem__")  # a data set may have no other end than its length
-    samples = (known[i] for i in range(len(known))) if indexed else iter(known)
-    return name, ((sample[0], sample[1]) for sample in samples), len(known)
-
-
-def _images(
-    name: str,
-    splits: tuple[Split, Split],
-    shape: tuple[int, int, int],
-    normalise: tuple[Iterable[float], Iterable[float]] | None,
-    *,
-    flips: bool,
-    names: tuple[str, ...] = (),
-) -> Images:
-    (train, train_labels), (test, test_labels) = (stacked(*split, shape) for split in splits)
-    if normalise is None:
-        pixels = train[:5000].float() / 255
-        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3)).clamp_min(1e-3)
+def _images(name: str, at: Found, shape: Sequence[int], preprocess: Preprocess) -> Images:
+    train, train_labels = stacked(at.train, shape, preprocess)
+    if at.test is None:
+        (train, train_labels), (test, test_labels) = _held_out(train, train_labels)
+        console.print(f"{name} has no test set: {len(test)} of {len(train) + len(test)} samples are held out for it.")
     else:
-        mean, std = (torch.tensor(list(v)) for v in normalise)
+        test, test_labels = stacked(at.test, shape, preprocess)
+    if (train_labels is None) != (test_labels is None) or train.dtype != test.dtype:
+        differs = "labels" if train.dtype == test.dtype else "other types"
+        raise UsageError(f"Of the training and test set of {name} one has {differs}, the other not.")
+    pictures = train.dtype is torch.uint8
     return Images(
-        name=name, train=train, train_labels=train_labels, test=test, test_labels=test_labels, mean=mean, std=std,
-        flips=flips, names=names,
+        name=name, train=train, test=test, train_labels=train_labels, test_labels=test_labels,
+        preprocess=preprocess.settled(train, shape) if pictures else None, flips=at.flips and pictures, names=at.names,
     )  # fmt: skip
 
 
-def _digits() -> tuple[Split, Split]:
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise missing_extra("scikit-learn", "data", "The data set digits") from error
-    images, labels = load_digits(return_X_y=True)
-    images = (images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
-    order = np.random.default_rng(0).permutation(len(labels))
-    pairs = [(images[i], int(labels[i])) for i in order]
-    return ("train", pairs[:1400], 1400), ("test", pairs[1400:], len(pairs) - 1400)
+Labelled = tuple[Tensor, Tensor | None]
 
 
-def _parquet(folder: Path) -> tuple[Split, Split] | None:
-    files_of = {split: sorted(folder.rglob(f"{split}*.parquet")) for split in ("train", "test", "valid")}
-    if not any(files_of.values()):
-        return None
-    test = files_of["test"] or files_of["valid"]
-    if not files_of["train"] or not test:
-        raise UsageError(f"{folder} has parquet files but not both train*.parquet and test*.parquet.")
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise missing_extra("pyarrow", "data", "Reading parquet") from error
+def _held_out(samples: Tensor, labels: Tensor | None) -> tuple[Labelled, Labelled]:
+    """The rest, and a part that is never trained or calibrated on, drawn with a fixed seed."""
+    if len(samples) < 2:
+        raise UsageError("There is 1 sample; a test set is held out of 2 or more.")
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0))
+    count = min(max(1, int(HELD_OUT * len(samples))), MOST_HELD_OUT)
+    test, train = order[:count], order[count:]
 
-    def part(name: str, files: list[Path]) -> Split:
-        try:
-            names = parquet.read_schema(files[0]).names
-            image, label = _column(IMAGE_COLUMNS, names, folder), _column(LABEL_COLUMNS, names, folder)
-            tables = [parquet.read_table(f, columns=[image, label]) for f in files]
-        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-            raise UsageError(f"Cannot read {files[0].name} in {folder}: {error}") from error
-        rows = ((r[image]["bytes"], r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
-        return name, rows, sum(t.num_rows for t in tables)
+    def part(which: Tensor) -> Labelled:
+        return samples[which], None if labels is None else labels[which]
 
-    return part("train", files_of["train"]), part("test", test)
-
-
-def _column(accepted: tuple[str, ...], names: list[str], where: object) -> str:
-    for name in accepted:
-        if name in names:
-            return name
-    raise UsageError(f"{where} has the columns {', '.join(names)}; expected one called {' or '.join(accepted)}.")
-
-
-def _folder(folder: Path) -> tuple[Split, Split]:
-    splits = [folder / "train", next((folder / n for n in ("test", "val") if (folder / n).is_dir()), folder / "test")]
-    if not all(split.is_dir() for split in splits):
-        raise UsageError(
-            f"{folder} holds neither train*.parquet and test*.parquet nor train/ and test/ with one folder a class."
-        )
-    classes = _classes(splits[0])
-    if not classes:
-        raise UsageError(f"{splits[0]} has no labels: expected one folder a class with its images inside.")
-
-    def part(split: Path) -> Split:
-        files = [(p, i) for i, c in enumerate(classes) for p in sorted((split / c).glob("*"))
-                 if p.suffix.lower() in IMAGE_SUFFIXES]  # fmt: skip
-        if not files:
-            raise UsageError(
-                f"{split} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folders {', '.join(classes[:5])}."
-            )
-        return split.name, files, len(files)
-
-    return part(splits[0]), part(splits[1])
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    """The folders in a folder: a class each."""
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())) if folder.is_dir() else ()
-
-
-def _hub(place: str) -> tuple[Split, Split]:
-    try:
-        import datasets
-    except ImportError as error:
-        raise missing_extra("datasets", "data", f"Loading {place}") from error
-    try:
-        data = datasets.load_dataset(place)
-    except Exception as error:
-        raise UsageError(f"Cannot load the dataset {place!r}: {error}. Is it a folder? Check the path.") from error
-    test = "test" if "test" in data else "validation"
-    if "train" not in data or test not in data:
-        raise UsageError(f"The dataset {place!r} has the splits {', '.join(data)}; expected train and test.")
-
-    def part(split: str) -> Split:
-        rows = data[split]
-        image, label = (_column(c, rows.column_names, place) for c in (IMAGE_COLUMNS, LABEL_COLUMNS))
-        return split, ((r[image], r[label]) for r in rows), len(rows)
-
-    return part("train"), part(test)
+    return part(train), part(test)

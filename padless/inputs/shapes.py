@@ -1,7 +1,8 @@
 """Inputs as texts: what a network takes, as `--input-shape` says it and a run's summary keeps it.
 
 A shape such as 1,3,32,32 is one of the forward's arguments; NAME=SHAPE is an entry of a dictionary, the last argument;
-SHAPE:int64 is of that type, float32 otherwise.
+SHAPE:int64 is of that type, float32 otherwise. () is the shape of a single number. The names of an ONNX file's inputs are
+its own, and its types, too.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from padless.errors import UsageError
+from padless.onnx import Shapes
 
 WRITE = (
     "Write whole numbers from 1 up, such as 1,3,32,32; NAME=1,3,32,32 for a dictionary's entry, 1,16:int64 for a type."
@@ -24,7 +26,7 @@ def inputs_of(texts: Sequence[str] | None, usual: Sequence[int]) -> tuple[str, .
 
 def text_of(tensor: torch.Tensor) -> str:
     """One unnamed input as such a text."""
-    sizes, dtype = ",".join(map(str, tensor.shape)), str(tensor.dtype).removeprefix("torch.")
+    sizes, dtype = ",".join(map(str, tensor.shape)) or "()", str(tensor.dtype).removeprefix("torch.")
     return sizes if dtype == "float32" else f"{sizes}:{dtype}"
 
 
@@ -46,20 +48,37 @@ def parse_inputs(texts: Sequence[str]) -> tuple[Any, ...]:
     return (*unnamed, named) if named else tuple(unnamed)
 
 
-def first_shape(texts: Sequence[str] | None) -> tuple[int, ...] | None:
-    """The shape of the first input, for models that are built for one. None where there are no texts."""
-    return _parsed(texts[0])[1] if texts else None
+def shapes_of(texts: Sequence[str] | None, model: str) -> Shapes | None:
+    """The shapes that a model is built for: of all inputs of an ONNX file, else of the first. None where there are no texts.
 
-
-def image_shape(texts: Sequence[str], model: str) -> tuple[int, int, int]:
-    """The (C, H, W) of a network that takes images alone. Raises UsageError where its inputs are others."""
-    name, shape, dtype = _parsed(texts[0])
-    if len(texts) > 1 or name or dtype is not torch.float32 or len(shape) != 4:
+    Raises UsageError for texts that name some inputs of a file and not others.
+    """
+    if not texts:
+        return None
+    parsed = [_parsed(text)[:2] for text in texts]
+    shapes = [shape for _, shape in parsed]
+    if (len(parsed) == 1 and not parsed[0][0]) or not model.endswith(".onnx"):
+        return shapes[0]
+    if not any(name for name, _ in parsed):
+        return shapes
+    if not all(name for name, _ in parsed):
         raise UsageError(
-            f"--data gives images: one unnamed float32 input of N,C,H,W; {model} takes {' and '.join(texts)}. Leave --data "
-            "out. In Python, padless.plan and padless.recover take calibration batches of every kind."
+            f"--input-shape names some inputs of {model}, and others not: {' and '.join(texts)}. Write NAME=SHAPE for each, "
+            "or a shape for every input in the file's order."
         )
-    return shape[1], shape[2], shape[3]
+    parse_inputs(texts)  # refuses a name that comes twice
+    return dict(parsed)
+
+
+def sample_shape(texts: Sequence[str], model: str) -> tuple[int, ...]:
+    """The shape of one sample for a network with one input, without N. Raises UsageError where its inputs are others."""
+    name, shape, _ = _parsed(texts[0])
+    if len(texts) > 1 or name or len(shape) < 2:
+        raise UsageError(
+            f"--data gives one unnamed input [N, ...]; {model} takes {' and '.join(texts)}. Leave --data out. In Python, "
+            "padless.plan and padless.recover take calibration batches of every kind."
+        )
+    return shape[1:]
 
 
 def _parsed(text: str) -> tuple[str, tuple[int, ...], torch.dtype]:
@@ -67,10 +86,10 @@ def _parsed(text: str) -> tuple[str, tuple[int, ...], torch.dtype]:
     sizes, _, kind = rest.partition(":")
     dtype = getattr(torch, kind or "float32", None)
     try:
-        shape = tuple(int(part) for part in sizes.split(","))
+        shape = () if sizes == "()" else tuple(int(part) for part in sizes.split(","))
     except ValueError:
-        shape = ()
-    if not shape or min(shape) < 1 or math.prod(shape) > 1 << 40:
+        shape = (0,)
+    if min(shape, default=1) < 1 or math.prod(shape) > 1 << 40:
         raise UsageError(f"Cannot read the input shape {text!r}. {WRITE}")
     if not isinstance(dtype, torch.dtype):
         raise UsageError(f"Cannot read the input shape {text!r}: torch has no type {kind!r}. {WRITE}")

@@ -4,7 +4,7 @@ import importlib
 import sys
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,25 +16,25 @@ from torch import nn
 
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
 from padless.files import digest
+from padless.inputs.preprocess import Preprocess
 from padless.inputs.shapes import inputs_of, text_of
-from padless.onnx import OnnxNet, Reading, example_inputs, load_onnx
+from padless.onnx import OnnxNet, Reading, Shapes, example_inputs, load_onnx
 
-Triple = tuple[float, float, float]
-CIFAR = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CIFAR = Preprocess(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+IMAGENET = Preprocess(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LoadedModel:
-    """A model with what its training fixed: the input shape, and the mean and deviation that its pixels are brought to.
+    """A model with what its training fixed: the input shape, and how images become its input.
 
-    Without `normalise` the statistics of the training images are used.
+    Without `preprocess` the statistics of the training images are used.
     """
 
     name: str
     model: nn.Module
     input_shape: tuple[int, ...]
-    normalise: tuple[Triple, Triple] | None
+    preprocess: Preprocess | None
 
     def inputs(self, texts: Sequence[str] | None) -> tuple[str, ...]:
         """What it takes, as `--input-shape` writes it: what was given, or the usual; that of a file is its own."""
@@ -43,9 +43,10 @@ class LoadedModel:
         return inputs_of(texts, self.input_shape)
 
 
-def load_model(name: str, *, input_shape: tuple[int, ...] | None = None, reading: Reading | None = None) -> LoadedModel:
+def load_model(name: str, *, input_shape: Shapes | None = None, reading: Reading | None = None) -> LoadedModel:
     """The model called `name`, with random weights from the current seed; that of an ONNX file with its own.
 
+    `input_shape` is such as (1, 3, 224, 224), or for an ONNX file as `load_onnx` takes it.
     `reading` says how an ONNX file is read. Raises UsageError when the name is unknown (the nearest known names are in the
     message), its package is missing, or a file cannot be read.
     """
@@ -53,20 +54,23 @@ def load_model(name: str, *, input_shape: tuple[int, ...] | None = None, reading
         return _onnx(name, input_shape, reading or Reading())
     if reading not in (None, Reading()):
         raise UsageError(f"--dequantise and --until are for ONNX files; {name!r} is none.")
+    if isinstance(input_shape, Mapping):
+        raise UsageError(f"input_shape has names, which are for ONNX files; {name!r} is none. Give (1, 3, 224, 224).")
+    shape = cast("tuple[int, ...] | None", input_shape)
     family, _, form = name.partition("/")
     if ":" in name and "/" not in name:
-        return _factory(name, input_shape)
+        return _factory(name, shape)
     if family in FAMILIES and form:
-        return FAMILIES[family](name, form, input_shape)
+        return FAMILIES[family](name, form, shape)
     raise UsageError(
         f"Unknown model {name!r}. Write cifar10/NAME, torchvision/NAME, timm/NAME, package.module:factory or FILE.onnx. "
         f"{suggest(name, [f'cifar10/{form}' for form in CIFAR_FORMS])}".rstrip()
     )
 
 
-def _onnx(name: str, input_shape: tuple[int, ...] | None, reading: Reading) -> LoadedModel:
+def _onnx(name: str, input_shape: Shapes | None, reading: Reading) -> LoadedModel:
     network = load_onnx(name, input_shape=input_shape, dequantise=reading.dequantise, until=reading.until or None)
-    return LoadedModel(name=name, model=network, input_shape=tuple(network.example_shapes[0]), normalise=None)
+    return LoadedModel(name=name, model=network, input_shape=tuple(network.example_shapes[0]), preprocess=None)
 
 
 def import_torchvision() -> Any:
@@ -96,7 +100,7 @@ def _cifar10(name: str, form: str, input_shape: tuple[int, ...] | None) -> Loade
     """The usual CIFAR forms: same modules and parameter names as torchvision's, sized for 32x32 images."""
     models = import_torchvision().models
     model = _build(form, list(CIFAR_FORMS), lambda: CIFAR_FORMS[form](models), "cifar10")
-    return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 32, 32), normalise=CIFAR)
+    return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 32, 32), preprocess=CIFAR)
 
 
 def _vgg16_bn(models: Any) -> nn.Module:
@@ -139,7 +143,7 @@ def _torchvision(name: str, form: str, input_shape: tuple[int, ...] | None) -> L
     known = models.list_models(module=models) + segmenting
     with warnings.catch_warnings(action="ignore", category=FutureWarning):  # about how weights are initialised
         model = _build(form, known, lambda: models.get_model(form, weights=None, **options), "torchvision")
-    return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), normalise=IMAGENET)
+    return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 224, 224), preprocess=IMAGENET)
 
 
 def _timm(name: str, form: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
@@ -153,7 +157,8 @@ def _timm(name: str, form: str, input_shape: tuple[int, ...] | None) -> LoadedMo
     )
     config = model.pretrained_cfg
     shape = input_shape or (1, *config.get("input_size", (3, 224, 224)))
-    return LoadedModel(name=name, model=model, input_shape=shape, normalise=(config["mean"], config["std"]))
+    preprocess = Preprocess(mean=tuple(config["mean"]), std=tuple(config["std"]))
+    return LoadedModel(name=name, model=model, input_shape=shape, preprocess=preprocess)
 
 
 WRAPPERS = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}  # what each puts before every name
@@ -182,7 +187,7 @@ def _factory(name: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
     shape = input_shape or getattr(model, "input_shape", None)
     if shape is None:
         raise UsageError(f"The input shape of {name} is unknown. Give --input-shape, such as 1,3,224,224.")
-    return LoadedModel(name=name, model=model, input_shape=tuple(shape), normalise=None)
+    return LoadedModel(name=name, model=model, input_shape=tuple(shape), preprocess=None)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -1,8 +1,8 @@
 """ONNX files: read as a module that interprets the graph, and a cut module written back into the same graph."""
 
-from padless.onnx.loading import Reading, example_inputs, load_onnx
-from padless.onnx.network import OnnxNet
-from padless.onnx.writing import data_file, write_back
+from padless.onnx.loading import Reading, Shapes, load_onnx
+from padless.onnx.network import OnnxNet, example_inputs
+from padless.onnx.writing import data_file, write_back, write_graph
 
 
 def file_digest(model: object) -> str:
@@ -13,9 +13,11 @@ def file_digest(model: object) -> str:
 __all__ = [
     "OnnxNet",
     "Reading",
+    "Shapes",
     "data_file",
     "example_inputs",
     "file_digest",
     "load_onnx",
     "write_back",
+    "write_graph",
 ]

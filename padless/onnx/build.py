@@ -11,7 +11,7 @@ from torch import nn
 from padless.errors import UsageError
 from padless.onnx.files import array_of, name_of, opset_of
 from padless.onnx.network import Counted, Held, OnnxNet, Port, Source, Step
-from padless.onnx.node import About, Input, Node
+from padless.onnx.node import About, Input, Node, refusal
 from padless.onnx.operators import OPERATORS
 from padless.onnx.operators.arithmetic import TYPES
 from padless.onnx.operators.table import Operator
@@ -37,6 +37,8 @@ class Builder:
         # A weight of several readers is one parameter. Vectors are not: exporters write equal ones of other layers once.
         self.shared: dict[str, nn.Parameter] = {}
         self.modules: dict[str, Node] = {}
+        self.parents: set[str] = set()  # plain modules that lead to others
+        self.repeated: Counter[str] = Counter()
         self.held: list[Held] = []
         self.counted: list[Counted] = []
 
@@ -81,7 +83,10 @@ class Builder:
         path = self._path(node)
         fill: float | int = 0.0
         if "value" in attributes and node.op_type == "ConstantOfShape":
-            fill = array_of(self.file, attributes.pop("value")).reshape(-1)[0].item()
+            values = array_of(self.file, attributes.pop("value"))
+            if values.size != 1:
+                raise refusal(node.op_type, name_of(node), f"is given {values.size} values; expected one")
+            fill = values.item()
         module = Node(
             About(
                 operator=node.op_type, name=name_of(node), opset=self.opset, attributes=attributes,
@@ -120,12 +125,15 @@ class Builder:
     def _path(self, node: Any) -> str:
         """The node's name as a module's path: dots lead through plain modules."""
         parts = [part or "_" for part in name_of(node).split(".")]
+        whole = "_".join(parts)
         while True:
-            path = ".".join(parts)
-            taken = any(p == path or p.startswith(f"{path}.") or path.startswith(f"{p}.") for p in self.modules)
+            path, above = ".".join(parts), [".".join(parts[:i]) for i in range(1, len(parts))]
+            taken = path in self.modules or path in self.parents or any(parent in self.modules for parent in above)
             if not taken and not any(hasattr(OnnxNet, part) or hasattr(nn.Module(), part) for part in parts):
+                self.parents.update(above)
                 return path
-            parts = ["_".join(parts) + "_"]
+            self.repeated[whole] += 1
+            parts = [f"{whole}_{self.repeated[whole] if self.repeated[whole] > 1 else ''}"]
 
     def _input(self, index: int, node: Any, position: int, path: str, module: Node, read_by: Operator) -> Input:
         name = node.input[position]

@@ -10,6 +10,7 @@ from padless.files import digest
 from padless.onnx.packages import package
 
 OPSETS = range(9, 24)
+STANDARD = ("", "ai.onnx")  # the domain of ONNX's own operators
 ELEMENTS = 1 << 33  # of one constant: more is a damaged file
 DEEPEST = 8  # graphs within graphs
 POSITIVE = ("kernel_shape", "strides", "dilations", "group", "num_groups", "blocksize")
@@ -60,7 +61,7 @@ def read(file: Path) -> tuple[Any, str, bool]:
 
 def opset_of(model: Any) -> int:
     """The version of the standard operators that a model is written in."""
-    return next((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
+    return next((int(o.version) for o in model.opset_import if o.domain in STANDARD), 0)
 
 
 def name_of(node: Any) -> str:

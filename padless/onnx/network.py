@@ -131,6 +131,12 @@ class OnnxNet(nn.Module):
         return f"{self.source.file.name}, {len(self.source.steps)} nodes"
 
 
+def example_inputs(network: OnnxNet) -> tuple[Tensor, ...]:
+    """Zeros of the shapes that the network was read with, half precision as float32."""
+    dtypes = [torch.float32 if p.dtype is torch.float16 else p.dtype for p in network.source.inputs]
+    return tuple(torch.zeros(tuple(s), dtype=d) for s, d in zip(network.example_shapes, dtypes, strict=True))
+
+
 def place(network: nn.Module, path: str, module: nn.Module) -> None:
     """Put a module at a path of several names, through plain modules."""
     *parents, name = path.split(".")

@@ -1,11 +1,11 @@
-"""A graph made ready to be read: cut off at tensors, constant conditions decided, nodes without readers dropped."""
+"""A graph made ready to be read: cut off at tensors, nodes without readers dropped, operators known."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from padless.errors import UsageError, suggest
-from padless.onnx.files import array_of, name_of
+from padless.onnx.files import STANDARD, array_of, name_of
 from padless.onnx.node import refusal
 from padless.onnx.operators import OPERATORS
 from padless.onnx.packages import package
@@ -28,44 +28,6 @@ def cut_off(file: Path, model: Any, until: str | Sequence[str]) -> None:
     del graph.output[:]
     graph.output.extend(outputs)
     drop_unread(graph)
-
-
-def take_branches(file: Path, model: Any) -> None:
-    """Put the branch of every `If` with a constant condition in its node's place."""
-    graph = model.graph
-    while True:
-        constants = constants_of(file, graph)
-        found = next((i for i, n in enumerate(graph.node) if n.op_type == "If" and n.input[0] in constants), None)
-        if found is None:
-            return
-        node = graph.node[found]
-        wanted = "then_branch" if constants[node.input[0]].reshape(-1)[:1].any() else "else_branch"
-        branch = next(a.g for a in node.attribute if a.name == wanted)
-        taken = {n for each in graph.node for n in each.output} | {t.name for t in graph.initializer}
-        renamed = {
-            name: f"{name}_{name_of(node)}"
-            for name in [n for each in branch.node for n in each.output] + [t.name for t in branch.initializer]
-            if name in taken
-        }
-        renamed |= {inner.name: outer for inner, outer in zip(branch.output, node.output, strict=True)}
-        inner_nodes = []
-        for each in branch.node:
-            copied = package("onnx").NodeProto()
-            copied.CopyFrom(each)
-            copied.input[:] = [renamed.get(n, n) for n in each.input]
-            copied.output[:] = [renamed.get(n, n) for n in each.output]
-            inner_nodes.append(copied)
-        made = {n for each in inner_nodes for n in each.output}
-        for inner, outer in zip(branch.output, node.output, strict=True):  # a branch may hand out what lies outside
-            if outer not in made:
-                inner_nodes.append(package("onnx.helper").make_node("Identity", [inner.name], [outer]))
-        for tensor in branch.initializer:
-            new = graph.initializer.add()
-            new.CopyFrom(tensor)
-            new.name = renamed.get(tensor.name, tensor.name)
-        nodes = [*graph.node[:found], *inner_nodes, *graph.node[found + 1 :]]
-        del graph.node[:]
-        graph.node.extend(nodes)
 
 
 def drop_unread(graph: Any) -> None:
@@ -109,7 +71,7 @@ def constants_of(file: Path, graph: Any) -> dict[str, Any]:
     """The arrays of initialisers and Constant nodes, by name. Raises UsageError for strings and sparse ones."""
     arrays = {tensor.name: array_of(file, tensor) for tensor in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+        if node.op_type == "Constant" and node.domain in STANDARD:
             arrays[node.output[0]] = constant_array(file, node)
     return arrays
 
@@ -137,7 +99,7 @@ def check_operators(graph: Any) -> None:
                 "A file between QuantizeLinear and DequantizeLinear nodes can be folded back with --dequantise "
                 "(dequantise=True in Python)."
             )
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in STANDARD:
             raise refusal(node.op_type, name, f"is of the domain {node.domain}, which only its own runtime knows")
         if node.op_type in ("If", "Loop", "Scan"):
             raise refusal(node.op_type, name, "decides while it runs what is computed")

@@ -10,21 +10,15 @@ import torch
 from torch import Tensor
 
 from padless.errors import PadlessError
-from padless.graph.examples import Example
-from padless.graph.shadow import rebuilt
-from padless.onnx.network import OnnxNet, Source
+from padless.graph.agreement import agreed, finite_run
+from padless.onnx.network import OnnxNet, Source, example_inputs
 from padless.onnx.packages import package
 from padless.onnx.prepare import constant_array, drop_unread
+from padless.onnx.runtime import run_onnx
 from padless.onnx.weights import Array
 
-TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2  # of the largest output, in float32 and where the file is in half precision
 SMALLEST_OUTSIDE = 1024  # bytes: smaller constants stay in the file that names the others' place
-
-
-def _tolerance_of(network: OnnxNet) -> float:
-    """How far a file's outputs may lie from the network's, of the largest one."""
-    types = {t.data_type for t in network.source.proto.graph.initializer}
-    return HALF_TOLERANCE if package("onnx").TensorProto.FLOAT16 in types else TOLERANCE
+LARGEST_INSIDE = 2_000_000_000  # bytes of weights: one file holds less than 1 << 31
 
 
 def data_file(file: Path) -> Path:
@@ -32,28 +26,34 @@ def data_file(file: Path) -> Path:
     return file.with_name(f"{file.name}.data")
 
 
-def write_back(network: OnnxNet, file: Path, inputs: Sequence[Tensor] | None = None, *, seed: int = 0) -> list[Tensor]:
-    """Write `network`, whose widths and weights may have changed, into its own graph, and return what the file answers.
+def write_back(network: OnnxNet, file: Path, example: Sequence[Tensor] | None = None, *, seed: int = 0) -> float:
+    """Write `network`, whose widths and weights may have changed, into its own graph, and return how far they lie apart.
 
     Nodes, names, opset, types, open axes, metadata and doc strings stay; weights lie outside the file, or are of half
-    precision, as they were found. The file passes the official checker in full and runs in ONNX Runtime on `inputs` (by
-    default random ones of the shapes that the network was read with), where it must equal the network to 1e-3 of its
-    largest output (2e-2 in half precision; where that output is nearly zero, to ten times float32's own rounding). Raises
-    PadlessError where it does not; then no file is left.
+    precision, as they were found. The file passes the official checker in full and runs in ONNX Runtime on inputs shaped as
+    `example` (by default as the network was read with), where it must equal the network to 1e-3 of its largest output (2e-2
+    in half precision; where that output is nearly zero, to ten times float32's own rounding). Raises PadlessError where it
+    does not; then no file is left.
     """
     source = network.source
     try:
-        model = _rewritten(network)
-        file.write_bytes(_finished(source, model, file))
-        _check(source, file)
-        tensors, expected = _expected(network, inputs, seed)
-        answers = _run(source, file, tensors)
-        _compare(network, tensors, expected, answers)
+        write_graph(network, file)
+        x, expected = finite_run(network, tuple(example_inputs(network) if example is None else example), seed)
+        columns = [[tensor.to(port.dtype).numpy()] for port, tensor in zip(source.inputs, x, strict=True)]
+        answers = [torch.from_numpy(column[0]) for column in run_onnx(file, columns, "")]
+        half = package("onnx").TensorProto.FLOAT16 in {t.data_type for t in source.proto.graph.initializer}
+        return agreed(network, x, expected, answers, file, torch.float16 if half else torch.float32)
     except BaseException:
         file.unlink(missing_ok=True)
         data_file(file).unlink(missing_ok=True)
         raise
-    return [torch.from_numpy(a.astype(np.float32) if a.dtype == np.float16 else a) for a in answers]
+
+
+def write_graph(network: OnnxNet, file: Path) -> None:
+    """Write the network into its own graph, checked by ONNX's own checker and not yet run."""
+    model = _rewritten(network)
+    file.write_bytes(_finished(network.source, model, file))
+    _check(network.source, file)
 
 
 def _rewritten(network: OnnxNet) -> Any:
@@ -170,9 +170,9 @@ def _set_attribute(node: Any, name: str, array: Array) -> None:
 
 
 def _finished(source: Source, model: Any, file: Path) -> bytes:
-    """The file's bytes, with shapes inferred anew where it had them and weights outside where they were."""
+    """The file's bytes, with shapes inferred anew where it had them, and weights outside where they were or are large."""
     onnx = package("onnx")
-    if source.external:
+    if source.external or sum(len(t.raw_data) for t in model.graph.initializer) > LARGEST_INSIDE:
         outside = package("onnx.external_data_helper")
         outside.convert_model_to_external_data(
             model, all_tensors_to_one_file=True, location=data_file(file).name, size_threshold=SMALLEST_OUTSIDE
@@ -197,66 +197,3 @@ def _check(source: Source, file: Path) -> None:
         raise PadlessError(
             f"The cut {source.file.name} does not pass ONNX's checker, so it is not written: {line}"
         ) from error
-
-
-def _expected(network: OnnxNet, inputs: Sequence[Tensor] | None, seed: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Inputs, and the network's outputs on them: finite ones, if there are any."""
-    types = ["float32" if p.dtype is torch.float16 else str(p.dtype)[6:] for p in network.source.inputs]
-    example = Example(
-        shapes=tuple(tuple(s) for s in network.example_shapes), types=tuple(types), structure=""
-    )  # fmt: skip
-    for positive in (False, True):
-        tensors = example.random(seed, positive=positive) if inputs is None else [x.detach().cpu() for x in inputs]
-        with torch.no_grad():
-            outputs = network(*tensors)
-        expected = list(outputs) if isinstance(outputs, tuple) else [outputs]
-        if inputs is not None or all(bool(torch.isfinite(t).all()) for t in expected):
-            break
-    return tensors, expected
-
-
-def _run(source: Source, file: Path, tensors: Sequence[Tensor]) -> list[Array]:
-    runtime = package("onnxruntime")
-    options = runtime.SessionOptions()
-    options.log_severity_level = 4  # it is said below
-    feeds = {
-        port.name: x.to(port.dtype).numpy() for port, x in zip(source.inputs, tensors, strict=True)
-    }  # fmt: skip
-    try:
-        session = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        answers: list[Array] = session.run([port.name for port in source.outputs], feeds)
-    except Exception as error:  # of classes that it does not name
-        line = str(error).strip().splitlines()[0]
-        raise PadlessError(
-            f"ONNX Runtime cannot run the cut {source.file.name}, so it is not written: {line}"
-        ) from error
-    return answers
-
-
-def _compare(network: OnnxNet, tensors: Sequence[Tensor], expected: Sequence[Tensor], answers: Sequence[Array]) -> None:
-    name, tolerance = network.source.file.name, _tolerance_of(network)
-    for port, a, b in zip(network.source.outputs, expected, answers, strict=True):
-        if tuple(a.shape) != b.shape:
-            raise PadlessError(
-                f"The output {port.name!r} of the cut {name} has the shape {b.shape}, the network's {tuple(a.shape)}; it is "
-                "not written."
-            )
-        wanted, got = a.double().numpy(), b.astype(np.float64)
-        largest = float(np.abs(wanted).max(initial=0.0))
-        difference = float(np.abs(wanted - got).max(initial=0.0)) / (largest or 1.0)
-        if difference <= tolerance:
-            continue
-        if not difference <= 10 * _rounding(network, tensors, expected):
-            raise PadlessError(
-                f"The output {port.name!r} of the cut {name} differs from the network by {difference:.1e} of its largest; "
-                "it is not written."
-            )
-
-
-@torch.no_grad()
-def _rounding(network: OnnxNet, tensors: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """How far float32 itself lies from float64, of the largest output: far where all outputs are nearly zero."""
-    exact = rebuilt(network, lambda _, t: t.double() if t.is_floating_point() else t)
-    outputs = exact(*(x.double() if x.is_floating_point() else x for x in tensors))
-    pairs = zip(expected, outputs if isinstance(outputs, tuple) else (outputs,), strict=True)
-    return max(float((a.double() - b).abs().max() / (b.abs().max() or 1.0)) for a, b in pairs if a.numel())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.calls import batches_of, count_of, evaluating, images_of, joined, like_model, parts_of, run
+from padless.calls import batches_of, class_scores, count_of, evaluating, images_of, joined, like_model, parts_of, run
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut
@@ -145,9 +145,9 @@ class _Judge:
 
 
 def disagreement(expected: list[Tensor], outputs: list[Tensor]) -> float:
-    """The divergence of class probabilities in nats for class scores [N, K], else the squared error over the variance."""
+    """The divergence of class probabilities in nats for outputs [N, K], else the squared error over the variance."""
     if len(expected) == 1 and expected[0].ndim == 2 and expected[0].shape[1] > 1:
-        dense, small = (t[0].double().log_softmax(1) for t in (expected, outputs))
+        dense, small = (class_scores(t[0]).double().log_softmax(1) for t in (expected, outputs))
         return float(F.kl_div(small, dense, log_target=True, reduction="batchmean"))
     errors = [
         float((a.double() - b.double()).square().mean() / a.double().var(correction=0).clamp_min(1e-30))

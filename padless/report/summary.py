@@ -20,13 +20,21 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class Measures(Totals):
-    """The totals of a network and its accuracies in percent, where it was tested."""
+    """The totals of a network and, in percent, its accuracies where it was tested.
+
+    Where the images have no labels it is judged by its agreement with the dense network (`padless.evaluate`), and that is
+    what the names say.
+    """
 
     accuracy: NotRequired[float]  # in the end
     accuracy_before_recovery: NotRequired[float]  # as cut
     accuracy_after_recovery: NotRequired[float]
     accuracy_int8: NotRequired[float]  # simulated
     accuracy_tflite: NotRequired[float]  # of the TFLite file, in LiteRT
+    agreement: NotRequired[float]
+    agreement_before_recovery: NotRequired[float]
+    agreement_after_recovery: NotRequired[float]
+    agreement_int8: NotRequired[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -47,14 +55,14 @@ class Widths:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Recovered:
-    """What the last stage's recovery did; the seconds of all. Accuracies in percent."""
+    """What the last stage's recovery did; the seconds of all. Accuracy (without labels agreement) in percent."""
 
     method: str
     images: int
     seconds: float
     held_out: dict[str, float]
-    accuracy_before: float
-    accuracy_after: float
+    before: float
+    after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -67,8 +75,8 @@ class Finetuned:
     recipe: dict[str, str | int | float | bool]
     devices: int
     accelerator: str
-    accuracy_before: float
-    accuracy_after: float
+    before: float  # accuracy, without labels agreement
+    after: float
     losses: tuple[float, ...]  # the mean of each epoch
     seconds: float
     images_per_second: float
@@ -101,6 +109,7 @@ class Summary:
     regularize: int
     epochs: int
     data: str | None
+    preprocess: str | None  # as `--preprocess` says it; None: the model's own
     before: Measures
     after: Measures
     widths: dict[str, Widths]

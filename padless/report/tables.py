@@ -126,6 +126,10 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("  of the TFLite file %", "accuracy_tflite", ".2f"),
     ("  after the cut %", "accuracy_before_recovery", ".2f"),
     ("  after closed-form recovery %", "accuracy_after_recovery", ".2f"),
+    ("agreement with the dense network %", "agreement", ".2f"),
+    ("  in INT8, simulated %", "agreement_int8", ".2f"),
+    ("  after the cut %", "agreement_before_recovery", ".2f"),
+    ("  after closed-form recovery %", "agreement_after_recovery", ".2f"),
 )
 
 

@@ -44,7 +44,7 @@ def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path,
     protocol = _checked(protocol, weights, out)
     first = load_model(f"cifar10/{protocol.networks[0]}")
     shape = first.input_shape[1:]
-    whole = load_images(data, shape=(shape[0], shape[1], shape[2]), normalise=first.normalise)
+    whole = load_images(data, shape=shape, preprocess=first.preprocess)
     images = some(whole, protocol.images, protocol.test_images)
     facts = {
         **{key: value for key, value in asdict(protocol).items() if key in FIXED}, "commands": [command],
@@ -116,10 +116,7 @@ def some(images: Images, train: int, test: int) -> Images:
         return order[: count or of].sort().values
 
     kept, tested = chosen(train, len(images.train)), chosen(test, len(images.test))
-    return replace(
-        images, train=images.train[kept], train_labels=images.train_labels[kept], test=images.test[tested],
-        test_labels=images.test_labels[tested],
-    )  # fmt: skip
+    return images.part(kept, tested)
 
 
 def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> LoadedModel:

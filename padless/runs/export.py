@@ -1,6 +1,6 @@
 """A run's folder as files to hand over, and what they are worth in its summary and on its page."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from padless.deploy.trial import classes_of
 from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, first_shape, image_shape, load_images, load_model, parse_inputs
+from padless.inputs import Images, Preprocess, load_images, load_model, parse_inputs, sample_shape, shapes_of
 from padless.progress import console
 from padless.report.files import replaced, written
 from padless.report.summary import FILE, Measures, Summary
@@ -51,13 +51,14 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
     """
     summary = Summary.read(folder)
     target = load_target(summary.target, **summary.variant)
-    loaded = load_model(summary.model, input_shape=first_shape(summary.inputs), reading=summary.reading)
+    loaded = load_model(summary.model, input_shape=shapes_of(summary.inputs, summary.model), reading=summary.reading)
     images = None
     if handover.needs_images:
         place = data or summary.data
         if not place:
             raise UsageError(f"{folder} was made without images, and INT8 needs some to see ranges on. Give --data.")
-        images = load_images(place, shape=image_shape(summary.inputs, summary.model), normalise=loaded.normalise)
+        preprocess = Preprocess.parse(summary.preprocess) if summary.preprocess else loaded.preprocess
+        images = load_images(place, shape=sample_shape(summary.inputs, summary.model), preprocess=preprocess)
     small, exported = load(folder, loaded.model), []
     of_int8 = {} if images is None else _calibrated_on(small, images, summary, handover)
     for name in handover.formats:
@@ -89,20 +90,22 @@ def _compare(summary: Summary, exported: Exported) -> None:
 
 def _calibrated_on(small: nn.Module, images: Images, summary: Summary, handover: Handover) -> dict[str, Any]:
     """What `export` is told of the images."""
-    if len(images.train_labels.unique()) < 2:
+    if images.train_labels is not None and len(images.train_labels.unique()) < 2:
         raise UsageError(
             f"All training images of {images.name} are of one class: what the network computes on them says little about "
             "others. Calibrate on images of all classes."
         )
-    colours = {
-        "formula": "(byte * scale - mean) / std, for each colour", "scale": 1 / 255, "mean": images.mean.tolist(),
-        "std": images.std.tolist(),
-    }  # fmt: skip
-    scored = classes_of(small, images)
+    notes: dict[str, Any] = {"model": summary.model, "labels": list(images.names)}
+    if images.preprocess:
+        notes["normalisation"] = {
+            "formula": "(byte * scale - mean) / std, for each colour",
+            **asdict(images.preprocess),
+        }
+    scored = classes_of(small, images) if images.test_labels is not None else None
     return {
         "images": list(images.calibration(handover.calibration, summary.seed)),
         "test": images if scored is not None and scored >= images.classes else None,
-        "notes": {"model": summary.model, "normalisation": colours, "labels": list(images.names)},
+        "notes": notes,
     }
 
 

@@ -79,15 +79,15 @@ def _trained(
         return None
     small = small.cpu()
     dense_cost, cost = _costs(summary, loaded.model.cpu(), small)
-    accuracies = _tested(small, images, summary)
-    epochs, accuracy = job.recipe.epochs, accuracies["accuracy"]
-    console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {accuracy:.2f} %")
+    tested = _tested(small, images, summary)
+    epochs, after = job.recipe.epochs, tested[images.measured]
+    console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")
     finetuned = Finetuned(
         start=start, folder=str(job.folder), data=data, recipe=asdict(job.recipe), devices=fabric.world_size,
-        accelerator=fabric.device.type, accuracy_before=before, accuracy_after=accuracy, losses=history.losses,
+        accelerator=fabric.device.type, before=before, after=after, losses=history.losses,
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
     )  # fmt: skip
-    summary = replace(_continued(summary, finetuned, job, cost, accuracies), notes=notes(dense_cost, cost))
+    summary = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
     save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=(scratch / LOG).read_text())
     shutil.rmtree(scratch)
     return summary
@@ -97,7 +97,7 @@ def _opened(job: Finetuning, summary: Summary, data: str) -> tuple[LoadedModel, 
     """The dense network and the images."""
     weights = job.weights or (Path(summary.weights) if summary.weights else None)
     torch.manual_seed(summary.seed)
-    loaded, images = opened(summary.model, weights, data, summary.inputs, summary.reading)
+    loaded, images = opened(summary.model, weights, data, summary.inputs, summary.reading, summary.preprocess)
     assert images is not None
     return loaded, images
 
@@ -123,18 +123,18 @@ def _costs(summary: Summary, dense: nn.Module, small: nn.Module) -> tuple[Networ
 
 
 def _tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:
-    """The accuracies that the run had, of the network as it is now."""
-    kept = ("accuracy_before_recovery", "accuracy_after_recovery")
-    accuracies = {name: summary.after[name] for name in kept if name in summary.after}  # type: ignore[literal-required]
-    accuracies["accuracy"] = evaluate(small, images)
-    if "accuracy_int8" in summary.after:
+    """What the run was tested for, of the network as it is now."""
+    kept = [f"{images.measured}_{moment}_recovery" for moment in ("before", "after")]
+    tested = {name: summary.after[name] for name in kept if name in summary.after}  # type: ignore[literal-required]
+    tested[images.measured] = evaluate(small, images)
+    if f"{images.measured}_int8" in summary.after:
         calibration = images.calibration(summary.calibration, summary.seed)
-        accuracies["accuracy_int8"] = evaluate(Int8(small, calibration), images)
-    return accuracies
+        tested[f"{images.measured}_int8"] = evaluate(Int8(small, calibration), images)
+    return tested
 
 
 def _continued(
-    summary: Summary, finetuned: Finetuned, job: Finetuning, cost: NetworkCost, accuracies: dict[str, float]
+    summary: Summary, finetuned: Finetuned, job: Finetuning, cost: NetworkCost, tested: dict[str, float]
 ) -> Summary:
     """The run's summary, of the network as it is now."""
     spent = [Budget.parse(budget.budget).of(cost) for budget in summary.budgets]
@@ -143,7 +143,7 @@ def _continued(
         for budget, now in zip(summary.budgets, spent, strict=True)
     )
     return replace(
-        summary, after=measures(cost, accuracies), epochs=job.recipe.epochs, finetuning=finetuned, budgets=budgets,
+        summary, after=measures(cost, tested), epochs=job.recipe.epochs, finetuning=finetuned, budgets=budgets,
         versions=versions(), command=job.command, files={},
     )  # fmt: skip
 

@@ -22,12 +22,14 @@ from padless.importance import WATCHING
 from padless.inputs import (
     Images,
     LoadedModel,
-    first_shape,
-    image_shape,
+    Measured,
+    Preprocess,
     load_images,
     load_model,
     load_weights,
     parse_inputs,
+    sample_shape,
+    shapes_of,
     weights_digest,
 )
 from padless.onnx import OnnxNet, Reading, file_digest
@@ -38,7 +40,7 @@ from padless.report.page import page
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
-from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
+from padless.train import Recipe, against, check_trainable, evaluate, finetune, peak_lr
 
 CALIBRATION = 512  # images for importance and recovery
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
@@ -53,6 +55,7 @@ class Job:
     budgets: tuple[str, ...]
     weights: Path | None = None
     data: str | None = None
+    preprocess: str | None = None  # as `--preprocess` says it
     choices: Choices = field(default_factory=Choices)
     steps: int = 1
     recover: str = "auto"
@@ -79,13 +82,14 @@ def run(job: Job) -> Summary:
             (job.epochs, "Fine-tuning needs images. Give --data, or leave --epochs out."),
             (job.regularize, "Training needs images. Give --data, or leave --regularize out."),
             (job.int8, "INT8 needs images to be calibrated on. Give --data."),
+            (job.preprocess, "--preprocess is for images. Give --data, or leave it out."),
         ):
             if asked:
                 raise UsageError(message)
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.choices.seed)
-    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.inputs, job.reading))
+    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.inputs, job.reading, job.preprocess))
 
 
 def opened(
@@ -94,11 +98,16 @@ def opened(
     data: str | None,
     inputs: Sequence[str] | None,
     reading: Reading | None = None,
+    preprocess: str | None = None,
 ) -> tuple[LoadedModel, Images | None]:
-    """A model with its weights, and its images where there are any. Raises UsageError for what is not there."""
-    loaded = load_model(model, input_shape=first_shape(inputs), reading=reading)
+    """A model with its weights, and its images where there are any. Raises UsageError for what is not there.
+
+    Images without labels come with the model's answers.
+    """
+    how = Preprocess.parse(preprocess) if preprocess else None
+    loaded = load_model(model, input_shape=shapes_of(inputs, model), reading=reading)
     inputs = loaded.inputs(inputs)
-    example, shape = parse_inputs(inputs), image_shape(inputs, model) if data else None
+    example, shape = parse_inputs(inputs), sample_shape(inputs, model) if data else None
     if weights:
         load_weights(loaded.model, weights)
     elif ":" not in model and not isinstance(loaded.model, OnnxNet):  # a factory may well bring its own, as files do
@@ -106,7 +115,16 @@ def opened(
     if not data or not shape:
         return loaded, None
     check_prunable(trace(loaded.model, *example))  # before minutes are spent on data
-    return loaded, load_images(data, shape=shape, normalise=loaded.normalise)
+    images = load_images(data, shape=shape, preprocess=how or loaded.preprocess)
+    if isinstance(loaded.model, OnnxNet) and images.preprocess and not how:
+        console.print(
+            "No --preprocess: images are brought to mean 0 and deviation 1 by their own statistics. Give what the network "
+            "was trained with.",
+            style="yellow",
+        )
+    if images.measured == "agreement":
+        console.print(f"{images.name} has no labels: networks are judged by their agreement with the dense one.")
+    return loaded, against(images, loaded.model)
 
 
 def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summary:
@@ -127,6 +145,10 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
         graph = trace(staged.model, *work.example)
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
             final = pricing.whole(staged.model, graph)
+        if staged.plan.align == "cost":
+            plan, groups = staged.plan, pricing.graph.groups
+            dense = pricing.charged(dense, {group.id: group.width for group in groups})
+            final = pricing.charged(final, {id: len(kept) + plan.zeros.get(id, 0) for id, kept in plan.keep.items()})
     summary = work.summary(staged, dense, final)
     save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final))
     return summary
@@ -140,8 +162,9 @@ class _Work:
         self.inputs, self.budgets = loaded.inputs(job.inputs), read_budgets(job.budgets)
         self.example = parse_inputs(self.inputs)
         self.calibration: list[Tensor] = []
-        self.before: dict[str, float] = {}  # accuracies
+        self.before: dict[str, float] = {}  # accuracies, or agreement
         self.after: dict[str, float] = {}
+        self.measured = images.measured if images else "accuracy"
 
     def prepare(self) -> None:
         """Check that the network can be trained, and regularise it where that was asked for."""
@@ -157,24 +180,29 @@ class _Work:
     def test_dense(self) -> None:
         if self.images:
             self.calibration = list(self.images.calibration(self.job.calibration, self.job.choices.seed))
-            self.before["accuracy"] = evaluate(self.loaded.model, self.images)
-            console.print(f"Dense accuracy {self.before['accuracy']:.2f} %")
+            self.before[self.measured] = evaluate(self.loaded.model, self.images)
+            console.print(f"Dense {self.measured} {self.before[self.measured]:.2f} %")
 
     def recover(self, small: nn.Module, plan: Plan) -> Recovery | None:
         """Give a cut network its accuracy back, as far as that goes without labels."""
         if not self.images:
             return None
-        cut = self.after["accuracy_before_recovery"] = self.after["accuracy"] = evaluate(small, self.images)
+        cut = self.after[f"{self.measured}_before_recovery"] = self.test(small)
         console.print(
             f"Cut to {' and '.join(_outcome(outcome, plan.before) for outcome in plan.outcomes)}: {cut:.2f} %"
         )
         recovery = recover(small, self.loaded.model, plan, self.calibration, method=self.job.recover)
-        self.after["accuracy_after_recovery"] = self.after["accuracy"] = evaluate(small, self.images)
+        recovered = self.after[f"{self.measured}_after_recovery"] = self.test(small)
         console.print(
-            f"Recovered ({recovery.method}, {recovery.images} images, {recovery.seconds:.1f} s): "
-            f"{self.after['accuracy']:.2f} %"
+            f"Recovered ({recovery.method}, {recovery.images} images, {recovery.seconds:.1f} s): {recovered:.2f} %"
         )
         return recovery
+
+    def test(self, small: nn.Module) -> float:
+        """What the images say of the network as it is now."""
+        assert self.images is not None
+        self.after[self.measured] = evaluate(small, self.images)
+        return self.after[self.measured]
 
     def train(self, small: nn.Module) -> None:
         if self.images and self.job.epochs:
@@ -182,20 +210,17 @@ class _Work:
                 epochs=self.job.epochs, seed=self.job.choices.seed, peak_lr=peak_lr(isinstance(small, OnnxNet))
             )
             history = finetune(small, self.images, recipe, teacher=self.loaded.model)
-            self.after["accuracy"] = evaluate(small, self.images)
             console.print(
-                f"Fine-tuned {self.job.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: "
-                f"{self.after['accuracy']:.2f} %"
+                f"Fine-tuned {self.job.epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {self.test(small):.2f} %"
             )
         small.eval()
 
     def test_int8(self, small: nn.Module) -> None:
         if self.images and self.job.int8:
             for accuracies, network in ((self.before, self.loaded.model), (self.after, small)):
-                accuracies["accuracy_int8"] = evaluate(Int8(network, self.calibration), self.images)
-            console.print(
-                f"In INT8: {self.before['accuracy_int8']:.2f} % dense, {self.after['accuracy_int8']:.2f} % pruned"
-            )
+                accuracies[f"{self.measured}_int8"] = evaluate(Int8(network, self.calibration), self.images)
+            dense, pruned = (side[f"{self.measured}_int8"] for side in (self.before, self.after))
+            console.print(f"In INT8: {dense:.2f} % dense, {pruned:.2f} % pruned")
 
     def summary(self, staged: Staged, dense: NetworkCost, final: NetworkCost) -> Summary:
         job, plan, choices = self.job, staged.plan, self.job.choices
@@ -215,16 +240,17 @@ class _Work:
             importance_kept=plan.importance_kept,
             importance=plan.importance,
             allocate=choices.allocate,
-            align=choices.align,
+            align=plan.align,
             repair=choices.repair,
             freeze=tuple(choices.freeze),
             floor=choices.floor,
             steps=job.steps,
-            recovery=_recovered(staged, self.after),
+            recovery=_recovered(staged, self.after, self.measured),
             calibration=job.calibration,
             regularize=job.regularize,
             epochs=job.epochs,
             data=job.data,
+            preprocess=job.preprocess,
             before=measures(dense, self.before),
             after=measures(final, self.after),
             widths=widths_of(dense, final),
@@ -262,7 +288,7 @@ def _outcome(outcome: Outcome, totals: Totals) -> str:
     return f"{amount(outcome.budget, outcome.compiler_total, totals)} {outcome.budget.partition('=')[0]}"
 
 
-def _recovered(staged: Staged, accuracies: Mapping[str, float]) -> Recovered | None:
+def _recovered(staged: Staged, measures: Mapping[str, float], measured: Measured) -> Recovered | None:
     if not staged.recoveries:
         return None
     last = staged.recoveries[-1]
@@ -271,8 +297,8 @@ def _recovered(staged: Staged, accuracies: Mapping[str, float]) -> Recovered | N
         images=last.images,
         seconds=round(sum(recovery.seconds for recovery in staged.recoveries), 3),
         held_out=dict(last.held_out),
-        accuracy_before=accuracies["accuracy_before_recovery"],
-        accuracy_after=accuracies["accuracy_after_recovery"],
+        before=measures[f"{measured}_before_recovery"],
+        after=measures[f"{measured}_after_recovery"],
     )
 
 

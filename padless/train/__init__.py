@@ -1,7 +1,7 @@
 """Fine-tuning: distillation from the dense network, on any number of devices, resumable at any moment."""
 
 from padless.train.checkpoint import Checkpoints
-from padless.train.evaluate import check_trainable, evaluate
+from padless.train.evaluate import against, check_trainable, evaluate
 from padless.train.fabric import make_fabric
 from padless.train.loop import LOG, History, finetune
 from padless.train.recipe import Recipe, peak_lr
@@ -11,6 +11,7 @@ __all__ = [
     "Checkpoints",
     "History",
     "Recipe",
+    "against",
     "check_trainable",
     "evaluate",
     "finetune",

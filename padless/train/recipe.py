@@ -30,6 +30,7 @@ class Recipe:
     sparsity: float = 0.0  # weight of the channels' norms (`GroupSparsity`), to empty some before a cut
     mixup: float = 0.0  # alpha of the Beta distribution (Zhang et al., arXiv:1710.09412)
     ema: float = 0.0  # decay of the average of the weights that is kept in their place, such as 0.999
+    augment: str = "auto"  # of images: crops, mirrored; none, flip, crop or package.module:function
     clip: float = 1.0  # largest norm of the gradients: else a cut network flies off where the rate rises fast
     precision: TrainingPrecision = "auto"  # bfloat16 where the device gains by it
     channels_last: bool = False

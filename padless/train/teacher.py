@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from padless.calls import class_scores
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.errors import UsageError
@@ -53,7 +54,7 @@ class Lesson:
 
     def loss(self, fabric: "Fabric", student: Callable[[Tensor], Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         """The mean loss, and how many are right."""
-        recipe, logits = self.recipe, student(batch.x)
+        recipe, logits = self.recipe, class_scores(student(batch.x))
         loss = batch.kept * F.cross_entropy(logits, batch.y, label_smoothing=recipe.label_smoothing)
         if batch.kept < 1:
             loss = loss + (1 - batch.kept) * F.cross_entropy(
@@ -61,7 +62,7 @@ class Lesson:
             )
         if self.teacher:
             with torch.no_grad(), fabric.autocast():
-                teacher_logits = self.teacher(batch.x)
+                teacher_logits = class_scores(self.teacher(batch.x))
             heat = recipe.temperature
             soft = F.kl_div(
                 (logits.float() / heat).log_softmax(1), (teacher_logits.float() / heat).log_softmax(1), log_target=True,

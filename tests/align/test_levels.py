@@ -10,7 +10,7 @@ from models.networks import small
 from torch import nn
 
 from padless import Plan, load_target, plan, prune, trace
-from padless.align import JointAxis, Levels, aligned_levels, joint
+from padless.align import JointAxis, Levels, aligned_levels, joint, priced_levels
 from padless.errors import UsageError
 
 X = torch.zeros(1, 3, 16, 16)
@@ -30,6 +30,37 @@ def test_feasible_widths(target, levels):
     graph = trace(small(), X)
     found = {g: w.tolist() for g, w in aligned_levels(graph, load_target(target)).widths.items()}
     assert found == {**levels, "head": [4]}
+
+
+@pytest.mark.parametrize(
+    ("width", "target", "levels"),
+    [
+        (64, "unit:32x8", [8, 16, 24, 32, 40, 48, 56, 64]),  # inputs set no unit
+        (64, "ethos-u55-128", [8, 16, 24, 32, 40, 48, 56, 64]),
+        (64, "ethos-u65-512", [16, 32, 48, 64]),
+        (41, "unit:8", [8, 16, 24, 32, 40, 41]),
+        (512, "unit:8", [8, 16, *range(32, 513, 32)]),
+        (20, "unit:1", [1, *range(2, 21, 2)]),
+        (6, "unit:8", [6]),
+        (64, "ti-tinpu", list(range(4, 65, 4))),  # which rejects what fills no units
+    ],
+)
+def test_widths_for_a_compiler_to_price(width, target, levels):
+    model = nn.Sequential(nn.Conv2d(3, width, 1), nn.Conv2d(width, 4, 1))
+    found = priced_levels(trace(model, torch.zeros(1, 3, 4, 4)), load_target(target))
+    assert found.priced and found.widths["0"].tolist() == levels
+
+
+def test_widths_for_a_compiler_to_price_keep_units_where_only_sums_align():
+    graph, levels = levels_of(Joined(48, 16, 32), "unit:32x16")
+    found = priced_levels(graph, load_target("unit:32x16"))
+    assert all(found.widths[f"branches.{i}"].tolist() == levels.widths[f"branches.{i}"].tolist() for i in range(3))
+    assert [axis.layer for axis in found.joint] == ["join"] and found.widths["join"].tolist() == [16, 32]
+
+
+def test_widths_for_a_compiler_to_price_may_be_made_up_with_zeros():
+    found = priced_levels(trace(small(), X), load_target("unit:16"), repair="up")
+    assert found.widths["block.body.0"].tolist() == [16, 24, 32]
 
 
 def test_sides_that_no_cut_can_align():

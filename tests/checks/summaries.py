@@ -19,7 +19,7 @@ def summary(**changes) -> Summary:
         model="mine", target="unit:8", variant={}, inputs=("1,3,16,16",), weights=None, weights_digest="0" * 16,
         oracle=None, budgets=(), solver=None, ratio=None, importance_kept=0.5, importance="l1", allocate="optimal",
         align="unit", repair="down", freeze=(), floor=0.0, steps=1, recovery=None, calibration=512, regularize=0,
-        epochs=0, data=None, before=totals, after={**totals, "accuracy": 90.0},
+        epochs=0, data=None, preprocess=None, before=totals, after={**totals, "accuracy": 90.0},
         widths={"stem": Widths(c_in=(3, 3), c_out=(16, 8))}, equivalence_max_error=1e-16, versions={"padless": "0"},
         seed=0, command="padless prune mine",
     )  # fmt: skip

@@ -53,7 +53,7 @@ BAD = [
     (["prune", "models.networks:Nothing", "--target", "unit:8", "--budget", "macs=50%"], 2, "nothing to prune"),
     (["prune", "models.networks:Nothing", "--target", "unit:8", "--budget", "macs=50%", "--data", "digits"], 2, "nothing to prune"),
     (["prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--allocate", "best"], 2, "allocate cannot be 'best'"),
-    (["prune", "models.networks:tokens", "--target", "unit:2", "--budget", "macs=50%", "--data", "digits", "--input-shape", "2,5"], 2, "--data gives images: one unnamed float32 input of N,C,H,W; models.networks:tokens takes 2,5. Leave"),
+    (["prune", "models.networks:tokens", "--target", "unit:2", "--budget", "macs=50%", "--data", "digits", "--input-shape", "2,5"], 2, "Images are for networks that take [N, C, H, W] or [N, H, W, C]; this one takes [N, 5]. Give arrays"),
     (["export", "empty"], 2, "empty has no readable summary.json"),
     (["export", "empty", "--format", "onx"], 2, "Unknown format 'onx'. Did you mean onnx"),
     (["prune", "models.networks:Small"], 2, "Missing option"),

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import torch
 from checks.vela_command import INI
 from models.networks import small
@@ -149,7 +150,7 @@ def test_networks_of_several_inputs_from_inspect_to_export(run, tmp_path):
     ):
         code, _, err = run(*command)
         assert code == 2, err
-        told = f"one unnamed float32 input of N,C,H,W; {name} takes 1,3,8,8 and class=1:int64 and mask=1,1,8,8:bool."
+        told = f"one unnamed input [N, ...]; {name} takes 1,3,8,8 and class=1:int64 and mask=1,1,8,8:bool."
         assert told in " ".join(err.split())
     code, _, err = run("prune", name, "--target", "unit:8", "--budget", "macs=60%", "--input-shape", "1,3:x")
     assert code == 2 and "torch has no type 'x'" in err
@@ -182,10 +183,26 @@ def test_prune_with_data_reports_accuracies(run, tmp_path):
     assert {"accuracy", "accuracy_before_recovery", "accuracy_after_recovery"} <= set(summary["after"])
     recovery = summary["recovery"]
     assert recovery["method"] in ("mix", "mix+bn") and (recovery["images"], summary["steps"]) == (64, 2)
-    assert recovery["accuracy_after"] == summary["after"]["accuracy_after_recovery"]
+    assert recovery["after"] == summary["after"]["accuracy_after_recovery"]
     assert summary["after"]["avoidable_macs_percent"] > 0
     plan = padless.Plan.read(folder / "plan.json")
     assert (plan.allocate, plan.importance, plan.align, plan.seed) == ("uniform", "l2", "none", 5)
+
+
+def test_arrays_in_a_file_are_data(run, tmp_path):
+    """Spectrograms with labels, as keyword spotting has them."""
+    x, y = np.random.default_rng(0).normal(size=(40, 3, 16, 16)).astype(np.float32), np.arange(40) % 4
+    np.savez(tmp_path / "spectra.npz", x_train=x, y_train=y, x_test=x[:8], y_test=y[:8])
+    args = ("prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=50%", "--out", "run")
+    code, _, err = run(*args, "--data", "spectra.npz", "--epochs", "1")
+    assert code == 0, err
+    assert "accuracy" in json.loads((tmp_path / "run" / "summary.json").read_text())["after"]
+    np.save(tmp_path / "narrow.npy", x[:, :1])
+    code, _, err = run(*args, "--data", "narrow.npy")
+    assert (
+        code == 2
+        and "Sample 0 of train cannot be read: it is float32 [1, 16, 16]; the network takes [3, 16, 16]" in err
+    )
 
 
 def test_several_budgets_are_met_together(run, tmp_path):

@@ -48,7 +48,7 @@ def test_a_folder_is_finetuned_into_another(folder, tmp_path, capsys):
     assert not out.with_name("out.training").exists()
     summary = json.loads((out / "summary.json").read_text())
     did = summary["finetuning"]
-    assert summary["after"]["accuracy"] == did["accuracy_after"] > did["accuracy_before"]
+    assert summary["after"]["accuracy"] == did["after"] > did["before"]
     assert did["recipe"]["epochs"] == len(did["losses"]) == 2 and did["folder"] == str(folder)
     assert summary["budgets"][0]["met"]
     assert command(["finetune", str(folder), *QUICK, "--out", str(out), "--resume"]) == 0

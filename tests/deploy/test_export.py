@@ -55,6 +55,9 @@ def test_an_export_that_differs_is_not_written(pruned, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_pt2", lambda m, x, file: file.write_text("") or [m(*x).detach() + 1])
     with pytest.raises(PadlessError, match="differs from the model by .*; not written"):
         export(model, X, tmp_path / "m.pt2")
+    monkeypatch.setattr(module, "TOLERANCE", -1.0)
+    with pytest.raises(PadlessError, match=r"m\.int8\.onnx differs from the model by .*; not written"):
+        export(model, X, tmp_path / "m.int8.onnx", images=[torch.randn(2, 3, 16, 16)])
     layers = padless.trace(model, X).layers
     lost = types.SimpleNamespace(layers=layers[1:])
     monkeypatch.setattr("padless.deploy.onnx.trace", lambda m, *x: lost)

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from padless import as_images
 from padless.deploy import Quantisation, export
 from padless.deploy.compiled import arena_bytes, identifier
-from padless.deploy.exported import decibels, largest_difference
+from padless.deploy.exported import decibels
 from padless.errors import UsageError
+from padless.graph.agreement import largest_difference
 from padless.hardware import load_target
 
 pytest.importorskip("ai_edge_litert", reason="the extra tflite is not installed")

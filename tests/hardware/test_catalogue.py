@@ -74,10 +74,13 @@ def test_other_numbers(id: str):
     [
         ("ethos-u[56]5", layer(16, 64), 8),  # part-kernel
         ("ethos-u[56]5", layer(17, 64), 32),  # depth-first
-        ("ethos-u[56]5", layer(16, 64, kernel=1), 32),
+        ("ethos-u[56]5", layer(16, 64, kernel=1, hw=13), 32),
+        ("ethos-u[56]5", layer(64, 64, kernel=1, hw=20), 8),  # the output stage binds
+        ("ethos-u[56]5", layer(65, 64, kernel=1, hw=20), 32),
         ("ethos-u85", layer(8, 64), 8),
         ("ethos-u85", layer(9, 64), 16),
-        ("ethos-u85", layer(8, 64, kernel=1), 64),
+        ("ethos-u85", layer(16, 64, kernel=1), 16),
+        ("ethos-u85", layer(17, 64, kernel=1), 64),
         ("ti-tinpu", layer(1, 64), 1),  # FCONV
         ("ti-tinpu", layer(2, 64), 4),
     ],

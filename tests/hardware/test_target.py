@@ -35,7 +35,10 @@ def test_round_up_is_the_nearest_multiple_from_above(n: int, unit: int):
         ("ethos-u55-256", layer(16, 10, kind="linear"), Units(32, 8)),
         ("ethos-u85-512", layer(8, 64), Units(8, 16)),
         ("ethos-u85-512", layer(9, 64), Units(16, 16)),
-        ("ethos-u85-512", layer(8, 64, kernel=1), Units(64, 16)),
+        ("ethos-u85-512", layer(8, 64, kernel=1), Units(16, 16)),
+        ("ethos-u85-512", layer(17, 64, kernel=1), Units(64, 16)),
+        ("ethos-u55-128", layer(64, 64, kernel=1, hw=14), Units(8, 8)),  # the output stage binds
+        ("ethos-u55-128", layer(64, 64, kernel=1, hw=13), Units(32, 8)),
         ("ethos-u85-512", layer(512, 10, kind="linear"), Units(64, 16)),
     ],
 )

@@ -128,6 +128,18 @@ def test_gradients_of_drawn_labels_are_the_fisher_information():
     assert torch.allclose(squares["weight"], exact, rtol=0.3, atol=0.02)
 
 
+def test_the_loss_of_probabilities_is_that_of_their_scores():
+    scores = 5 * torch.randn(4096, 3)  # few rows are split evenly
+
+    def loss(outputs):
+        return float(loss_of(outputs, torch.Generator().manual_seed(0)))
+
+    assert loss(scores.softmax(1)) == pytest.approx(loss(scores), rel=1e-4)
+    assert loss(2 * scores.softmax(1)) != pytest.approx(loss(scores), rel=1e-1)  # no probabilities
+    certain = torch.tensor([[0.0, 1.0]])
+    assert loss(certain) == 0.0
+
+
 def test_a_loss_for_any_outputs():
     generator = torch.Generator().manual_seed(0)
     outputs = {"a": torch.ones(2, 3, 4, requires_grad=True), "b": [torch.ones(2, 2, requires_grad=True), None]}

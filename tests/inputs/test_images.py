@@ -12,6 +12,7 @@ from PIL import Image
 from pyarrow import parquet
 
 import padless
+from padless import Preprocess
 from padless.errors import UsageError
 from padless.inputs import load_images
 
@@ -50,7 +51,7 @@ def write_parquet(folder, image="img", label="label", splits=("train", "test")):
 
 def test_parquet(tmp_path):
     write_parquet(tmp_path)
-    images = load_images(str(tmp_path), shape=(3, 8, 8), normalise=((0.5,) * 3, (0.25,) * 3))
+    images = load_images(str(tmp_path), shape=(3, 8, 8), preprocess=Preprocess(mean=(0.5,) * 3, std=(0.25,)))
     assert images.train.shape == (4, 3, 8, 8) and images.flips
     assert images.train[2].unique().tolist() == [20] and images.train_labels.tolist() == [0, 1, 2, 0]
     assert float(images.normalised(images.train[:1]).unique()) == pytest.approx(-2)
@@ -72,10 +73,10 @@ def test_bad_places(tmp_path):
             load_images(str(folder), shape=(3, 8, 8))
 
     fails("No images at 'nowhere'", "nowhere")
-    fails("holds neither train.*parquet and test.*parquet nor train")
+    fails(r"holds neither train.*parquet and test.*parquet, nor train.*nor images \(.bmp, .*\), nor arrays")
     (tmp_path / "train").mkdir()
     (tmp_path / "test").mkdir()
-    fails("train has no labels: expected one folder a class")
+    fails("train holds neither")
     (tmp_path / "train" / "cat").mkdir()
     fails(r"train has no images \(.*\) in the folders cat")
     (tmp_path / "train" / "cat" / "a.png").write_bytes(b"no picture")
@@ -157,19 +158,32 @@ def test_images_from_anything_that_gives_pairs(tmp_path):
     assert torch.equal(again.train[0], colours) and torch.equal(again.test[0], colours)
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((8, 8), np.float32), torch.zeros(1, 8, 8), "text", None])
+@pytest.mark.parametrize(
+    "wrong", ["text", None, torch.zeros(2, 8, 8, dtype=torch.uint8), np.zeros((2, 8, 8), np.uint8)]
+)
 def test_images_that_are_none(wrong):
     with pytest.raises(UsageError, match="Image 0 of train cannot be read"):
-        padless.as_images([(wrong, 0)], [], shape=(1, 8, 8))
+        padless.as_images([(wrong, 0)], [(GREY, 0)], shape=(1, 8, 8))
 
 
 GREY = np.zeros((8, 8), np.uint8)
 
 
-@pytest.mark.parametrize("label", [-1, 1.7, "cat", None])
+@pytest.mark.parametrize("label", [-1, 1.7, "cat", None, torch.zeros(2)])
 def test_labels_that_are_none(label):
-    with pytest.raises(UsageError, match="has the label .*; expected a whole number from 0 up"):
-        padless.as_images([(GREY, label)], [(GREY, 0)], shape=(1, 8, 8))
+    with pytest.raises(
+        UsageError, match="Image 1 of train has the label .*; expected a whole number from 0 up, or none"
+    ):
+        padless.as_images([(GREY, 1), (GREY, label)], [(GREY, 0)], shape=(1, 8, 8))
+
+
+def test_labels_are_for_all_or_for_none():
+    with pytest.raises(UsageError, match="Image 1 of train has the label 1; expected .* or none at all"):
+        padless.as_images([GREY, (GREY, 1)], [GREY], shape=(1, 8, 8))
+    with pytest.raises(UsageError, match="Of the training and test set of images one has labels, the other not"):
+        padless.as_images([(GREY, 1)], [GREY], shape=(1, 8, 8))
+    with pytest.raises(UsageError, match="one has other types, the other not"):
+        padless.as_images([GREY], torch.zeros(1, 1, 8, 8), shape=(1, 8, 8))
 
 
 class Shorter:

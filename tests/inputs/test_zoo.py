@@ -24,9 +24,9 @@ def test_cifar_forms_have_torchvisions_names():
 def test_torchvision_timm_and_factories():
     assert load_model("torchvision/mobilenet_v2").input_shape == (1, 3, 224, 224)
     timm = load_model("timm/resnet10t")
-    assert timm.input_shape[0] == 1 and timm.normalise is not None
+    assert timm.input_shape[0] == 1 and timm.preprocess is not None
     mine = load_model("models.networks:Small")
-    assert isinstance(mine.model, Small) and mine.input_shape == (1, 3, 16, 16) and mine.normalise is None
+    assert isinstance(mine.model, Small) and mine.input_shape == (1, 3, 16, 16) and mine.preprocess is None
     assert load_model("models.networks:small", input_shape=(1, 3, 16, 16)).input_shape == (1, 3, 16, 16)
 
 

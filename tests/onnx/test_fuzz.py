@@ -100,14 +100,14 @@ def test_250_mutations_are_read_or_refused(make, tmp_path):
     outcomes = {"read": 0, "refused": 0}
     for number in range(250):
         file.write_bytes(changed(proto, generator) if number % 2 else mutated(content, generator))
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             network = load_onnx(file)
             trace(network, *(torch.empty(shape, device="meta") for shape in network.example_shapes))
             outcomes["read"] += 1
         except PadlessError:
             outcomes["refused"] += 1
-        assert time.perf_counter() - start < 10, number
+        assert time.process_time() - start < 10, number
     assert outcomes["read"] > 10 and outcomes["refused"] > 50
 
 

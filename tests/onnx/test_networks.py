@@ -5,8 +5,9 @@ import pytest
 import torch
 from models.exported import Attention, Gated, Reader
 from models.networks import shaken
-from models.onnx_files import answers, difference, exported, read
+from models.onnx_files import answers, difference, exported, model, node, read, saved, weights
 from models.yolo import Yolo
+from models.yolo11 import Yolo11
 from torch import nn
 
 from padless import export, load_onnx, plan, prune, trace
@@ -14,6 +15,7 @@ from padless.onnx import example_inputs, write_back
 
 NETWORKS = {
     "gated": (Gated, (1, 3, 16, 16)), "attention": (Attention, (1, 3, 16, 16)), "yolo": (Yolo, (1, 3, 64, 64)),
+    "yolo11": (lambda: Yolo11(8), (1, 3, 64, 64)),
     "lstm": (lambda: Reader(nn.LSTM), (1, 3, 8, 16)), "gru": (lambda: Reader(nn.GRU), (1, 3, 8, 16)),
     "rnn": (lambda: Reader(nn.RNN), (1, 3, 8, 16)),
 }  # fmt: skip
@@ -87,3 +89,31 @@ def test_layers_are_named_by_their_nodes(tmp_path):
     network = load_onnx(file)
     nodes = {node.name for node in read(file).graph.node if node.op_type == "Conv"}
     assert {layer.name for layer in trace(network, *example_inputs(network)).layers} == nodes
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_a_gru_that_resets_before_its_product_is_cut_as_others_are(direction, tmp_path):
+    """PyTorch writes the other kind alone."""
+    ways = 2 if direction == "bidirectional" else 1
+    nodes = [
+        node("Conv", "x w1", "c", pads=[1, 1, 1, 1]), node("Transpose", "c", "t", perm=[3, 0, 1, 2]),
+        node("Reshape", "t long", "r"), node("GRU", "r w h b", "s last", direction=direction, hidden_size=5),
+        node("Transpose", "s", "u", perm=[2, 0, 1, 3]), node("Flatten", "u", "v"), node("Gemm", "v w2", "y"),
+    ]  # fmt: skip
+    constants = {
+        "w1": weights(16, 3, 3, 3), "long": [8, 1, 128], "w": weights(ways, 15, 128), "h": weights(ways, 15, 5),
+        "b": weights(ways, 30), "w2": weights(40 * ways, 4),
+    }  # fmt: skip
+    file = saved(model(nodes, constants, outputs=("y", "last")), tmp_path)
+    network, x = load_onnx(file), torch.randn(1, 3, 8, 8)
+    for a, b in zip(outputs(network, x), answers(file, x), strict=True):
+        assert difference(b, a) < 1e-5
+    small = prune(network, plan(network, x, target="unit:4", budget="macs=50%"))
+    width, gru = len(small.get_submodule("node_c").weight), small.get_submodule("node_s")
+    assert width < 16 and gru.weight_ih_l0.shape == (15, 8 * width) and gru.weight_hh_l0.shape == (15, 5)
+    written = tmp_path / "small.onnx"
+    assert export(small, x, written).parity < 1e-5
+    shapes = {tensor.name: list(tensor.dims) for tensor in read(written).graph.initializer}
+    assert shapes["w"] == [ways, 15, 8 * width] and shapes["h"] == [ways, 15, 5]
+    for a, b in zip(outputs(small, x), answers(written, x), strict=True):
+        assert difference(b, a) < 1e-5

@@ -88,6 +88,16 @@ def test_weights_outside_the_file_are_written_outside(tmp_path):
     assert difference(load_onnx(written)(x), answers(written, x)[0]) < 1e-5
 
 
+def test_weights_too_large_for_one_file_are_written_outside(tmp_path, monkeypatch):
+    """As where a quantised file is folded back to four times its size."""
+    network = load_onnx(saved(chain(), tmp_path))
+    monkeypatch.setattr("padless.onnx.writing.LARGEST_INSIDE", 1000)
+    written = tmp_path / "large.onnx"
+    assert export(network, X, written).others == (data_file(written),)
+    x = torch.randn(1, 3, 8, 8)
+    assert difference(load_onnx(written)(x), network(x)) == 0
+
+
 def test_constants_among_the_inputs_of_an_old_file_change_their_shape(tmp_path):
     proto = chain(ir=3, opset=9)
     for tensor in proto.graph.initializer:
@@ -142,10 +152,13 @@ def test_numbers_that_the_graph_works_out_become_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda n: n.get_submodule("node_y").weight.data.mul_(float("nan")), "differs from the network by nan"),
+        (
+            lambda n: n.get_submodule("node_y").weight.data.mul_(float("nan")),
+            "An output of the model is not finite, neither on",
+        ),
         (
             lambda n: setattr(n.get_submodule("node_y"), "forward", lambda x: x[:, :3]),
-            r"The output 'y' of the cut m.onnx has the shape \(1, 5\), the network's \(1, 3\)",
+            r"Output 0 of small\.onnx has the shape \(1, 5\), the model's \(1, 3\); not written",
         ),
         (
             lambda n: n.get_submodule("node_c1")._parameters.update(weight=torch.nn.Parameter(torch.ones(16, 3, 3))),
@@ -164,17 +177,19 @@ def test_what_is_not_the_network_is_not_written(damage, message, tmp_path):
 def test_what_lies_within_float32s_own_rounding_is_the_network(tmp_path, monkeypatch):
     """As where all outputs are nearly zero: a detector's scores on what is no image."""
     network = load_onnx(saved(chain(), tmp_path))
-    monkeypatch.setattr("padless.onnx.writing.TOLERANCE", 0.0)
+    monkeypatch.setattr("padless.graph.agreement.TOLERANCE", 0.0)
     write_back(network, tmp_path / "same.onnx")
-    monkeypatch.setattr("padless.onnx.writing._rounding", lambda *_: 0.0)
-    with pytest.raises(PadlessError, match="differs from the network by"):
+    monkeypatch.setattr("padless.graph.agreement._rounding", lambda *_: 0.0)
+    with pytest.raises(PadlessError, match=r"same\.onnx differs from the model by .*; not written"):
         write_back(network, tmp_path / "same.onnx")
 
 
 def test_a_file_that_onnx_runtime_does_not_run_is_not_written(tmp_path):
     network = load_onnx(saved(chain(), tmp_path))
     wrong = torch.zeros(1, 3, 9, 8)
-    with pytest.raises(PadlessError, match="ONNX Runtime cannot run the cut m.onnx, so it is not written: .*"):
+    with pytest.raises(
+        PadlessError, match=r"ONNX Runtime cannot run small\.onnx, so it could not be checked and is not written: .*"
+    ):
         write_back(network, tmp_path / "small.onnx", [wrong])
     assert not (tmp_path / "small.onnx").exists()
 

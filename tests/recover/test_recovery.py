@@ -30,6 +30,17 @@ def test_auto_takes_what_agrees_best_on_images_held_out():
     assert found.held_out[found.method] < 0.5 * found.held_out["none"]
 
 
+def test_a_network_that_ends_in_a_softmax_is_judged_as_without_it():
+    def held_out(*ending):
+        torch.manual_seed(0)
+        model = nn.Sequential(small(), *ending)
+        made, other = cut_by_half(model)
+        return recover(other, model, made, images(128).split(32)).held_out
+
+    plain, ending = held_out(), held_out(nn.Softmax(1))
+    assert dict(ending) == pytest.approx(dict(plain), rel=1e-3)
+
+
 @pytest.mark.parametrize("method", ["none", "bn", "mix", "least-squares"])
 def test_each_method_by_itself(method):
     model = small()

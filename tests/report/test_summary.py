@@ -15,10 +15,10 @@ FULL = summary(
         Achieved(budget="macs=50%", asked=4.0, table_total=4.0, compiler_total=4.0, next_milder=None, achieved=4, met=True),
     ),
     solver=Proof(name="by hand", status="optimal", objective=1.0, bound=1.0, gap=0.0, seconds=0.1, rounds=1),
-    recovery=Recovered(method="mix", images=8, seconds=0.5, held_out={"mix": 0.1}, accuracy_before=1.0, accuracy_after=2.0),
+    recovery=Recovered(method="mix", images=8, seconds=0.5, held_out={"mix": 0.1}, before=1.0, after=2.0),
     finetuning=Finetuned(
         start="0", folder="runs/a", data="digits", recipe={"epochs": 2, "peak_lr": 0.1, "channels_last": False}, devices=1,
-        accelerator="cpu", accuracy_before=1.0, accuracy_after=2.0, losses=(1.0, 0.5), seconds=1.0, images_per_second=9.0,
+        accelerator="cpu", before=1.0, after=2.0, losses=(1.0, 0.5), seconds=1.0, images_per_second=9.0,
     ),
     variant={"memory_mode": "Sram_Only"}, freeze=("stem",), weights="w.safetensors", data="digits", ratio=0.5, oracle="ceil",
 )  # fmt: skip

@@ -7,7 +7,8 @@ import torch
 
 from padless import Recipe
 from padless.errors import UsageError
-from padless.train.batches import Batches, crops
+from padless.train.augment import crops
+from padless.train.batches import Batches
 
 
 def test_augmentation_crops_and_mirrors():

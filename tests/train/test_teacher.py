@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from models.digits import network, seeded
+from torch import nn
 
 from padless import Recipe, evaluate, finetune, plan, prune
 from padless.errors import UsageError
@@ -21,6 +22,14 @@ def test_a_teacher_is_followed_and_left_alone(digits):
     finetune(student, scrambled, Recipe(epochs=6, peak_lr=0.1, distill=1.0), teacher=teacher)
     assert evaluate(student, digits) > 80  # no label was right
     assert teacher.training and all(torch.equal(v, before[k]) for k, v in teacher.state_dict().items())
+
+
+def test_networks_that_end_in_a_softmax_train_as_without_it(few):
+    def losses(*ending):
+        teacher, student = (nn.Sequential(seeded(n), *ending) for n in (0, 1))
+        return finetune(student, few, Recipe(epochs=3, peak_lr=0.1, distill=0.5), teacher=teacher).losses
+
+    assert losses(nn.Softmax(1)) == pytest.approx(losses(), rel=1e-3)
 
 
 def test_features_pull_maps_towards_the_teachers(few):

@@ -10,8 +10,7 @@ from typing import Any
 from padless.hardware import Target, targets
 from padless.report.catalogue import board_rows
 from padless.report.markdown import markdown_table
-from tools.pages import DOCS, RESULTS
-from tools.pages.deployed import section
+from tools.pages import DOCS, RESULTS, deployed, onnx_files
 
 RANKED = {"documented": 0, "derived": 1, "reverse-engineered": 2}
 
@@ -27,6 +26,25 @@ guessed. The memory block is what stored activations are padded to. A target's o
 `ID@fp16`; `int8w4` has 8-bit activations and 4-bit weights.
 
 {table}
+
+## Where the units of Ethos-U hold
+
+A compiler charges for more than MACs. {staircase_count} staircases a target (1x1, 3x3 and depthwise layers over maps and
+the other side's widths), compiled by Vela with all weights in SRAM: the mean share of their rise that falls where our units
+step, in percent. `{staircase_command}`
+
+{staircases}
+
+- **Where the MACs bind the units hold**: 3x3 layers, 1x1 layers of many inputs, and depthwise layers on maps from 12x12.
+- **Where the output stage binds no unit does.** There a 1x1 layer costs as much for 1 input as for 64, and each output
+  counts by itself: such layers have few inputs for their outputs. Depthwise layers on maps up to 8x8 are like that, too, and
+  the wider the array, the more layers: on Ethos-U85-2048 half of the rise of 1x1 outputs lies within the units. Rules have
+  units of 8 in place of 32 for up to 64 inputs of 1x1 layers on Ethos-U55 and -U65, on maps from 14x14 (20x20 where the
+  array has four pixels).
+- **17 to 32 inputs of a 1x1 layer cost as much as 128 on Ethos-U85**, 33 to 64 as little as 16.
+- Vela's estimate for Ethos-U65-512 steps by 8 outputs. It does not charge what two cores leave idle, so 16 is kept.
+
+So let the compiler's costs decide where it can be asked: `--align cost`, [the default then](choosing.md).
 
 ## Boards
 
@@ -175,6 +193,7 @@ Not in one piece: {not_whole}.
 Not done within the time limit, on a busy machine: {late}. Half is out of reach of whole units: {not_cut}.
 
 {deployed}
+{onnx_files}
 ## Seconds
 
 Recording, grouping, planning and cutting, beside Torch-Pruning's graph and pruning. One thread, medians of {repeats}; in
@@ -205,7 +224,23 @@ def targets_page() -> str:
         ["system", "target", "MHz", "SRAM GB/s", "flash GB/s", "DRAM GB/s", "source"],
         [[f"`{name}`", f"`{id}`", *cells] for name, id, *cells in board_rows(targets())],
     )
-    return TARGETS.format(table=markdown_table(head, rows), boards=boards)
+    run, staircases = _staircases()
+    return TARGETS.format(
+        table=markdown_table(head, rows), boards=boards, staircases=staircases, staircase_command=run["command"],
+        staircase_count=len(run["rows"][0]["staircases"]),
+    )  # fmt: skip
+
+
+def _staircases() -> tuple[dict[str, Any], str]:
+    """What was run, and a row a target with a column a kind of layer."""
+    run = json.loads((RESULTS / "staircases.json").read_text())
+    kinds = list(run["rows"][0]["summary"])
+
+    def share(summary: dict[str, Any], kind: str) -> str:
+        return f"{100 * summary[kind]['rise_explained']:.0f}"
+
+    rows = [[f"`{row['target']}`", *(share(row["summary"], kind) for kind in kinds)] for row in run["rows"]]
+    return run, markdown_table(["target", *kinds], rows)
 
 
 def measurements_page() -> str:
@@ -228,7 +263,8 @@ def measurements_page() -> str:
         **_coverage(),
         **_speed(),
         **_real(),
-        deployed=section(),
+        deployed=deployed.section(),
+        onnx_files=onnx_files.section(),
     )
 
 

@@ -19,7 +19,8 @@ own cases, the others with ONNX Runtime. Whole numbers (`Shape`, and arithmetic 
 that shapes worked out in the graph follow a cut.
 
 What has no form is refused by operator and node: custom domains, quantised operators (a file between QuantizeLinear and
-DequantizeLinear nodes can be folded back with `--dequantise`), `Loop`, and `If` unless its condition is a constant.
+DequantizeLinear nodes can be folded back with `--dequantise`), `If` unless its condition is a constant, and `Loop`
+unless it runs a constant number of times, up to 64 (then it is unrolled).
 `--until TENSOR` cuts the network off in front of it, such as the post-processing of a detector.
 """
 

@@ -39,6 +39,7 @@ class Vela(Oracle):
 
     batch_of_one = True
     systems = True
+    compiles = True
 
     def __init__(self, target: Target, argument: str = "", *, timeout: float = 600, workers: int = CORES) -> None:
         if target.vela is None:

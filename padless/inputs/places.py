@@ -1,0 +1,226 @@
+"""Where samples come from: scikit-learn's digits, folders, arrays in files, functions, the Hugging Face hub."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from torch import Tensor
+
+from padless.errors import PadlessError, UsageError, missing_extra
+from padless.inputs.decode import Split, split_of
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels", "fine_label")
+PLACES = (
+    "digits, a folder, an .npy or .npz file, package.module:function, or a Hugging Face dataset id such as "
+    "uoft-cs/cifar10"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A training set; a test set where there is one; whether a mirrored image keeps its label; the names of classes."""
+
+    train: Split
+    test: Split | None = None
+    flips: bool = True
+    names: tuple[str, ...] = ()
+
+
+def found(place: str, shape: Sequence[int]) -> Found:
+    """The samples at `place`, for a network that takes [N, *shape].
+
+    Raises UsageError when there is no such place, or nothing there that can be taken.
+    """
+    path = Path(place)
+    if place == "digits":
+        return _digits()
+    if path.is_dir():
+        return _parquet(path) or _folder(path)
+    if path.suffix in (".npy", ".npz") and (path.is_file() or "/" not in place):
+        return _arrays(path, shape)
+    if ":" in place and not path.exists():
+        return _function(place, shape)
+    if "/" in place and not place.startswith((".", "/")):
+        return _hub(place)
+    raise UsageError(f"No images at {place!r}. Give {PLACES}.")
+
+
+def found_in(given: Any, shape: Sequence[int], name: str) -> Found:
+    """Samples that a function gave: a training set, (train, test), or {"train": …, "test": …}."""
+    if isinstance(given, Mapping):
+        if "train" not in given:
+            raise UsageError(
+                f"{name} gave {', '.join(map(str, given)) or 'nothing'}; expected train, and test if there is one."
+            )
+        train, test = given["train"], given.get("test")
+    elif isinstance(given, tuple) and len(given) == 2 and not _labelled(given):
+        train, test = given
+    else:
+        train, test = given, None
+    return Found(split_of("train", train, shape), None if test is None else split_of("test", test, shape))
+
+
+def _labelled(pair: tuple[Any, Any]) -> bool:
+    """Whether it is inputs with their labels, and no training and test set."""
+    inputs, labels = pair
+    arrays = all(isinstance(part, Tensor | np.ndarray) for part in pair)
+    return arrays and len(inputs) == len(labels) and labels.ndim == 1 < inputs.ndim
+
+
+def _digits() -> Found:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise missing_extra("scikit-learn", "data", "The data set digits") from error
+    images, labels = load_digits(return_X_y=True)
+    images = (images.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)
+    order = np.random.default_rng(0).permutation(len(labels))
+    pairs = [(images[i], int(labels[i])) for i in order]
+    return Found(Split("train", pairs[:1400], 1400), Split("test", pairs[1400:], len(pairs) - 1400), flips=False)
+
+
+def _parquet(folder: Path) -> Found | None:
+    files_of = {split: sorted(folder.rglob(f"{split}*.parquet")) for split in ("train", "test", "valid")}
+    if not any(files_of.values()):
+        return None
+    test = files_of["test"] or files_of["valid"]
+    if not files_of["train"] or not test:
+        raise UsageError(f"{folder} has parquet files but not both train*.parquet and test*.parquet.")
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise missing_extra("pyarrow", "data", "Reading parquet") from error
+
+    def part(name: str, files: list[Path]) -> Split:
+        try:
+            names = parquet.read_schema(files[0]).names
+            image, label = _column(IMAGE_COLUMNS, names, folder), _column(LABEL_COLUMNS, names, folder)
+            tables = [parquet.read_table(f, columns=[image, label]) for f in files]
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise UsageError(f"Cannot read {files[0].name} in {folder}: {error}") from error
+        rows = ((r[image]["bytes"], r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
+        return Split(name, rows, sum(t.num_rows for t in tables))
+
+    return Found(part("train", files_of["train"]), part("test", test))
+
+
+def _column(accepted: tuple[str, ...], names: list[str], where: object) -> str:
+    for name in accepted:
+        if name in names:
+            return name
+    raise UsageError(f"{where} has the columns {', '.join(names)}; expected one called {' or '.join(accepted)}.")
+
+
+def _folder(folder: Path) -> Found:
+    """`train` and `test` (or `val`) with a folder a class, or images without labels, beneath the folder anywhere."""
+    train, test = folder / "train", next((folder / n for n in ("test", "val") if (folder / n).is_dir()), None)
+    if train.is_dir() and test and (classes := _classes(train)):
+        return Found(_class_folders(train, classes), _class_folders(test, classes), names=classes)
+    if train.is_dir() and test:
+        return Found(_flat(train), _flat(test))
+    return Found(_flat(folder))
+
+
+def _class_folders(split: Path, classes: Sequence[str]) -> Split:
+    files = [(p, i) for i, c in enumerate(classes) for p in sorted((split / c).glob("*"))
+             if p.suffix.lower() in IMAGE_SUFFIXES]  # fmt: skip
+    if not files:
+        raise UsageError(
+            f"{split} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folders {', '.join(classes[:5])}."
+        )
+    return Split(split.name, files, len(files))
+
+
+def _flat(folder: Path) -> Split:
+    """Images, else arrays, without labels."""
+    for suffixes in (IMAGE_SUFFIXES, {".npy"}):
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
+        if files:
+            return Split(folder.name, [(str(p), None) for p in files], len(files))
+    raise UsageError(
+        f"{folder} holds neither train*.parquet and test*.parquet, nor train/ and test/ with one folder a class, nor images "
+        f"({', '.join(sorted(IMAGE_SUFFIXES))}), nor arrays (.npy)."
+    )
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    """The folders in a folder: a class each."""
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())) if folder.is_dir() else ()
+
+
+def _arrays(file: Path, shape: Sequence[int]) -> Found:
+    """An .npy file of samples [N, ...]; an .npz file with train and test, and labels of each, or one array alone."""
+    try:
+        with np.errstate(all="ignore"):
+            loaded = np.load(file, allow_pickle=False)
+            arrays = (
+                {"train": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
+            )
+    except FileNotFoundError as error:
+        raise UsageError(f"No images at {str(file)!r}. Give {PLACES}.") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise UsageError(f"{file} cannot be read: {error}. Nothing is unpickled: save plain arrays.") from error
+    named = {
+        part: next((arrays[name] for name in names if name in arrays), None)
+        for part, names in {
+            "train": ("train", "x_train", "x", "images"), "train_labels": ("train_labels", "y_train", "y", "labels"),
+            "test": ("test", "x_test"), "test_labels": ("test_labels", "y_test"),
+        }.items()
+    }  # fmt: skip
+    if named["train"] is None and len(arrays) == 1:
+        named["train"] = next(iter(arrays.values()))
+    if named["train"] is None:
+        raise UsageError(
+            f"{file} has the arrays {', '.join(arrays) or 'none'}; expected train, train_labels, test and test_labels (or "
+            "x_train, y_train, x_test, y_test), or train alone."
+        )
+
+    def part(name: str) -> Split:
+        samples, labels = named[name], named[f"{name}_labels"]
+        if labels is not None and labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]  # as Keras keeps them
+        return split_of(name, samples if labels is None else (samples, labels), shape)
+
+    return Found(part("train"), None if named["test"] is None else part("test"))
+
+
+def _function(place: str, shape: Sequence[int]) -> Found:
+    module, _, name = place.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a module beside the user, as `python -m` would find it
+    try:
+        function = getattr(import_module(module), name)
+    except Exception as error:  # the user's module may fail in any way
+        raise UsageError(f"No images at {place!r}: {error}. Write package.module:function.") from error
+    try:
+        given = function()
+    except Exception as error:
+        raise PadlessError(f"{place} failed: {type(error).__name__}: {error}") from error
+    return found_in(given, shape, place)
+
+
+def _hub(place: str) -> Found:
+    try:
+        import datasets
+    except ImportError as error:
+        raise missing_extra("datasets", "data", f"Loading {place}") from error
+    try:
+        data = datasets.load_dataset(place)
+    except Exception as error:
+        raise UsageError(f"Cannot load the dataset {place!r}: {error}. Is it a folder? Check the path.") from error
+    test = "test" if "test" in data else "validation"
+    if "train" not in data or test not in data:
+        raise UsageError(f"The dataset {place!r} has the splits {', '.join(data)}; expected train and test.")
+
+    def part(split: str) -> Split:
+        rows = data[split]
+        image, label = (_column(c, rows.column_names, place) for c in (IMAGE_COLUMNS, LABEL_COLUMNS))
+        return Split(split, ((r[image], r[label]) for r in rows), len(rows))
+
+    return Found(part("train"), part(test))

@@ -1,0 +1,136 @@
+"""Alignment by cost: a compiler's prices say which widths are aligned."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from padless import Choices, inspect, load_target, plan
+from padless.choose import Plan
+from padless.choose.frontier import pareto
+from padless.choose.tables import Tables
+from padless.choose.undercut import not_undercut
+from padless.cost import Answer, Oracle, Source
+from padless.errors import InfeasibleError, UsageError
+from padless.optimise.buckets import Factor
+
+X = torch.zeros(1, 3, 4, 4)
+SOURCE = Source(oracle="steps")
+
+
+class Steps(Oracle):
+    """A compiler that charges for inputs in steps of 16 and for outputs in steps of 8, whatever the target says."""
+
+    compiles = True
+
+    def __call__(self, shapes):
+        for s in shapes:
+            cost = 100 * -(-s.c_in // 16) * -(-s.c_out // 8)
+            yield Answer(source=SOURCE, total=cost, npu=cost)
+
+
+def chain(width=64):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, width, 1), nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU(), nn.Conv2d(width, 8, 1)
+    )
+
+
+def made(target="unit:64x8", budget="cycles=50%", **choices) -> Plan:
+    return plan(chain(), X, target=target, budget=budget, oracle=Steps(), **choices)
+
+
+def test_a_compiler_decides_by_default_where_cycles_are_budgeted():
+    by_default = made()
+    assert (by_default.align, made(align="cost").keep) == ("cost", by_default.keep)
+    assert {len(kept) % 16 for kept in by_default.keep.values() if len(kept) > 8} == {0}  # 8 more inputs cost as much
+    assert by_default.after["cycles"] <= 0.5 * by_default.before["cycles"]
+    assert by_default.after["avoidable_macs_percent"] == 0
+    assert made(budget="macs=50%", target="unit:8").align == "unit"
+    assert made(target="unit:8", allocate="uniform").align == "unit"
+    assert plan(chain(), X, target="ethos-u55-256", oracle="ceil", budget="cycles=60%").align == "unit"  # no compiler
+
+
+def test_a_budget_out_of_reach_names_the_unit_that_binds():
+    with pytest.raises(InfeasibleError, match="Ask for that or more, or cut in finer steps .--align cost.") as error:
+        made(target="unit:32x8", budget="cycles=5%", align="unit")
+    first, second = str(error.value).splitlines()[1:3]
+    assert first == "  2: 32 of 64 channels at least, as inputs of 4, in units of 32"  # its layers compute more
+    assert second == "  0: 32 of 64 channels at least, as inputs of 2, in units of 32"
+    with pytest.raises(
+        InfeasibleError, match="more, or cut outside the units .--align none..\n  2: 8 of 64 .* outputs of 2"
+    ):
+        made(budget="cycles=1%", align="cost")
+    with pytest.raises(InfeasibleError, match="of dense.. Ask for that or more.$"):
+        made(budget="cycles=1%", align="none")
+    with pytest.raises(InfeasibleError, match="of dense.. Ask for that or more, or cut outside .*\n  2: 32 of 64"):
+        made(target="unit:32x8", budget="cycles=5%", allocate="uniform")
+    with pytest.raises(InfeasibleError, match="one width.*Use --align cost, which lets .*, or use --align none"):
+        made(target="unit:64", budget="cycles=50%", align="unit")
+
+
+def test_where_costs_cannot_decide():
+    with pytest.raises(
+        UsageError, match="align 'cost' an oracle's cycles say .* the budget is on macs. Use align 'unit'"
+    ):
+        made(budget="macs=50%", align="cost")
+    with pytest.raises(
+        UsageError, match="With allocate 'global' no costs are asked that could align. Use align 'unit'."
+    ):
+        Choices(allocate="global", align="cost")
+
+
+def test_a_family_of_budgets_has_the_same_widths():
+    points = pareto(chain(), X, target="unit:64x8", points=4, oracle=Steps())
+    assert len({point.widths["0"] for point in points}) > 2
+    assert all(width % 16 == 0 or width == 8 for point in points for id, width in point.widths.items() if id != "4")
+
+
+def test_only_levels_that_a_larger_width_undercuts_everywhere_go():
+    widths = {"a": np.array([8, 16, 24]), "b": np.array([1, 2])}
+    costs = np.array([[4.0, 4.0], [5.0, 3.0], [4.0, 6.0]])  # 16 is cheaper than 24 with b = 2 only
+    tables = Tables(widths=widths, sums={}, hard=(), costs={"cycles": (Factor(("a", "b"), costs),)})
+    left = not_undercut(tables)
+    assert (left.widths["a"].tolist(), left.widths["b"].tolist()) == ([8, 16, 24], [1, 2])
+    cheap = Tables(widths=widths, sums={}, hard=(), costs={"cycles": (Factor(("a", "b"), costs * [1, 0]),)})
+    left = not_undercut(cheap)
+    assert (left.widths["a"].tolist(), left.widths["b"].tolist()) == ([24], [2])
+    assert left.costs["cycles"][0].table.tolist() == [[0.0]]
+    bytes_too = Tables(
+        widths=widths, sums={}, hard=(),
+        costs={"cycles": cheap.costs["cycles"], "weight_bytes": (Factor(("a",), np.array([1.0, 2.0, 3.0])),)},
+    )  # fmt: skip
+    assert not_undercut(bytes_too).widths["a"].tolist() == [8, 16, 24]  # a budget on bytes may need them
+    tied = Tables(widths=widths, sums={}, hard=(Factor(("a",), np.zeros(3)),), costs=cheap.costs)
+    assert not_undercut(tied).widths["a"].tolist() == [8, 16, 24]
+
+
+def test_padding_that_is_charged_for():
+    """40 channels cost as much as 48: a sixth of the inputs of the layers behind is paid for and not computed."""
+    general = plan(
+        chain(), X, target="unit:64x8", budget="cycles=60%", oracle=Steps(), align="none", widths={"0": (41, 41)}
+    )
+    assert general.after["avoidable_macs_percent"] > 10
+    cost = inspect(chain(40), X, target=load_target("unit:64x8"), oracle=Steps())
+    assert cost.totals["avoidable_macs_percent"] == 0  # by the units: 40 channels are too narrow for 64
+
+
+def keyword_spotting():
+    """A small DS-CNN: 49x10 MFCC, a convolution of 10x4, four depthwise-separable blocks, all 64 wide, 12 classes."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 64, (10, 4), stride=2, padding=(4, 1)), nn.ReLU()]
+    for _ in range(4):
+        layers += [nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.ReLU(), nn.Conv2d(64, 64, 1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12))
+
+
+def test_keyword_spotting_meets_budgets_that_its_units_do_not():
+    pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
+    model, x = keyword_spotting(), torch.zeros(1, 1, 49, 10)
+    for share in (0.5, 0.4):
+        by_cost = plan(model, x, target="ethos-u55-128", budget=f"cycles={share}")
+        assert by_cost.align == "cost" and by_cost.after["avoidable_macs_percent"] == 0
+        assert share - 0.05 < by_cost.after["cycles"] / by_cost.before["cycles"] <= share
+        assert any(len(kept) % 32 for id, kept in by_cost.keep.items() if len(kept) > 12)
+    with pytest.raises(InfeasibleError, match=r"32 of 64 channels at least, as inputs of 4, in units of 32"):
+        plan(model, x, target="ethos-u55-128", budget="cycles=50%", align="unit")

@@ -16,7 +16,7 @@ from padless.errors import UsageError
 from padless.graph import trace
 from padless.hardware import Target
 from padless.hardware.target import as_target
-from padless.inputs import first_shape, load_model, load_weights, parse_inputs, weights_digest
+from padless.inputs import Preprocess, load_model, load_weights, parse_inputs, shapes_of, weights_digest
 from padless.inputs.shapes import text_of
 from padless.onnx import file_digest
 from padless.progress import bar
@@ -36,6 +36,7 @@ def described(
     example: Any = None,
     weights: str | Path | None = None,
     data: str | None = None,
+    preprocess: str | None = None,
     target: Target | str | Path | None = None,
     oracle: str | None = None,
 ) -> tuple[Summary, str]:
@@ -44,11 +45,13 @@ def described(
     The dense network is built anew by its name, as a command will do it, and the plan is checked on it. Raises UsageError
     where the name cannot be found again, or the plan is not of that network.
     """
+    if preprocess:
+        Preprocess.parse(preprocess)  # refuses what no command could read
     name = factory if isinstance(factory, str) else _path_of(factory)
     inputs = _texts(example_of(plan) if example is None else example)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)  # as a command builds it
-        dense_model = load_model(name, input_shape=first_shape(inputs)).model.eval()
+        dense_model = load_model(name, input_shape=shapes_of(inputs, name)).model.eval()
     if weights is not None:
         load_weights(dense_model, Path(weights))
     _, error = prune_with_error(dense_model, plan)
@@ -80,6 +83,7 @@ def described(
         regularize=0,
         epochs=0,
         data=data,
+        preprocess=preprocess,
         before=measures(dense, {}),
         after=measures(final, {}),
         widths=widths_of(dense, final),

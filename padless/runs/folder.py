@@ -49,6 +49,7 @@ class Origin(TypedDict, total=False):
     example: Any
     weights: str | Path | None
     data: str | None
+    preprocess: str | None
     target: Target | str | Path | None
     oracle: str | None
 
@@ -69,8 +70,9 @@ def save(
     With a `factory` summary and report are made here, and every command goes on from the folder, as from one of `padless
     prune`. It makes the dense network: the name that MODEL takes (`shop.networks:make`, `torchvision/resnet18`), or a
     function or class of a module. `example` are the forward's arguments (by default of the plan's shapes), `weights` the
-    safetensors file with the dense network's weights where the factory does not bring them, `data` the images that commands
-    take, `target` and `oracle` those that the plan was made with, where its id does not say it all (a file, a system).
+    safetensors file with the dense network's weights where the factory does not bring them, `data` and `preprocess` the
+    images as commands take them, `target` and `oracle` those that the plan was made with, where its id does not say it all
+    (a file, a system).
 
     It replaces an earlier run there. A network of `load_onnx` is also written back into its own graph, as model.onnx.
 

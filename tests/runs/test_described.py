@@ -56,7 +56,7 @@ def test_the_commands_go_on_from_it(digits_run, run, tmp_path):
     code, _, err = run("finetune", str(digits_run.folder), *asked)
     assert code == 0, err
     did = json.loads((tmp_path / "tuned" / "summary.json").read_text())["finetuning"]
-    assert did["accuracy_after"] > did["accuracy_before"]
+    assert did["after"] > did["before"]
 
 
 def test_names_of_the_zoo_boards_and_dictionaries(tmp_path):
@@ -106,6 +106,8 @@ def test_factories_that_no_command_finds(pruned, tmp_path):
         UsageError, match="of a dictionary of tensors as the last argument; this example holds something else"
     ):
         save(tmp_path / "run", model, chosen, factory=Small, example=([X],))
+    with pytest.raises(UsageError, match="--preprocess says"):
+        save(tmp_path / "run", model, chosen, factory=Small, preprocess="grey")
     with pytest.raises(UsageError, match="data, target say what a factory's network is of. Give the factory, too"):
         save(tmp_path / "run", model, chosen, data="digits", target="unit:8")
     assert not (tmp_path / "run").exists()

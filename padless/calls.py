@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from padless.errors import UsageError, expect
 
+CALIBRATED = 64  # images a batch, where a data set has none
 PLAIN = (F.conv1d, F.conv2d, F.conv3d)
 TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 CONVOLUTIONS = (*PLAIN, *TRANSPOSED)
@@ -117,10 +120,11 @@ def like_model(batch: Any, model: nn.Module) -> Any:
     return mapped(batch, lambda t: t.to(device, dtype if dtype and t.is_floating_point() else t.dtype))
 
 
-def batches_of(images: Iterable[Any]) -> list[Any]:
-    """Calibration batches [N, ...], read once: tensors, or tuples of the forward's arguments, or dictionaries.
+def batches_of(images: Any, takes: int) -> list[Any]:
+    """Calibration batches [N, ...], read once: tensors or arrays, tuples of the forward's arguments, or dictionaries.
 
-    Raises UsageError for what is no iterable of those.
+    `takes` says how many arguments the forward has; labels that come behind them, as from a DataLoader, are left out. A
+    data set is read in shuffled batches. Raises UsageError for what is no iterable of those.
     """
     if hasattr(images, "calibration"):
         raise UsageError(
@@ -130,8 +134,18 @@ def batches_of(images: Iterable[Any]) -> list[Any]:
         raise UsageError("images is one tensor; expected several batches [N, ...]. Write [images].")
     if isinstance(images, Mapping):
         raise UsageError("images is one dictionary; expected several batches. Write [images].")
+    if isinstance(images, Dataset) and not isinstance(images, IterableDataset):
+        images = DataLoader(images, CALIBRATED, shuffle=True, generator=torch.Generator().manual_seed(0))
     expect(images, Iterable, "images", "Give batches [N, ...] as the network takes them.")
-    batches = list(images)
+    try:
+        batches = [_unlabelled(batch, takes) for batch in images]
+    except TypeError as error:  # PyTorch's own, where a data set gives no tensors
+        if not isinstance(images, DataLoader):
+            raise
+        raise UsageError(
+            f"The data set's items are no tensors: {str(error).splitlines()[0]} Give a transform that makes tensors, as the "
+            "network takes them, or padless.as_images(…).calibration(512, seed=0)."
+        ) from error
     for batch in batches:
         expect_tensors(batch, "A batch of images", "Give tensors [N, ...] as the network takes them, without labels.")
         if not any(t.ndim for t in tensors_in(batch)):
@@ -139,6 +153,19 @@ def batches_of(images: Iterable[Any]) -> list[Any]:
                 "A batch of images has numbers alone; expected tensors [N, ...] as the network takes them."
             )
     return batches
+
+
+def _unlabelled(batch: Any, takes: int) -> Any:
+    """A batch as tensors, without a whole number for each image behind the arguments."""
+    if isinstance(batch, np.ndarray):
+        return torch.from_numpy(batch)
+    if not isinstance(batch, tuple | list):
+        return batch
+    parts = tuple(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in batch)
+    label = parts[-1] if len(parts) == takes + 1 else None
+    if isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point():
+        parts = parts[:-1]
+    return parts[0] if takes == len(parts) == 1 else parts
 
 
 def eager() -> AbstractContextManager[Any]:

@@ -65,7 +65,7 @@ def pareto(
             f"time: --budget {quantity}=70%."
         )
     choices, hardware = choices or Choices(), as_target(target)
-    batches = batches_of(images)
+    batches = batches_of(images, len(example))
     with Pricing(model, example, hardware, oracle=oracle, outputs=choices.outputs) as pricing:
         graph = pricing.graph
         check_prunable(graph)

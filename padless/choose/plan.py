@@ -1,5 +1,6 @@
 """A plan: which channels each group keeps, and everything needed to check and replay that on a fresh model."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,11 @@ class Plan:
     example_types: list[str] = field(default_factory=list)  # of each input; float32 or the model's own where left out
     example_structure: str = ""  # JSON: how the inputs lie in the forward's arguments
     file_digest: str = ""  # of the ONNX file that the network was read from
+
+    @property
+    def takes(self) -> int:
+        """How many arguments the network's forward has."""
+        return len(json.loads(self.example_structure)) if self.example_structure else len(self.example_shapes)
 
     def mask(self, graph: Graph) -> Keep:
         """How many of each channel stay on a graph, int [channels].

@@ -49,7 +49,8 @@ def plan(
 
     `budget` is `cycles=50%`, `latency=5ms`, `weight_bytes=300k` and the like, or several of them; each is met after
     alignment. `example` are the forward's arguments: tensors, or tuples and dictionaries of them. `images` are calibration
-    batches [N, ...] (tuples of several arguments, or dictionaries), shuffled, from the training data; they are read once.
+    batches [N, ...] (tuples of several arguments, or dictionaries), a DataLoader, whose labels are left out, or a data set:
+    shuffled, from the training data; they are read once.
     `oracle` and `memory_oracle` are as for `inspect`. `choices` say how channels are scored and widths chosen; single ones
     may be given by name, as in `plan(…, allocate="greedy", floor=0.2)`: see `Choices`. How far from optimal the answer can
     be stands in `plan.solver`.
@@ -58,7 +59,7 @@ def plan(
     """
     expect(choices, (Choices, type(None)), "choices", "Write padless.Choices(allocate=…), or the choice by its name.")
     chosen = replace(choices or Choices(), **changes)
-    batches = batches_of(images)
+    batches = batches_of(images, len(example))
     with Pricing(
         model, example, as_target(target), oracle=oracle, memory_oracle=memory_oracle, outputs=chosen.outputs
     ) as pricing:

@@ -28,12 +28,12 @@ def prune(model: nn.Module, plan: Plan, *, images: Iterable[Any] = ()) -> nn.Mod
     made on another network, EquivalenceError when the check fails. Warns of stored counts that only a method reads which
     was not traced.
     """
-    return prune_with_error(model, plan, batches_of(images))[0]
+    expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
+    return prune_with_error(model, plan, batches_of(images, plan.takes))[0]
 
 
 def prune_with_error(model: nn.Module, plan: Plan, images: Sequence[Any] = ()) -> tuple[nn.Module, float]:
     """`prune`, and the largest relative difference that its check found."""
-    expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     graph = retrace(model, plan)
     keep = plan.mask(graph)
     model = original_of(model)

@@ -77,7 +77,7 @@ def export(
     if format in INT8:
         if images is None:
             raise UsageError(f"{file.name} is quantised and needs calibration images. Give images=[…], or --data.")
-        batches = batches_of(images)
+        batches = batches_of(images, len(arguments(example)))
     family = family_of(file)
     for path in family:
         if path.is_dir():

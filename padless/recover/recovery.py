@@ -74,7 +74,7 @@ def recover(small: nn.Module, model: nn.Module, plan: Plan, images: Iterable[Any
     graph = retrace(model, plan)
     small, model = original_of(small), original_of(model)
     keep = plan.mask(graph)
-    batches = _fitting(images, graph)
+    batches = _fitting(images, graph, plan.takes)
     if any(p.dtype in HALVES for p in small.parameters()):  # sums and solutions need more digits
         wide = single(small)
         recovery = _recovered(wide, single(model), graph, keep, batches, method)
@@ -170,9 +170,9 @@ def _reestimated(small: nn.Module, x: Any) -> bool:
     return True
 
 
-def _fitting(images: Iterable[Any], graph: Graph) -> Any:
+def _fitting(images: Iterable[Any], graph: Graph, takes: int) -> Any:
     """The images [N, ...] that fit."""
-    batches = batches_of(images)
+    batches = batches_of(images, takes)
     if not batches or not sum(map(count_of, batches)):
         raise UsageError("No images to recover on. Was the iterator used up before?")
     shape = graph.recording.shape

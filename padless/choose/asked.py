@@ -1,6 +1,7 @@
 """What an oracle will be asked when a network is pruned: the rows of a table that is still to be measured."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,11 @@ def shapes_to_measure(
     graph = trace(model, *example, outputs=choices.outputs)
     check_prunable(graph)
     curves = importance(graph, model, "l1", ())  # which only a floor would look at
-    shapes = asked_shapes(graph, restricted(levels_of(graph, hardware, choices), graph, curves, choices))
+    shapes: dict[LayerShape, str] = {}
+    for align in (choices.align, "unit") if choices.align == "cost" else (choices.align,):  # `cost` plans in both ways
+        levels = levels_of(graph, hardware, replace(choices, align=align))
+        for shape, layer in asked_shapes(graph, restricted(levels, graph, curves, choices)).items():
+            shapes.setdefault(shape, layer)
     if oracle is None:
         return shapes
     with open_oracle(oracle, hardware) as opened:

@@ -50,10 +50,15 @@ def prune_with_error(model: nn.Module, plan: Plan, images: Sequence[Any] = ()) -
 def retrace(model: nn.Module, plan: Plan) -> Graph:
     """The graph of `model` on inputs of the shapes and types that the plan was made with."""
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    return trace(model, *example_of(plan, dtype), outputs=plan.outputs)
+
+
+def example_of(plan: Plan, dtype: torch.dtype = torch.float32) -> tuple[Any, ...]:
+    """The forward's arguments that a plan was made with, on the meta device; of `dtype` where the plan says no types."""
     shapes = tuple(tuple(shape) for shape in plan.example_shapes)
     example = Example(
         shapes=shapes,
         types=tuple(plan.example_types) or (str(dtype).removeprefix("torch."),) * len(shapes),
         structure=plan.example_structure or json.dumps(list(range(len(shapes)))),
     )
-    return trace(model, *example.empty(), outputs=plan.outputs)
+    return example.empty()

@@ -144,8 +144,8 @@ class Summary:
         except OSError as error:
             if (folder / "plan.json").exists():
                 raise UsageError(
-                    f"{folder} was saved from Python and does not say which model it is of. Use padless.export and "
-                    "padless.finetune there."
+                    f"{folder} was saved from Python and does not say which model it is of. Save it with its "
+                    "factory=, or use padless.export and padless.finetune there."
                 ) from error
             raise UsageError(
                 f"{folder} has no readable {FILE}. Give the folder that `padless prune --out` wrote."

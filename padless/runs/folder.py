@@ -3,7 +3,9 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 from safetensors.torch import save_file
 from torch import nn
@@ -13,6 +15,7 @@ from padless.choose.replay import retrace
 from padless.cut import cut
 from padless.deploy.export import FORMATS, family_of
 from padless.errors import UsageError, expect
+from padless.hardware import Target
 from padless.inputs import load_weights
 from padless.onnx import OnnxNet, write_back
 from padless.report.summary import FILE, Summary
@@ -40,6 +43,17 @@ def check_folder(folder: Path) -> None:
         raise UsageError(f"{folder} cannot be written: {parent} is no folder that you may write to.")
 
 
+class Origin(TypedDict, total=False):
+    """What a factory's network is of: see `save`."""
+
+    example: Any
+    weights: str | Path | None
+    data: str | None
+    preprocess: str | None
+    target: Target | str | Path | None
+    oracle: str | None
+
+
 def save(
     folder: str | Path,
     model: nn.Module,
@@ -48,17 +62,32 @@ def save(
     *,
     page: str | None = None,
     log: str | None = None,
+    factory: str | Callable[[], nn.Module] | None = None,
+    **origin: Unpack[Origin],
 ) -> None:
     """Write a pruned model, its plan, a summary, a report (HTML) and a training log (CSV) to `folder`.
+
+    With a `factory` summary and report are made here, and every command goes on from the folder, as from one of `padless
+    prune`. It makes the dense network: the name that MODEL takes (`shop.networks:make`, `torchvision/resnet18`), or a
+    function or class of a module. `example` are the forward's arguments (by default of the plan's shapes), `weights` the
+    safetensors file with the dense network's weights where the factory does not bring them, `data` and `preprocess` the
+    images as commands take them, `target` and `oracle` those that the plan was made with, where its id does not say it all
+    (a file, a system).
 
     It replaces an earlier run there. A network of `load_onnx` is also written back into its own graph, as model.onnx.
 
     Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
-    something else.
+    something else, and where the factory cannot be found again or makes another network.
     """
     expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     folder = Path(folder)
     check_folder(folder)
+    if factory is not None:
+        from padless.runs.described import described  # which imports what imports this module
+
+        summary, page = described(model, plan, factory, **origin)
+    elif origin:
+        raise UsageError(f"{', '.join(origin)} say what a factory's network is of. Give the factory, too.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

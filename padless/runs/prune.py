@@ -253,7 +253,7 @@ class _Work:
             preprocess=job.preprocess,
             before=measures(dense, self.before),
             after=measures(final, self.after),
-            widths=_widths(dense, final),
+            widths=widths_of(dense, final),
             equivalence_max_error=staged.error,
             versions=versions(),
             seed=choices.seed,
@@ -276,7 +276,8 @@ def _achieved(budgets: Sequence[Budget], outcomes: Sequence[Outcome], final: Net
     )
 
 
-def _widths(dense: NetworkCost, final: NetworkCost) -> dict[str, Widths]:
+def widths_of(dense: NetworkCost, final: NetworkCost) -> dict[str, Widths]:
+    """Every layer's channels, dense and then pruned."""
     return {
         old.layer.name: Widths(c_in=(old.layer.c_in, new.layer.c_in), c_out=(old.layer.c_out, new.layer.c_out))
         for old, new in zip(dense.layers, final.layers, strict=True)

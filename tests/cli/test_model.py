@@ -237,7 +237,7 @@ def test_cycles_that_are_a_sum_and_totals_that_rise_are_told(run, tmp_path):
     assert "Higher after" not in out
     code, out, err = run(
         "prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=60%", "--out", "run",
-        "--oracle", "expr 10000000 / {cout} / {cin}",
+        "--oracle", "expr 10000000 / {cout} / {cin} / {stride}",
     )  # fmt: skip
     assert code == 0, err
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())

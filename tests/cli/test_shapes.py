@@ -51,7 +51,7 @@ def test_a_list_that_is_filled_in_is_all_that_a_prune_needs(run, tmp_path):
     assert rest == last
 
 
-@pytest.mark.parametrize("options", [{}, {"align": "none"}, {"repair": "up"}, {"freeze": ("stem",)}])
+@pytest.mark.parametrize("options", [{}, {"align": "none"}, {"align": "cost"}, {"repair": "up"}, {"freeze": ("stem",)}])
 def test_every_shape_that_is_asked_for_is_in_the_list(options):
     asked = set()
 

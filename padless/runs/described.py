@@ -1,0 +1,129 @@
+"""What a folder that is saved from Python must say, so that every command can go on from it: a summary, and a page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from padless.choose import Budget, Plan
+from padless.choose.replay import example_of, prune_with_error
+from padless.cost import NetworkCost
+from padless.cost.pricing import Pricing
+from padless.errors import UsageError
+from padless.graph import trace
+from padless.hardware import Target
+from padless.hardware.target import as_target
+from padless.inputs import Preprocess, load_model, load_weights, parse_inputs, shapes_of, weights_digest
+from padless.inputs.shapes import text_of
+from padless.onnx import file_digest
+from padless.progress import bar
+from padless.report.notes import notes
+from padless.report.page import page
+from padless.report.summary import Achieved, Summary
+from padless.runs.prune import measures, versions, widths_of
+
+COMMAND = "padless.save, from Python"
+
+
+def described(
+    model: nn.Module,
+    plan: Plan,
+    factory: str | Callable[[], nn.Module],
+    *,
+    example: Any = None,
+    weights: str | Path | None = None,
+    data: str | None = None,
+    preprocess: str | None = None,
+    target: Target | str | Path | None = None,
+    oracle: str | None = None,
+) -> tuple[Summary, str]:
+    """The summary of a pruned model and its report as HTML, as `padless prune` writes them.
+
+    The dense network is built anew by its name, as a command will do it, and the plan is checked on it. Raises UsageError
+    where the name cannot be found again, or the plan is not of that network.
+    """
+    if preprocess:
+        Preprocess.parse(preprocess)  # refuses what no command could read
+    name = factory if isinstance(factory, str) else _path_of(factory)
+    inputs = _texts(example_of(plan) if example is None else example)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)  # as a command builds it
+        dense_model = load_model(name, input_shape=shapes_of(inputs, name)).model.eval()
+    if weights is not None:
+        load_weights(dense_model, Path(weights))
+    _, error = prune_with_error(dense_model, plan)
+    hardware, arguments = as_target(plan.target if target is None else target), parse_inputs(inputs)
+    priced = Pricing(dense_model, arguments, hardware, oracle=oracle, outputs=plan.outputs)
+    with bar("Counting cycles", None), priced as pricing:
+        dense, final = pricing.dense(), pricing.whole(model, trace(model, *arguments))
+    summary = Summary(
+        model=str(Path(name).absolute()) if file_digest(dense_model) else name,
+        target=hardware.id,
+        variant=hardware.variant,
+        inputs=inputs,
+        weights=None if weights is None else str(Path(weights).absolute()),
+        weights_digest=weights_digest(dense_model),
+        oracle=oracle,
+        budgets=_achieved(plan, final),
+        solver=plan.solver,
+        ratio=plan.ratio,
+        importance_kept=plan.importance_kept,
+        importance=plan.importance,
+        allocate=plan.allocate,
+        align=plan.align,
+        repair="up" if plan.zeros else "down",
+        freeze=(),
+        floor=0.0,
+        steps=1,
+        recovery=None,
+        calibration=0,
+        regularize=0,
+        epochs=0,
+        data=data,
+        preprocess=preprocess,
+        before=measures(dense, {}),
+        after=measures(final, {}),
+        widths=widths_of(dense, final),
+        equivalence_max_error=error,
+        versions=versions(),
+        seed=plan.seed,
+        command=COMMAND,
+        notes=notes(dense, final),
+    )
+    return summary, page(summary, dense, final)
+
+
+def _path_of(factory: Callable[[], nn.Module]) -> str:
+    """package.module:function. Raises UsageError for what a command could not find again."""
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", "")
+    if module in (None, "__main__") or not name or "<" in name:
+        raise UsageError(
+            f"A command cannot find the factory {name or factory!r} again. Put it into a module, and give it or its path, "
+            "such as 'shop.networks:make'."
+        )
+    return f"{module}:{name}"
+
+
+def _texts(example: Any) -> tuple[str, ...]:
+    """Inputs as `--input-shape` writes them. Raises UsageError for a structure that it cannot write."""
+    arguments = example if isinstance(example, tuple) else (example,)
+    named = arguments[-1] if arguments and isinstance(arguments[-1], Mapping) else {}
+    unnamed = arguments[:-1] if named else arguments
+    if not all(isinstance(part, Tensor) for part in (*unnamed, *named.values())):
+        raise UsageError(
+            "A command can be told of tensors, and of a dictionary of tensors as the last argument; this example holds "
+            "something else. Save without a factory, and use padless.export and padless.finetune."
+        )
+    return (*map(text_of, unnamed), *(f"{name}={text_of(tensor)}" for name, tensor in named.items()))
+
+
+def _achieved(plan: Plan, final: NetworkCost) -> tuple[Achieved, ...]:
+    """What the network costs as it is saved, budget by budget."""
+    rows = []
+    for outcome in plan.outcomes:
+        spent = Budget.parse(outcome.budget).of(final)
+        rows.append(Achieved(**asdict(outcome), achieved=spent, met=spent <= outcome.asked))
+    return tuple(rows)

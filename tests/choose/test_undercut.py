@@ -10,7 +10,7 @@ from padless.choose import Plan
 from padless.choose.frontier import pareto
 from padless.choose.tables import Tables
 from padless.choose.undercut import not_undercut
-from padless.cost import Answer, Oracle, Source
+from padless.cost import Answer, Cycles, Oracle, Source
 from padless.errors import InfeasibleError, UsageError
 from padless.optimise.buckets import Factor
 
@@ -78,6 +78,29 @@ def test_where_costs_cannot_decide():
         UsageError, match="With allocate 'global' no costs are asked that could align. Use align 'unit'."
     ):
         Choices(allocate="global", align="cost")
+
+
+def test_whole_units_are_tried_too():
+    """A network as a whole may cost otherwise than its layers say: with 32 and 32 channels this one costs next to nothing."""
+
+    class Whole(Steps):
+        def network(self, graph, model):
+            widths = {layer.c_out for layer in graph.layers[:2]}
+            total = 100 if widths == {32} else sum(answer.total for answer in self([ly.shape for ly in graph.layers]))
+            return Cycles(source=SOURCE, total=total, npu=total)
+
+    def at(share, align):
+        return plan(chain(), X, target="unit:32x8", budget=f"cycles={share}", oracle=Whole(), align=align)
+
+    unit, cost = at(0.05, "unit"), at(0.05, "cost")
+    assert cost.keep == unit.keep and cost.align == "cost" and len(cost.keep["0"]) == 32
+    assert (cost.solver.bound >= cost.solver.objective and cost.solver.status == "gap left") or cost.solver.gap == 0
+
+
+def test_widths_between_limits_that_no_unit_fills():
+    assert len(made(budget="cycles=60%", widths={"0": (40, 40)}).keep["0"]) == 40
+    with pytest.raises(UsageError, match="0 cannot have from 40 to 40 channels: the target's units allow 64"):
+        made(budget="cycles=60%", widths={"0": (40, 40)}, align="unit")
 
 
 def test_a_family_of_budgets_has_the_same_widths():

@@ -7,6 +7,7 @@ import numpy as np
 
 from padless.align import Levels
 from padless.choose.budget import Budget
+from padless.choose.plan import Plan
 from padless.choose.tables import FROM_ORACLE, Tables, tabulate
 from padless.cost import CachedOracle, NetworkCost
 from padless.cost.pricing import Pricing
@@ -76,3 +77,14 @@ def charged_for(
 ) -> NetworkCost:
     """A network whose groups are so wide, its avoidable MACs by what the oracle charges of the first budget on it."""
     return pricing.charged(cost, widths, next(FROM_ORACLE[b.counted] for b in budgets if b.counted in FROM_ORACLE))
+
+
+def charged_sides(
+    pricing: Pricing, budgets: Sequence[Budget], plan: Plan, dense: NetworkCost, final: NetworkCost
+) -> tuple[NetworkCost, NetworkCost]:
+    """Both networks of a plan; where it was aligned by cost, avoidable is what the oracle charges for."""
+    if plan.align != "cost":
+        return dense, final
+    widths = {id: len(kept) + plan.zeros.get(id, 0) for id, kept in plan.keep.items()}
+    whole = {group.id: group.width for group in pricing.graph.groups}
+    return charged_for(pricing, budgets, dense, whole), charged_for(pricing, budgets, final, widths)

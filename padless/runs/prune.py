@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from padless.choose import Budget, Choices, Outcome, Plan
 from padless.choose.budget import amount, read_budgets
 from padless.choose.restrict import check_prunable
-from padless.choose.undercut import charged_for
+from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost, Totals
 from padless.cost.pricing import Pricing
 from padless.deploy import Int8
@@ -124,11 +124,7 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
         graph = trace(staged.model, *work.example)
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
             final = pricing.whole(staged.model, graph)
-        if staged.plan.align == "cost":
-            plan, whole = staged.plan, {group.id: group.width for group in pricing.graph.groups}
-            widths = {id: len(kept) + plan.zeros.get(id, 0) for id, kept in plan.keep.items()}
-            dense = charged_for(pricing, work.budgets, dense, whole)
-            final = charged_for(pricing, work.budgets, final, widths)
+        dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
     summary = work.summary(staged, dense, final)
     save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final))
     return summary

@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from padless import Choices, plan
+from padless import Budget, Choices, load_target, plan, prune, trace
 from padless.choose import Plan
 from padless.choose.frontier import pareto
 from padless.choose.tables import Tables
-from padless.choose.undercut import not_undercut
+from padless.choose.undercut import charged_sides, not_undercut
 from padless.cost import Answer, Cycles, Oracle, Source
+from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError
 from padless.optimise.buckets import Factor
 
@@ -95,6 +96,19 @@ def test_whole_units_are_tried_too():
     unit, cost = at(0.05, "unit"), at(0.05, "cost")
     assert cost.keep == unit.keep and cost.align == "cost" and len(cost.keep["0"]) == 32
     assert cost.solver.bound >= cost.solver.objective == pytest.approx(unit.solver.objective)
+
+
+@pytest.mark.parametrize(("align", "target"), [("unit", "unit:8"), ("cost", "unit:64x8")])
+def test_a_run_measures_avoidable_waste_as_its_plan_does(align, target):
+    by_plan = made(target=target, budget="cycles=70%", align=align)
+    with Pricing(chain(), (X,), load_target(target), oracle=Steps()) as pricing:
+        small = prune(pricing.model, by_plan)
+        sides = pricing.dense(), pricing.whole(small, trace(small, X))
+        by_units = [cost.totals()["avoidable_macs_percent"] for cost in sides]
+        sides = charged_sides(pricing, [Budget.parse("cycles=70%")], by_plan, *sides)
+    told = [cost.totals()["avoidable_macs_percent"] for cost in sides]
+    assert told == [side["avoidable_macs_percent"] for side in (by_plan.before, by_plan.after)]
+    assert (told == by_units) == (align == "unit")
 
 
 def test_widths_between_limits_that_no_unit_fills():

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from padless.choose.choices import Choices
-from padless.choose.planning import levels_of
+from padless.choose.offering import levels_of
 from padless.choose.restrict import check_prunable, restricted
 from padless.choose.tables import asked_shapes
 from padless.cost import OracleLike

@@ -11,8 +11,9 @@ from torch import nn
 from padless.calls import batches_of
 from padless.choose.budget import LATENCY, PEAKS, Budget
 from padless.choose.choices import Choices
+from padless.choose.offering import aligned_by, offered
 from padless.choose.peaks import problem_of
-from padless.choose.planning import aligned_by, offered, scored
+from padless.choose.planning import scored
 from padless.choose.restrict import check_prunable
 from padless.choose.tables import FROM_ORACLE, Tables
 from padless.choose.undercut import priced

@@ -1,13 +1,16 @@
 """Alignment by cost: a width that a larger one undercuts wastes what is paid for, and is not offered."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from padless.align import Levels
+from padless.choose.budget import Budget
+from padless.choose.plan import Plan
 from padless.choose.tables import FROM_ORACLE, Tables, tabulate
-from padless.cost import CachedOracle
+from padless.cost import CachedOracle, NetworkCost
+from padless.cost.pricing import Pricing
 from padless.errors import UsageError
 from padless.graph import Graph
 from padless.hardware import Target
@@ -67,3 +70,21 @@ def _by_level(factor: Factor, group: str, stay: dict[str, np.ndarray]) -> Array:
 def _undominated(rows: Sequence[Array] | Array) -> np.ndarray:
     """The places of those rows that no later row is nowhere above."""
     return np.array([k for k in range(len(rows)) if not any((row <= rows[k]).all() for row in rows[k + 1 :])])
+
+
+def charged_for(
+    pricing: Pricing, budgets: Sequence[Budget], cost: NetworkCost, widths: Mapping[str, int]
+) -> NetworkCost:
+    """A network whose groups are so wide, its avoidable MACs by what the oracle charges of the first budget on it."""
+    return pricing.charged(cost, widths, next(FROM_ORACLE[b.counted] for b in budgets if b.counted in FROM_ORACLE))
+
+
+def charged_sides(
+    pricing: Pricing, budgets: Sequence[Budget], plan: Plan, dense: NetworkCost, final: NetworkCost
+) -> tuple[NetworkCost, NetworkCost]:
+    """Both networks of a plan; where it was aligned by cost, avoidable is what the oracle charges for."""
+    if plan.align != "cost":
+        return dense, final
+    widths = {id: len(kept) + plan.zeros.get(id, 0) for id, kept in plan.keep.items()}
+    whole = {group.id: group.width for group in pricing.graph.groups}
+    return charged_for(pricing, budgets, dense, whole), charged_for(pricing, budgets, final, widths)

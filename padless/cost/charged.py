@@ -36,8 +36,9 @@ def charged(
     """The same network, its avoidable MACs by what the oracle charges instead of by the target's units.
 
     A group of `graph` that is `widths[id]` wide is charged for the largest of its `offered` widths at which its layers
-    together cost no more, the others being as they are. The avoidable share is that of the MACs of the network that is
-    charged for that are not computed. Layers that the oracle cannot price alone charge for nothing.
+    together cost no more, the others being as they are. Avoidable are the MACs that are charged for and not computed; padded
+    MACs are by the units, or as many as are charged for where these are more. Layers that the oracle cannot price alone
+    charge for nothing.
     """
     rows = {row.layer.name: row for row in cost.layers}
     now = {group.id: _shapes(group, rows, 0) for group in graph.groups}
@@ -82,6 +83,7 @@ def _with(row: LayerCost, added: Added) -> LayerShape:
 
 
 def _charging(row: LayerCost, added: Added) -> LayerCost:
-    """A row whose avoidable share is that of the MACs that are charged for and not computed."""
-    floor = row.cost.padded_macs * row.layer.macs // _with(row, added).macs
-    return replace(row, cost=replace(row.cost, floor_macs=floor))
+    """A row whose avoidable MACs are those that are charged for and not computed."""
+    paid = _with(row, added).macs
+    padded = max(row.cost.padded_macs, paid)
+    return replace(row, cost=replace(row.cost, padded_macs=padded, floor_macs=padded - (paid - row.layer.macs)))

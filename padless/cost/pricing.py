@@ -124,7 +124,7 @@ class Pricing:
         """A cost with its avoidable MACs by what the oracle charges for groups that are so wide (`cost.charged`)."""
         if self.oracle is None:
             return cost
-        offered = priced_levels(self.graph, self.target).widths
+        offered = priced_levels(self.graph, self.target, repair="up").widths
         return charged(cost, self.graph, widths, offered, self.oracle, counted)
 
     def dense(self) -> NetworkCost:

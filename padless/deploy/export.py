@@ -24,6 +24,7 @@ from padless.graph.agreement import TOLERANCE, agreed, differs, finite_run, larg
 from padless.graph.record import tensors_of
 from padless.graph.shadow import eval_only, rebuilt, single
 from padless.hardware import Target
+from padless.hardware.target import as_target
 from padless.inputs import Images
 from padless.onnx import OnnxNet, data_file, write_back, write_graph
 from padless.onnx.runtime import run_onnx
@@ -40,7 +41,7 @@ def export(
     *,
     images: Iterable[Any] | None = None,
     test: Images | None = None,
-    target: Target | None = None,
+    target: Target | str | Path | None = None,
     compile: bool = False,
     quantisation: Quantisation | None = None,
     notes: Mapping[str, Any] | None = None,
@@ -67,10 +68,11 @@ def export(
     file = Path(file)
     format = format_of(file)
     quantisation = quantisation or Quantisation()
-    if compile and (format != "tflite" or target is None):
-        raise UsageError("Only TFLite files are compiled, for a target. Give target=load_target('ethos-u55-256').")
-    if compile and target is not None and not target.vela:
-        raise UsageError(f"{target.id} is no Ethos-U: Vela does not compile for it. Leave compiling out.")
+    npu = None if target is None else as_target(target)
+    if compile and (format != "tflite" or npu is None):
+        raise UsageError("Only TFLite files are compiled, for a target. Give target='ethos-u55-256'.")
+    if compile and npu is not None and not npu.vela:
+        raise UsageError(f"{npu.id} is no Ethos-U: Vela does not compile for it. Leave compiling out.")
     if test is not None:
         expect(test, Images, "test", "Give padless.load_images(…), or as_images(…).")
     batches: list[Any] = []
@@ -104,7 +106,7 @@ def export(
                     trial,
                     tests,
                     quantisation,
-                    target=target,
+                    target=npu,
                     compile=compile,
                     notes=notes or {},
                 )

@@ -29,7 +29,7 @@ output_unit = 16                          # output channels are
 misfit = "waste"                          # waste: idle MACs; pad: the compiler adds zeros; reject: runs elsewhere
 
 # The first rule whose `when` fits a layer replaces the units above: kind (conv, grouped, depthwise, linear),
-# kernel ("1x1", "3x3", "other" = all but 1x1), min_c_in, max_c_in, min_c_out, max_c_out.
+# kernel ("1x1", "3x3", "other" = all but 1x1), min_c_in, max_c_in, min_c_out, max_c_out, min_pixels (of the output map).
 [[compute.int8.rule]]
 when = {{ kernel = "1x1" }}
 input_unit = 32

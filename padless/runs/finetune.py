@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from padless.choose import Budget, Plan
+from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
 from padless.deploy import Int8
@@ -78,7 +79,7 @@ def _trained(
     if not fabric.is_global_zero:
         return None
     small = small.cpu()
-    dense_cost, cost = _costs(summary, loaded.model.cpu(), small)
+    dense_cost, cost = _costs(summary, plan, loaded.model.cpu(), small)
     tested = _tested(small, images, summary)
     epochs, after = job.recipe.epochs, tested[images.measured]
     console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")
@@ -114,12 +115,14 @@ def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel) -> nn.Modul
     return loaded.model
 
 
-def _costs(summary: Summary, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
+def _costs(summary: Summary, plan: Plan, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
     """Both networks by the run's own oracle."""
     target, example = load_target(summary.target, **summary.variant), parse_inputs(summary.inputs)
     oracles = {"oracle": summary.oracle, "memory_oracle": summary.memory_oracle}
     with bar("Counting cycles", None), Pricing(dense, example, target, **oracles) as pricing:
-        return pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
+        budgets = [Budget.parse(budget.budget) for budget in summary.budgets]
+        costs = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
+        return charged_sides(pricing, budgets, plan, *costs)
 
 
 def _tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from padless.choose import Budget, Choices, Outcome, Plan
 from padless.choose.budget import amount, read_budgets
 from padless.choose.restrict import check_prunable
+from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost, Totals
 from padless.cost.pricing import Pricing
 from padless.deploy import Int8
@@ -145,10 +146,7 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
         graph = trace(staged.model, *work.example)
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
             final = pricing.whole(staged.model, graph)
-        if staged.plan.align == "cost":
-            plan, groups = staged.plan, pricing.graph.groups
-            dense = pricing.charged(dense, {group.id: group.width for group in groups})
-            final = pricing.charged(final, {id: len(kept) + plan.zeros.get(id, 0) for id, kept in plan.keep.items()})
+        dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
     summary = work.summary(staged, dense, final)
     save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final))
     return summary

@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from padless import Choices, inspect, load_target, plan
+from padless import Budget, Choices, load_target, plan, prune, trace
 from padless.choose import Plan
 from padless.choose.frontier import pareto
 from padless.choose.tables import Tables
-from padless.choose.undercut import not_undercut
-from padless.cost import Answer, Oracle, Source
+from padless.choose.undercut import charged_sides, not_undercut
+from padless.cost import Answer, Cycles, Oracle, Source
+from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError
 from padless.optimise.buckets import Factor
 
@@ -80,6 +81,42 @@ def test_where_costs_cannot_decide():
         Choices(allocate="global", align="cost")
 
 
+def test_whole_units_are_tried_too():
+    """A network as a whole may cost otherwise than its layers say: with 32 and 32 channels this one costs next to nothing."""
+
+    class Whole(Steps):
+        def network(self, graph, model):
+            widths = {layer.c_out for layer in graph.layers[:2]}
+            total = 100 if widths == {32} else sum(answer.total for answer in self([ly.shape for ly in graph.layers]))
+            return Cycles(source=SOURCE, total=total, npu=total)
+
+    def at(share, align):
+        return plan(chain(), X, target="unit:32x8", budget=f"cycles={share}", oracle=Whole(), align=align)
+
+    unit, cost = at(0.05, "unit"), at(0.05, "cost")
+    assert cost.keep == unit.keep and cost.align == "cost" and len(cost.keep["0"]) == 32
+    assert cost.solver.bound >= cost.solver.objective == pytest.approx(unit.solver.objective)
+
+
+@pytest.mark.parametrize(("align", "target"), [("unit", "unit:8"), ("cost", "unit:64x8")])
+def test_a_run_measures_avoidable_waste_as_its_plan_does(align, target):
+    by_plan = made(target=target, budget="cycles=70%", align=align)
+    with Pricing(chain(), (X,), load_target(target), oracle=Steps()) as pricing:
+        small = prune(pricing.model, by_plan)
+        sides = pricing.dense(), pricing.whole(small, trace(small, X))
+        by_units = [cost.totals["avoidable_macs_percent"] for cost in sides]
+        sides = charged_sides(pricing, [Budget.parse("cycles=70%")], by_plan, *sides)
+    told = [cost.totals["avoidable_macs_percent"] for cost in sides]
+    assert told == [side["avoidable_macs_percent"] for side in (by_plan.before, by_plan.after)]
+    assert (told == by_units) == (align == "unit")
+
+
+def test_widths_between_limits_that_no_unit_fills():
+    assert len(made(budget="cycles=60%", widths={"0": (40, 40)}).keep["0"]) == 40
+    with pytest.raises(UsageError, match="0 cannot have from 40 to 40 channels: the target's units allow 64"):
+        made(budget="cycles=60%", widths={"0": (40, 40)}, align="unit")
+
+
 def test_a_family_of_budgets_has_the_same_widths():
     points = pareto(chain(), X, target="unit:64x8", points=4, oracle=Steps())
     assert len({point.widths["0"] for point in points}) > 2
@@ -103,16 +140,6 @@ def test_only_levels_that_a_larger_width_undercuts_everywhere_go():
     assert not_undercut(bytes_too).widths["a"].tolist() == [8, 16, 24]  # a budget on bytes may need them
     tied = Tables(widths=widths, sums={}, hard=(Factor(("a",), np.zeros(3)),), costs=cheap.costs)
     assert not_undercut(tied).widths["a"].tolist() == [8, 16, 24]
-
-
-def test_padding_that_is_charged_for():
-    """40 channels cost as much as 48: a sixth of the inputs of the layers behind is paid for and not computed."""
-    general = plan(
-        chain(), X, target="unit:64x8", budget="cycles=60%", oracle=Steps(), align="none", widths={"0": (41, 41)}
-    )
-    assert general.after["avoidable_macs_percent"] > 10
-    cost = inspect(chain(40), X, target=load_target("unit:64x8"), oracle=Steps())
-    assert cost.totals["avoidable_macs_percent"] == 0  # by the units: 40 channels are too narrow for 64
 
 
 def keyword_spotting():

@@ -23,11 +23,11 @@ pruned file in ONNX Runtime on all {images:,} test images, and on {other_lines} 
 {recovered}
 
 **Beside onnxsim's structured pruning.** {peer_files} files, ours to as many MACs as the peer's file has left. The peer ranks
-filters by their weights, as our first row does, has one ratio for all layers and no units. It leaves at most 60 % of the
-MACs in {peer_reached} files; the other columns are of the {all_reached} where all ways do. Misaligned counts channels of
-convolutions that are no multiples of 8, the dense files' own included ({dense_misaligned}). The error is that of the answers
-over their deviation from the mean, on other inputs (1: a constant would do as well); most of these networks have random
-weights, which nothing can stand in for, so the trained ones say more. `{peer_command}`
+filters by their weights, as ours does here, has one ratio for all layers and no units. It leaves at most 60 % of the
+MACs in {peer_reached} files; the columns behind are of the {all_reached} where both do. Misaligned counts channels of
+convolutions that are no multiples of 8, the dense files' own included ({dense_misaligned}). The error (the median) is that
+of the answers over their deviation from the mean, on other inputs (1: a constant would do as well). All but the trained
+files have random weights, which have nothing to spare: the trained ones say more. `{peer_command}`
 
 {peers}
 
@@ -88,11 +88,12 @@ def _recovered(rows: list[dict[str, Any]]) -> str:
 
 
 def _peers(summary: dict[str, Any], version: str) -> str:
-    ways = {"onnxsim": f"onnxsim {version}", "ours": "padless, from weights", "ours, recovered": "padless, recovered"}
+    ways = {"onnxsim": f"onnxsim {version}", "ours": "padless, from weights"}
+    columns = ("broken", "refused_by_checker", "reached", "misaligned")
     return markdown_table(
-        ["", "broken files", "at most 60 % of MACs", "MACs left, median %", "misaligned", "error, median"],
-        [[name, str(summary[way]["broken"]), str(summary[way]["reached"]), f"{summary[way]['macs_percent']:.1f}",
-          str(summary[way]["misaligned"]), f"{summary[way]['error_of_deviation']:.3f}"] for way, name in ways.items()],
+        ["", "broken", "refused by the checker", "at most 60 % of MACs", "misaligned", "MACs left, median %", "error"],
+        [[name, *(str(summary[way][key]) for key in columns), f"{summary[way]['macs_percent']:.1f}",
+          f"{summary[way]['error_of_deviation']:.3f}"] for way, name in ways.items()],
     )  # fmt: skip
 
 
@@ -101,12 +102,12 @@ def _trained(rows: list[dict[str, Any]]) -> str:
     ways = ("onnxsim", "ours", "ours, recovered")
 
     def cell(row: dict[str, Any], way: str) -> str:
-        part = row[way]
+        part = row.get(way, {})
         if "agreement" not in part:
             return "broken" if "broken" in part else "out of reach"
         return f"{part['agreement']:.1f} ({100 * part['macs'] / row['dense']['macs']:.0f})"
 
-    trained = [row for row in rows if any("agreement" in row[way] for way in ways)]
+    trained = [row for row in rows if any("agreement" in row.get(way, {}) for way in ways)]
     table = markdown_table(
         ["agreement % (MACs left %)", "exporter", "onnxsim", "padless, from weights", "padless, recovered"],
         [[row["network"], row["exporter"], *(cell(row, way) for way in ways)] for row in trained],

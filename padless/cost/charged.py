@@ -50,10 +50,11 @@ def charged(
         if width > widths[group.id]
     ]
     shapes = list(dict.fromkeys(shape for each in wider for shape in (*now[each.group.id], *each.shapes)))
-    totals = {
-        shape: getattr(answer, counted) if isinstance(answer, Answer) else np.nan
-        for shape, answer in zip(shapes, oracle.attempt(shapes), strict=True)
-    }
+    known = [shape for shape in shapes if oracle.oracle.has(shape)]  # a table need not have what no plan asks for
+    totals: dict[LayerShape, float] = dict.fromkeys(shapes, np.nan)
+    for shape, answer in zip(known, oracle.attempt(known), strict=True):
+        if isinstance(answer, Answer):
+            totals[shape] = getattr(answer, counted)
     free = {
         each.group.id: each.width - widths[each.group.id]
         for each in wider  # widths ascend: the last is the largest

@@ -136,7 +136,11 @@ def read_table(file: Path) -> Rows:
             for row in reader:
                 if row[costs[0]] is None or row[costs[0]].strip():  # None: the line has too few cells
                     setting, widths, cost = _row(file, reader.line_num, row, costs[0], outputs)
-                    settings.setdefault(setting, {})[widths] = cost * factor
+                    if settings.setdefault(setting, {}).setdefault(widths, cost * factor) != cost * factor:
+                        raise UsageError(
+                            f"{file}, line {reader.line_num}: an earlier line has the same layer with another cost. "
+                            "Leave one, or tell them apart by oh and ow."
+                        )
             return Rows(unit, settings, outputs)
     except OSError as error:
         raise UsageError(f"Cannot read the cost table {file}: {error.strerror}.") from error

@@ -113,6 +113,10 @@ def test_widths_between_those_of_a_table(table):
         ("h,w,cin,cout,k,cycles\n1,1,1,x,1,5\n", "line 2: whole numbers and a cost of 0 or more are expected"),
         ("h,w,cin,cout,k,cycles\n1,1,1,1,1,-5\n", "line 2: whole numbers and a cost"),
         ("h,w,cin,cout,k,cycles\n1,1,1\n", "line 2: whole numbers"),
+        (
+            "h,w,cin,cout,k,cycles\n1,1,1,1,1,5\n1,1,1,1,1,5\n1,1,1,1,1,6\n",
+            "line 4: an earlier line has the same layer",
+        ),
         ("h,w,cin,cout,kh,cycles\n", r"Needed: h, w, cin, cout, k \(or kh, kw\)"),
         ("h,w,cin,cout,kh,kw,cycles\n1,1,1,1,,3,5\n", "line 2: whole numbers"),
     ],

@@ -37,6 +37,16 @@ def test_an_oracle_of_another_package(monkeypatch):
         open_oracle("outsid", GEMMINI)
 
 
+def test_an_object_may_say_that_a_compiler_answers():
+    def mine(shapes):
+        return [shape.macs for shape in shapes]
+
+    assert not open_oracle(mine, GEMMINI).compiles
+    mine.compiles = True
+    assert open_oracle(mine, GEMMINI).compiles
+    assert not open_oracle("ceil", GEMMINI).compiles
+
+
 def test_settings_that_an_oracle_does_not_have():
     only_sram = load_target("ethos-u55-256", memory_mode="Sram_Only")
     for spec in ("scalesim 16x16", "ceil", "onnxruntime", "./m {cin} {cout}"):

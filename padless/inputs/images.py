@@ -52,12 +52,14 @@ class Images:
 
     def part(self, train: Tensor, test: Tensor) -> "Images":
         """The samples of these numbers alone."""
-        if self.train_labels is None or self.test_labels is None:
-            return replace(self, train=self.train[train], test=self.test[test], answers=None)
         return replace(
-            self, train=self.train[train], test=self.test[test], train_labels=self.train_labels[train],
-            test_labels=self.test_labels[test],
-        )  # fmt: skip
+            self,
+            train=self.train[train],
+            test=self.test[test],
+            train_labels=None if self.train_labels is None else self.train_labels[train],
+            test_labels=None if self.test_labels is None else self.test_labels[test],
+            answers=None if self.answers is None else tuple(answer[test] for answer in self.answers),
+        )
 
     def digest(self) -> str:
         """A hash of the training images and labels."""

@@ -1,5 +1,6 @@
 """Samples that are no labelled images: arrays, files of them, functions, loaders, folders without labels."""
 
+import dataclasses
 import re
 import sys
 
@@ -76,6 +77,9 @@ def test_a_part_of_them():
     same(labelled.part(rows, rows), [2, 1])
     assert torch.equal(labelled.part(rows, rows).test_labels, TENSORS[1][rows])
     same(alone.part(rows, rows), [2, 1], labelled=False)
+    answered = dataclasses.replace(alone, train_labels=TENSORS[1], answers=(TENSORS[0],))  # as `against` leaves them
+    part = answered.part(rows, rows)
+    assert torch.equal(part.train_labels, TENSORS[1][rows]) and torch.equal(part.answers[0], TENSORS[0][rows])
 
 
 @pytest.mark.parametrize(

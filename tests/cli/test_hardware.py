@@ -20,7 +20,7 @@ def test_targets(run):
     assert "Himax_WE2 ethos-u55-64 400 3.2 0.05 github.com/Seeed-Studio/ModelAssistant" in boards
     code, out, _ = run("targets", "ethos-u85-512")
     assert code == 0 and "macs_per_cycle" in out and "ethos-u-vela==5.2.0" in out and "derived" in out
-    assert out.count("\ncompute.int8.") == 7 and "system.Ethos_U85_SYS_DRAM_Mid.clock_hz = 1000000000" in out
+    assert out.count("\ncompute.int8.") == 8 and "system.Ethos_U85_SYS_DRAM_Mid.clock_hz = 1000000000" in out
     assert run("targets", "show", "ethos-u85-512")[1] == out
     code, out, _ = run("targets", "ethos-u55-64")
     assert "Systems (--system NAME), the first by default: Ethos_U55_High_End_Embedded 500 MHz" in out

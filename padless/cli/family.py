@@ -75,7 +75,7 @@ def plan_command(
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(seed)
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
-    loaded, images = opened(model, weights, data, input_shape, reading, preprocess)
+    loaded, images = opened(model, weights, data, input_shape, reading, preprocess, outputs)
     example = parse_inputs(loaded.inputs(input_shape))
     choices = Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed)
     frontier = pareto(

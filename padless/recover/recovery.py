@@ -145,14 +145,17 @@ class _Judge:
 
 
 def disagreement(expected: list[Tensor], outputs: list[Tensor]) -> float:
-    """The divergence of class probabilities in nats for outputs [N, K], else the squared error over the variance."""
+    """The divergence of class probabilities in nats for outputs [N, K], else the squared error over the variance.
+
+    Outputs whose own channels were cut are left out.
+    """
     if len(expected) == 1 and expected[0].ndim == 2 and expected[0].shape[1] > 1:
         dense, small = (class_scores(t[0]).double().log_softmax(1) for t in (expected, outputs))
         return float(F.kl_div(small, dense, log_target=True, reduction="batchmean"))
     errors = [
         float((a.double() - b.double()).square().mean() / a.double().var(correction=0).clamp_min(1e-30))
         for a, b in zip(expected, outputs, strict=True)
-        if a.is_floating_point() and a.numel()
+        if a.is_floating_point() and a.numel() and a.shape == b.shape
     ]
     return sum(errors) / max(1, len(errors))
 

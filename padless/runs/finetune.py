@@ -67,9 +67,10 @@ def run_finetuning(job: Finetuning) -> Summary | None:
 def _trained(
     job: Finetuning, summary: Summary, data: str, start: str, scratch: Path, fabric: "Fabric"
 ) -> Summary | None:
-    loaded, images = _opened(job, summary, data)
+    plan = Plan.read(job.folder / PLAN)
+    loaded, images = _opened(job, summary, data, plan)
     teacher = _teacher(job, summary, loaded)
-    small, plan = load(job.folder, loaded.model), Plan.read(job.folder / PLAN)
+    small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
     history = finetune(
@@ -94,11 +95,13 @@ def _trained(
     return summary
 
 
-def _opened(job: Finetuning, summary: Summary, data: str) -> tuple[LoadedModel, Images]:
+def _opened(job: Finetuning, summary: Summary, data: str, plan: Plan) -> tuple[LoadedModel, Images]:
     """The dense network and the images."""
     weights = job.weights or (Path(summary.weights) if summary.weights else None)
     torch.manual_seed(summary.seed)
-    loaded, images = opened(summary.model, weights, data, summary.inputs, summary.reading, summary.preprocess)
+    loaded, images = opened(
+        summary.model, weights, data, summary.inputs, summary.reading, summary.preprocess, plan.outputs
+    )
     assert images is not None
     return loaded, images
 
@@ -118,8 +121,10 @@ def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel) -> nn.Modul
 def _costs(summary: Summary, plan: Plan, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
     """Both networks by the run's own oracle."""
     target, example = load_target(summary.target, **summary.variant), parse_inputs(summary.inputs)
-    oracles = {"oracle": summary.oracle, "memory_oracle": summary.memory_oracle}
-    with bar("Counting cycles", None), Pricing(dense, example, target, **oracles) as pricing:
+    priced = Pricing(
+        dense, example, target, oracle=summary.oracle, memory_oracle=summary.memory_oracle, outputs=plan.outputs
+    )
+    with bar("Counting cycles", None), priced as pricing:
         budgets = [Budget.parse(budget.budget) for budget in summary.budgets]
         costs = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
         return charged_sides(pricing, budgets, plan, *costs)

@@ -83,14 +83,16 @@ def run(job: Job) -> Summary:
             (job.epochs, "Fine-tuning needs images. Give --data, or leave --epochs out."),
             (job.regularize, "Training needs images. Give --data, or leave --regularize out."),
             (job.int8, "INT8 needs images to be calibrated on. Give --data."),
-            (job.preprocess, "--preprocess is for images. Give --data, or leave it out."),
         ):
             if asked:
                 raise UsageError(message)
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
     torch.manual_seed(job.choices.seed)
-    return prune_and_save(job, *opened(job.model, job.weights, job.data, job.inputs, job.reading, job.preprocess))
+    loaded, images = opened(
+        job.model, job.weights, job.data, job.inputs, job.reading, job.preprocess, job.choices.outputs
+    )
+    return prune_and_save(job, loaded, images)
 
 
 def opened(
@@ -100,11 +102,14 @@ def opened(
     inputs: Sequence[str] | None,
     reading: Reading | None = None,
     preprocess: str | None = None,
+    outputs: Sequence[str | int] | None = None,
 ) -> tuple[LoadedModel, Images | None]:
     """A model with its weights, and its images where there are any. Raises UsageError for what is not there.
 
     Images without labels come with the model's answers.
     """
+    if preprocess and not data:
+        raise UsageError("--preprocess is for images. Give --data, or leave it out.")
     how = Preprocess.parse(preprocess) if preprocess else None
     loaded = load_model(model, input_shape=shapes_of(inputs, model), reading=reading)
     inputs = loaded.inputs(inputs)
@@ -115,7 +120,7 @@ def opened(
         console.print(f"No --weights: {model} has random weights, so only its costs mean anything.", style="yellow")
     if not data or not shape:
         return loaded, None
-    check_prunable(trace(loaded.model, *example))  # before minutes are spent on data
+    check_prunable(trace(loaded.model, *example, outputs=outputs))  # before minutes are spent on data
     images = load_images(data, shape=shape, preprocess=how or loaded.preprocess)
     if isinstance(loaded.model, OnnxNet) and images.preprocess and not how:
         console.print(

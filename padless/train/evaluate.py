@@ -22,7 +22,7 @@ def evaluate(model: nn.Module, images: Images) -> float:
 
     With labels it is the top-1 accuracy. Without it is the agreement with the dense network that answered (`against`):
     the share of samples with the same first choice; for other outputs than class scores [N, K] the share of the dense
-    outputs' power that is met, 1 - |y - dense|^2 / |dense|^2, at least 0, a mean over the outputs.
+    outputs' power that is met, 1 - |y - dense|^2 / |dense|^2, at least 0, a mean over the outputs that keep their channels.
 
     Raises UsageError when a label lies beyond the network's outputs, or there is nothing to compare with.
     """
@@ -59,11 +59,23 @@ def against(images: Images, dense: nn.Module) -> Images:
 
 
 def agreement(outputs: Sequence[Tensor], answers: Sequence[Tensor]) -> float:
-    """How far outputs are the dense network's answers, from 0 to 1, as `evaluate` says."""
+    """How far outputs are the dense network's answers, from 0 to 1, as `evaluate` says.
+
+    Outputs whose own channels were cut (`outputs=` of `plan`) are left out. Raises UsageError where none is left.
+    """
+    alike = [pair for pair in zip(outputs, answers, strict=False) if pair[0].shape == pair[1].shape]
+    if len(outputs) != len(answers) or not alike:
+        shapes = " and ".join(
+            ", ".join(str(list(t.shape[1:])) for t in tensors) or "nothing" for tensors in (outputs, answers)
+        )
+        raise UsageError(
+            f"The network's outputs are no cut of the dense network's: {shapes} a sample. Give padless.against the network "
+            "that it was cut from."
+        )
     if _are_scores(answers):
         return float((choices(outputs[0]) == choices(answers[0])).double().mean())
     met = []
-    for output, answer in zip(outputs, answers, strict=True):
+    for output, answer in alike:
         output, answer = output.double(), answer.double()
         power = float(answer.square().sum())
         lost = float((output - answer).square().sum())

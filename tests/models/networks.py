@@ -126,3 +126,15 @@ class Conditioned(nn.Module):
     def forward(self, x: Tensor, more: dict[str, Tensor]) -> Tensor:
         y = self.stem(x) + self.classes(more["class"])[:, :, None, None]
         return self.head(self.body(y.masked_fill(~more["mask"], 0.0)).relu())
+
+
+class Two(nn.Module):
+    """Two outputs: a map 12 channels wide, and one of 4 behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(12, 4, 1)
+
+    def forward(self, x):
+        y = self.first(x).relu()
+        return y, self.second(y)

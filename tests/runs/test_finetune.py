@@ -4,7 +4,7 @@ import pytest
 import torch
 from checks.summaries import summary
 from checks.vela_command import INI
-from models.networks import small
+from models.networks import Two, small
 
 from padless import inspect, load_target, plan
 from padless.runs.finetune import _costs
@@ -22,3 +22,11 @@ def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):
     dense, pruned = _costs(made, in_units, model, model)
     assert dense.totals == pruned.totals == first
     assert first["clock_hz"] == 100_000_000 and "Board (ini " in first["oracle"]
+
+
+def test_the_outputs_that_may_be_cut_are_remembered():
+    model, example = Two().eval(), torch.zeros(1, 3, 8, 8)
+    made = plan(model, example, target="unit:8", budget="macs=70%", outputs=["1"])
+    dense, _ = _costs(summary(inputs=("1,3,8,8",)), made, model, model)
+    assert dense.totals == inspect(model, example, target="unit:8", outputs=["1"]).totals == made.before
+    assert dense.totals != inspect(model, example, target="unit:8").totals

@@ -81,3 +81,12 @@ def test_other_outputs_are_compared_by_their_power(digits):
     assert evaluate(Maps(-3.0), judged) == pytest.approx(50)
     assert evaluate(Maps(0.0), against(unlabelled(digits), Maps(0.0))) == 100
     assert evaluate(Maps(1.0), against(unlabelled(digits), Maps(0.0))) == pytest.approx(50)
+
+
+def test_outputs_that_are_no_cut_of_the_dense_networks(digits):
+    judged = against(unlabelled(digits), network(10))
+    for other, shapes in ((network(7), r"\[7\] and \[10\] a sample"), (Maps(), r"\[.*\] and \[10\] a sample")):
+        with pytest.raises(
+            UsageError, match=f"outputs are no cut of the dense network's: {shapes}. Give padless.against"
+        ):
+            evaluate(other, judged)

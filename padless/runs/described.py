@@ -1,6 +1,6 @@
 """What a folder that is saved from Python must say, so that every command can go on from it: a summary, and a page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from padless.choose import Budget, Plan
 from padless.choose.replay import example_of, prune_with_error
+from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
-from padless.errors import UsageError
+from padless.errors import UsageError, expect
 from padless.graph import trace
 from padless.hardware import Target
 from padless.hardware.target import as_target
@@ -39,12 +40,17 @@ def described(
     preprocess: str | None = None,
     target: Target | str | Path | None = None,
     oracle: str | None = None,
+    memory_oracle: str | None = None,
 ) -> tuple[Summary, str]:
     """The summary of a pruned model and its report as HTML, as `padless prune` writes them.
 
     The dense network is built anew by its name, as a command will do it, and the plan is checked on it. Raises UsageError
     where the name cannot be found again, or the plan is not of that network.
     """
+    said = {"data": data, "preprocess": preprocess, "oracle": oracle, "memory_oracle": memory_oracle}
+    for option, text in said.items():
+        hint = f"A command is told of it in words: write what --{option.replace('_', '-')} takes, or leave it out."
+        expect(text, (str, type(None)), option, hint)
     if preprocess:
         Preprocess.parse(preprocess)  # refuses what no command could read
     name = factory if isinstance(factory, str) else _path_of(factory)
@@ -56,9 +62,11 @@ def described(
         load_weights(dense_model, Path(weights))
     _, error = prune_with_error(dense_model, plan)
     hardware, arguments = as_target(plan.target if target is None else target), parse_inputs(inputs)
-    priced = Pricing(dense_model, arguments, hardware, oracle=oracle, outputs=plan.outputs)
+    priced = Pricing(dense_model, arguments, hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=plan.outputs)
+    budgets = [Budget.parse(outcome.budget) for outcome in plan.outcomes]
     with bar("Counting cycles", None), priced as pricing:
         dense, final = pricing.dense(), pricing.whole(model, trace(model, *arguments))
+        dense, final = charged_sides(pricing, budgets, plan, dense, final)
     summary = Summary(
         model=str(Path(name).absolute()) if file_digest(dense_model) else name,
         target=hardware.id,
@@ -67,7 +75,8 @@ def described(
         weights=None if weights is None else str(Path(weights).absolute()),
         weights_digest=weights_digest(dense_model),
         oracle=oracle,
-        budgets=_achieved(plan, final),
+        memory_oracle=memory_oracle,
+        budgets=_achieved(plan, budgets, final),
         solver=plan.solver,
         ratio=plan.ratio,
         importance_kept=plan.importance_kept,
@@ -120,10 +129,10 @@ def _texts(example: Any) -> tuple[str, ...]:
     return (*map(text_of, unnamed), *(f"{name}={text_of(tensor)}" for name, tensor in named.items()))
 
 
-def _achieved(plan: Plan, final: NetworkCost) -> tuple[Achieved, ...]:
+def _achieved(plan: Plan, budgets: Sequence[Budget], final: NetworkCost) -> tuple[Achieved, ...]:
     """What the network costs as it is saved, budget by budget."""
     rows = []
-    for outcome in plan.outcomes:
-        spent = Budget.parse(outcome.budget).of(final)
+    for outcome, budget in zip(plan.outcomes, budgets, strict=True):
+        spent = budget.of(final)
         rows.append(Achieved(**asdict(outcome), achieved=spent, met=spent <= outcome.asked))
     return tuple(rows)

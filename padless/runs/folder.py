@@ -52,6 +52,7 @@ class Origin(TypedDict, total=False):
     preprocess: str | None
     target: Target | str | Path | None
     oracle: str | None
+    memory_oracle: str | None
 
 
 def save(
@@ -71,8 +72,8 @@ def save(
     prune`. It makes the dense network: the name that MODEL takes (`shop.networks:make`, `torchvision/resnet18`), or a
     function or class of a module. `example` are the forward's arguments (by default of the plan's shapes), `weights` the
     safetensors file with the dense network's weights where the factory does not bring them, `data` and `preprocess` the
-    images as commands take them, `target` and `oracle` those that the plan was made with, where its id does not say it all
-    (a file, a system).
+    images as commands take them, `target`, `oracle` and `memory_oracle` those that the plan was made with, where the
+    target's id does not say it all (a file, a system).
 
     It replaces an earlier run there. A network of `load_onnx` is also written back into its own graph, as model.onnx.
 

@@ -8,7 +8,7 @@ import torch
 from models.networks import Conditioned, Small, small
 from safetensors.torch import save_file
 
-from padless import Summary, load_target, plan, prune, save
+from padless import Preprocess, Summary, load_target, plan, prune, save
 from padless.demo import DigitsResNet
 from padless.errors import UsageError
 
@@ -81,6 +81,33 @@ def test_names_of_the_zoo_boards_and_dictionaries(tmp_path):
     for given in ({"example": example}, {}):
         save(tmp_path / "b", prune(model, chosen), chosen, factory=Conditioned, **given)
         assert Summary.read(tmp_path / "b").inputs == ("1,3,8,8", "class=1:int64", "mask=1,1,8,8:bool")
+
+
+def test_costs_are_asked_as_the_plan_asked_them(tmp_path):
+    pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
+    for budget, oracles in (
+        ("cycles=60%", {}),  # aligned by cost: avoidable is what the compiler charges for
+        (("macs=60%", "peak_sram_bytes=200k"), {"oracle": "ceil", "memory_oracle": "vela"}),
+    ):
+        torch.manual_seed(0)  # as the factory is called
+        model = small()
+        chosen = plan(model, X, target="ethos-u55-64", budget=budget, **oracles)
+        save(tmp_path / "run", prune(model, chosen), chosen, factory="models.networks:small", **oracles)
+        summary = Summary.read(tmp_path / "run")
+        assert summary.before == chosen.before and summary.after == chosen.after
+        assert summary.memory_oracle == oracles.get("memory_oracle")
+
+
+def test_what_no_command_can_be_told(pruned, tmp_path):
+    model, chosen = pruned
+    for given, message in (
+        ({"preprocess": Preprocess()}, "preprocess is a Preprocess; expected str or NoneType. .*write what --preprocess"),
+        ({"data": tmp_path}, "data is a PosixPath; expected str"), ({"oracle": len}, "oracle is a builtin_function_or_method; "),
+        ({"memory_oracle": len}, "write what --memory-oracle takes, or leave it out"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=message):
+            save(tmp_path / "run", model, chosen, factory=Small, **given)
+    assert not (tmp_path / "run").exists()
 
 
 def test_saving_disturbs_neither_the_model_nor_the_random_numbers(pruned, tmp_path):

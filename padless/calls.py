@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,14 @@ _DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "output_padding": 0, "dila
 def device_of(model: nn.Module) -> torch.device:
     """Where the first parameter lives; the CPU for a model without any."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def imported(name: str) -> Any:
+    """What `package.module:function` names; a module beside the user is found, too, as `python -m` would find it."""
+    module, _, function = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    return getattr(import_module(module), function)
 
 
 def tensors_in(tree: Any) -> Iterator[Tensor]:
@@ -130,8 +139,9 @@ def batches_of(images: Any, takes: int) -> list[Any]:
         raise UsageError(
             f"images is a {type(images).__name__}; expected batches [N, ...]. Give images.calibration(512, seed=0)."
         )
-    if isinstance(images, Tensor):
-        raise UsageError("images is one tensor; expected several batches [N, ...]. Write [images].")
+    if isinstance(images, Tensor | np.ndarray):
+        kind = "tensor" if isinstance(images, Tensor) else "array"
+        raise UsageError(f"images is one {kind}; expected several batches [N, ...]. Write [images].")
     if isinstance(images, Mapping):
         raise UsageError("images is one dictionary; expected several batches. Write [images].")
     if isinstance(images, Dataset) and not isinstance(images, IterableDataset):
@@ -139,12 +149,13 @@ def batches_of(images: Any, takes: int) -> list[Any]:
     expect(images, Iterable, "images", "Give batches [N, ...] as the network takes them.")
     try:
         batches = [_unlabelled(batch, takes) for batch in images]
-    except TypeError as error:  # PyTorch's own, where a data set gives no tensors
-        if not isinstance(images, DataLoader):
+    except (TypeError, RuntimeError) as error:  # PyTorch's own, where a data set gives no tensors, or of several sizes
+        uneven = isinstance(error, RuntimeError)
+        if not isinstance(images, DataLoader) or (uneven and "equal size" not in str(error)):
             raise
         raise UsageError(
-            f"The data set's items are no tensors: {str(error).splitlines()[0]} Give a transform that makes tensors, as the "
-            "network takes them, or padless.as_images(…).calibration(512, seed=0)."
+            f"The data set's items are {'of several sizes' if uneven else 'no tensors'}: {str(error).splitlines()[0]} Give "
+            "a transform that makes tensors, as the network takes them, or padless.as_images(…).calibration(512, seed=0)."
         ) from error
     for batch in batches:
         expect_tensors(batch, "A batch of images", "Give tensors [N, ...] as the network takes them, without labels.")
@@ -157,15 +168,28 @@ def batches_of(images: Any, takes: int) -> list[Any]:
 
 def _unlabelled(batch: Any, takes: int) -> Any:
     """A batch as tensors, without a whole number for each image behind the arguments."""
-    if isinstance(batch, np.ndarray):
-        return torch.from_numpy(batch)
     if not isinstance(batch, tuple | list):
-        return batch
-    parts = tuple(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in batch)
+        return _as_tensor(batch)
+    parts = tuple(map(_as_tensor, batch))
     label = parts[-1] if len(parts) == takes + 1 else None
     if isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point():
         parts = parts[:-1]
+    if len(parts) > takes and all(isinstance(part, Tensor) for part in parts):
+        raise UsageError(
+            f"A batch of images has {len(parts)} parts, and the forward takes {takes}. One whole number an image behind "
+            "them is a label and left out; leave other labels out yourself, as in [x for x, y in loader]."
+        )
     return parts[0] if takes == len(parts) == 1 else parts
+
+
+def _as_tensor(part: Any) -> Any:
+    """An array as a tensor; all else as it is. Raises UsageError for an array of no numbers."""
+    if not isinstance(part, np.ndarray):
+        return part
+    try:
+        return torch.from_numpy(part)
+    except TypeError as error:
+        raise UsageError(f"A batch of images is an array of {part.dtype}; expected numbers [N, ...].") from error
 
 
 def eager() -> AbstractContextManager[Any]:

@@ -57,6 +57,23 @@ def test_a_data_set_without_tensors():
         scores(part for part in _broken())
 
 
+class Uneven(Pictures):
+    def __getitem__(self, number):
+        return torch.zeros(3, 16 + number, 16), number
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [(X.numpy(), r"images is one array; expected several batches \[N, ...\]. Write \[images\]"),
+     (Uneven(), "The data set's items are of several sizes: stack expects each tensor to be equal size"),
+     (DataLoader(TensorDataset(X, X[:, 0]), 5), "A batch of images has 2 parts, and the forward takes 1.*leave other labels"),
+     ([np.array(["cat"])], "A batch of images is an array of <U3; expected numbers")],
+)  # fmt: skip
+def test_what_is_no_calibration(images, message):
+    with pytest.raises(UsageError, match=message):
+        scores(images)
+
+
 def _broken():
     yield np.zeros((2, 3, 16, 16), np.float32)
     raise TypeError("my own")

@@ -1,6 +1,5 @@
 """How much a channel matters, by any criterion, as a curve per group."""
 
-import importlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from padless.calls import imported
 from padless.errors import UsageError, suggest
 from padless.graph import Graph
 from padless.graph.shadow import single
@@ -78,9 +78,8 @@ def _own(graph: Graph, model: nn.Module, criterion: Criterion, images: Sequence[
 
 
 def _named(name: str) -> Criterion:
-    module, _, function = name.partition(":")
     try:
-        criterion: Criterion = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        criterion: Criterion = imported(name)
+    except Exception as error:  # the user's module may fail in any way
         raise UsageError(f"No importance {name!r}: {error}. Write package.module:function.") from error
     return criterion

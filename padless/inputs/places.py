@@ -1,9 +1,7 @@
 """Where samples come from: scikit-learn's digits, folders, arrays in files, functions, the Hugging Face hub."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -11,6 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 from torch import Tensor
 
+from padless.calls import imported
 from padless.errors import PadlessError, UsageError, missing_extra
 from padless.inputs.decode import Split, split_of
 
@@ -191,11 +190,8 @@ def _arrays(file: Path, shape: Sequence[int]) -> Found:
 
 
 def _function(place: str, shape: Sequence[int]) -> Found:
-    module, _, name = place.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a module beside the user, as `python -m` would find it
     try:
-        function = getattr(import_module(module), name)
+        function = imported(place)
     except Exception as error:  # the user's module may fail in any way
         raise UsageError(f"No images at {place!r}: {error}. Write package.module:function.") from error
     try:

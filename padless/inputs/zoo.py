@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from padless.calls import imported
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
 from padless.files import digest
 from padless.inputs.preprocess import Preprocess
@@ -171,11 +172,8 @@ FAMILIES: dict[str, Callable[[str, str, tuple[int, ...] | None], LoadedModel]] =
 
 
 def _factory(name: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
-    module_name, _, function_name = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")  # a module beside the user, as `python -m` would find it
     try:
-        factory = getattr(importlib.import_module(module_name), function_name)
+        factory = imported(name)
     except Exception as error:  # the user's module may fail in any way
         raise UsageError(f"Cannot load the model {name!r}: {error}. Expected package.module:factory.") from error
     try:

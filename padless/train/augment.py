@@ -1,14 +1,14 @@
 """What is done to training samples before the network sees them."""
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from padless.errors import UsageError
+from padless.calls import imported
+from padless.errors import PadlessError, UsageError, expect
 from padless.inputs import Images
 
 KNOWN = ("auto", "none", "flip", "crop")
@@ -22,7 +22,8 @@ class Augmentation:
     `flip` and `crop` do that alone. `package.module:function` is called with samples [n, ...], images being uint8, and a
     `torch.Generator`, and gives samples of the same shape and type.
 
-    Raises UsageError for what is not known, and for crops and mirroring of samples that have no rows and columns.
+    Raises UsageError for what is not known, and for crops and mirroring of samples that have no rows and columns; when it is
+    called PadlessError where the function fails, and UsageError for samples of another shape or type.
     """
 
     def __init__(self, augment: str, images: Images) -> None:
@@ -52,7 +53,10 @@ class Augmentation:
             return crops(samples, *drawn, self.borders)
         if self.own is None:
             return samples
-        changed: Any = self.own(samples, generator)
+        try:
+            changed: Any = self.own(samples, generator)
+        except Exception as error:  # the user's function may fail in any way
+            raise PadlessError(f"The augmentation failed: {type(error).__name__}: {error}") from error
         if not isinstance(changed, Tensor) or changed.shape != samples.shape or changed.dtype != samples.dtype:
             got = f"{changed.dtype} {list(changed.shape)}" if isinstance(changed, Tensor) else type(changed).__name__
             raise UsageError(
@@ -72,11 +76,13 @@ def crops(images: Tensor, shift: Tensor, flip: Tensor, borders: Sequence[int]) -
 
 
 def _named(text: str) -> Own:
-    module, colon, function = text.partition(":")
-    if not colon:
+    expect(text, str, "augment", f"Write {', '.join(KNOWN)} or package.module:function.")
+    if ":" not in text:
         raise UsageError(f"No augmentation {text!r}. Write {', '.join(KNOWN)} or package.module:function.")
     try:
-        own: Own = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        own: Own = imported(text)
+    except Exception as error:  # the user's module may fail in any way
         raise UsageError(f"No augmentation {text!r}: {error}. Write package.module:function.") from error
+    if not callable(own):
+        raise UsageError(f"No augmentation {text!r}: it is a {type(own).__name__}. Write package.module:function.")
     return own

@@ -186,6 +186,8 @@ def test_bad_criteria():
     graph = trace(model, X)
     with pytest.raises(UsageError, match="importance fisher watches calibration images. Give --data"):
         importance(graph, model, "fisher")
+    with pytest.raises(UsageError, match="No importance ':f': .*Write package.module:function"):
+        importance(graph, model, ":f")
     with pytest.raises(UsageError, match="No importance 'nowhere:f'.*Write package.module:function"):
         importance(graph, model, "nowhere:f")
     with pytest.raises(UsageError, match=r"gave scores of shape \[3\]; expected 76 finite scores"):

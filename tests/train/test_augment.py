@@ -1,13 +1,14 @@
 """What is done to samples before they are trained on."""
 
 import dataclasses
+import sys
 
 import pytest
 import torch
 
 import padless
 from padless import Recipe
-from padless.errors import UsageError
+from padless.errors import PadlessError, UsageError
 from padless.train.batches import Batches
 
 X, Y = torch.randn(40, 1, 6, 4), torch.arange(40) % 3
@@ -45,7 +46,7 @@ def test_what_is_asked_for_is_done_alone(spectra, few):
 def test_a_function_of_ones_own(spectra, few, tmp_path, monkeypatch):
     lines = (
         "import torch", "def louder(x, generator): return 2 * x", "def first(x, generator): return x[:1]",
-        "def single(x, generator): return x.float()", "def nothing(x, generator): pass",
+        "def single(x, generator): return x.float()", "def alone(x): return x", "def nothing(x, generator): pass",
         "def noisy(x, generator): return x + torch.rand(x.shape, generator=generator)",
     )  # fmt: skip
     (tmp_path / "own_augment.py").write_text("\n".join(lines))
@@ -58,6 +59,15 @@ def test_a_function_of_ones_own(spectra, few, tmp_path, monkeypatch):
     ):  # fmt: skip
         with pytest.raises(UsageError, match=message):
             batch(images, f"own_augment:{name}")
+    with pytest.raises(PadlessError, match="The augmentation failed: TypeError: alone"):
+        batch(spectra, "own_augment:alone")
+
+
+def test_a_module_beside_the_user(spectra, tmp_path, monkeypatch):
+    (tmp_path / "beside_augment.py").write_text("def louder(x, generator): return 2 * x")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [place for place in sys.path if place])
+    assert torch.equal(batch(spectra, "beside_augment:louder"), 2 * X)
 
 
 def test_what_is_unknown_or_does_not_fit(spectra):
@@ -65,7 +75,11 @@ def test_what_is_unknown_or_does_not_fit(spectra):
         UsageError, match="No augmentation 'turn'. Write auto, none, flip, crop or package.module:function"
     ):
         batch(spectra, "turn")
-    for name in ("json:none", "no_such_module:f"):
+    with pytest.raises(UsageError, match="No augmentation 'torch:nn': it is a module. Write package.module:function"):
+        batch(spectra, "torch:nn")
+    with pytest.raises(UsageError, match="augment is a NoneType; expected str. Write auto, none, flip, crop or"):
+        batch(spectra, None)
+    for name in ("json:none", "no_such_module:f", ":f"):
         with pytest.raises(UsageError, match=f"No augmentation '{name}': .*Write package.module:function"):
             batch(spectra, name)
     flat = dataclasses.replace(spectra, train=X.flatten(1))

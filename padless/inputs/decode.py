@@ -4,6 +4,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -37,14 +38,15 @@ def split_of(name: str, source: Any, shape: Sequence[int]) -> Split:
     A tensor or array [N, ...], a pair of them with labels [N], a data set (what has a length and items), a DataLoader, or
     what yields samples or batches; each with a label or without. Raises UsageError for what gives nothing.
     """
-    if isinstance(source, Tensor | np.ndarray):
+    if isinstance(source, Tensor | np.ndarray) and source.ndim:
         return Split(name, ((sample, None) for sample in source), len(source))
     if isinstance(source, tuple) and len(source) == 2 and all(isinstance(part, Tensor | np.ndarray) for part in source):
         inputs, labels = source
         if len(inputs) != len(labels):
             raise UsageError(f"{name} has {len(inputs)} samples and {len(labels)} labels.")
         return Split(name, zip(inputs, labels, strict=True), len(inputs))
-    if isinstance(source, str | bytes | Mapping) or (not isinstance(source, Iterable) and not _indexed(source)):
+    others = (str, bytes, Mapping, Tensor, np.ndarray)  # a number alone is no samples
+    if isinstance(source, others) or (not isinstance(source, Iterable) and not _indexed(source)):
         raise UsageError(
             f"{name} is a {type(source).__name__}; expected a tensor or array [N, ...], a pair of them with labels, a data "
             "set, a DataLoader, or what yields samples or batches."
@@ -70,8 +72,17 @@ def _samples(item: Any, shape: Sequence[int]) -> Iterator[Sample]:
         yield raw, label
     elif label is None:
         yield from ((sample, None) for sample in raw)
+    elif _has_length(label) and len(label) == len(raw):
+        yield from zip(raw, label, strict=True)
     else:
-        yield from zip(raw, label, strict=False)
+        raise UsageError(
+            f"A batch {list(raw.shape)} has the labels {label!r}; expected {len(raw)}. A sample of the network is "
+            f"{list(shape)}."
+        )
+
+
+def _has_length(labels: Any) -> bool:
+    return isinstance(labels, Sized) and getattr(labels, "ndim", 1) > 0
 
 
 def _is_batch(raw: Any, shape: Sequence[int]) -> bool:
@@ -99,17 +110,17 @@ def stacked(split: Split, shape: Sequence[int], preprocess: Preprocess) -> tuple
     first = next(samples, None)
     if first is None:
         raise UsageError(f"{split.name} gave 0 images; its length is {split.count}.")
-    array = not _is_image(first[0])
-    place = _Arrays(first[0], shape) if array else _Pictures(preprocess.picture(shape))
+    with _told(split, 0, "Sample"):
+        content = _content(first[0])
+    array = not _is_image(content)
+    place = _Arrays(content, shape) if array else _Pictures(preprocess.picture(shape))
     room, labelled, decoded = place.room(split.count), first[1] is not None, 0
     labels = np.empty(split.count if labelled else 0, np.int64)
     for i, (raw, label) in enumerate(track(chain([first], samples), f"Reading {split.name} images", total=split.count)):
         if i == split.count:
             raise UsageError(f"{split.name} gave more images than its length, {split.count}.")
-        try:
-            room[i] = place.read(raw)
-        except _UNREADABLE as error:
-            raise UsageError(f"{'Sample' if array else 'Image'} {i} of {split.name} cannot be read: {error}") from error
+        with _told(split, i, "Sample" if array else "Image"):
+            room[i] = place.read(_content(raw))
         if labelled or label is not None:
             if not labelled or not isinstance(label, int | np.integer | Tensor | np.ndarray) or not _whole(label):
                 raise UsageError(
@@ -122,7 +133,21 @@ def stacked(split: Split, shape: Sequence[int], preprocess: Preprocess) -> tuple
     return torch.from_numpy(room), torch.from_numpy(labels) if labelled else None
 
 
-_UNREADABLE = (OSError, AttributeError, TypeError, ValueError, RuntimeError)  # UnidentifiedImageError is an OSError
+@contextmanager
+def _told(split: Split, number: int, kind: str) -> Iterator[None]:
+    """Turns what goes wrong with one sample into a message that names it."""
+    try:
+        yield
+    # PIL's UnidentifiedImageError is an OSError; numpy says EOFError of an empty file.
+    except (OSError, EOFError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{kind} {number} of {split.name} cannot be read: {error}") from error
+
+
+def _content(raw: Any) -> Any:
+    """The array in an .npy file; all else as it is."""
+    if isinstance(raw, str | Path) and Path(raw).suffix.lower() == ".npy":
+        return np.load(raw, allow_pickle=False)
+    return raw
 
 
 def _whole(label: Any) -> bool:
@@ -136,7 +161,7 @@ def _is_image(raw: Any) -> bool:
     """Whether it is to be decoded, or a uint8 array: a picture; all other arrays are what the network takes."""
     if isinstance(raw, Tensor | np.ndarray):
         return str(raw.dtype) in ("uint8", "torch.uint8")
-    return not (isinstance(raw, str | Path) and Path(raw).suffix == ".npy")
+    return True
 
 
 class _Pictures:
@@ -188,18 +213,18 @@ class _Arrays:
 
     def __init__(self, first: Any, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
-        dtype = np.float32 if isinstance(first, str | Path) else _array(first).dtype
+        dtype = _array(first).dtype
         self.dtype = np.dtype(np.float32) if np.issubdtype(dtype, np.floating) else np.dtype(dtype)
 
     def room(self, count: int) -> Any:
         return _room((count, *self.shape), self.dtype)
 
     def read(self, raw: Any) -> Any:
-        if isinstance(raw, str | Path):
-            raw = np.load(raw, allow_pickle=False)
         if not isinstance(raw, Tensor | np.ndarray):
             raise TypeError(f"it is a {type(raw).__name__}, others are arrays")
         array = _array(raw)
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise TypeError(f"it is {array.dtype}, the first one {self.dtype}")
         if array.shape != self.shape:
             raise ValueError(f"it is {array.dtype} {list(array.shape)}; the network takes {list(self.shape)}")
         return array

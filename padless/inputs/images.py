@@ -81,8 +81,8 @@ def load_images(place: str, *, shape: Sequence[int], preprocess: Preprocess | No
     """Samples for a network that takes [N, *shape], from `place`:
 
     - `digits` of scikit-learn;
-    - a folder with `train*.parquet` and `test*.parquet` (columns img or image, and label), or with `train/CLASS/*.png` and
-      `test/CLASS/*.png` (also `val`), or with images or .npy arrays that have no labels;
+    - a folder with `train*.parquet` and `test*.parquet` (columns img or image, and label), or with `train/CLASS/*.png` and,
+      if there is a test set, `test/CLASS/*.png` (also `val`), or with images or .npy arrays that have no labels;
     - an .npy file [N, ...], or an .npz file with train and test, or x_train, y_train, x_test and y_test, or one array;
     - `package.module:function`, which gives what `as_images` takes for train, or (train, test);
     - a Hugging Face dataset id.

@@ -41,7 +41,7 @@ def found(place: str, shape: Sequence[int]) -> Found:
         return _digits()
     if path.is_dir():
         return _parquet(path) or _folder(path)
-    if path.suffix in (".npy", ".npz") and (path.is_file() or "/" not in place):
+    if path.suffix in (".npy", ".npz"):
         return _arrays(path, shape)
     if ":" in place and not path.exists():
         return _function(place, shape)
@@ -117,13 +117,20 @@ def _column(accepted: tuple[str, ...], names: list[str], where: object) -> str:
 
 
 def _folder(folder: Path) -> Found:
-    """`train` and `test` (or `val`) with a folder a class, or images without labels, beneath the folder anywhere."""
+    """`train`, and `test` (or `val`) if there is one, with a folder a class, or images without labels, beneath the folder
+    anywhere."""
     train, test = folder / "train", next((folder / n for n in ("test", "val") if (folder / n).is_dir()), None)
-    if train.is_dir() and test and (classes := _classes(train)):
-        return Found(_class_folders(train, classes), _class_folders(test, classes), names=classes)
+    classes = _classes(train)
+    if classes and (test or (len(classes) > 1 and all(_has_images(train / name) for name in classes))):
+        splits = _class_folders(train, classes), _class_folders(test, classes) if test else None
+        return Found(*splits, names=classes)
     if train.is_dir() and test:
         return Found(_flat(train), _flat(test))
     return Found(_flat(folder))
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
 
 
 def _class_folders(split: Path, classes: Sequence[str]) -> Split:

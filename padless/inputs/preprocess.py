@@ -1,12 +1,13 @@
 """How the bytes of an image become what a network takes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from padless.errors import UsageError
+from padless.errors import UsageError, expect
 
 LAYOUTS = ("nchw", "nhwc")
 HINT = (
@@ -31,13 +32,18 @@ class Preprocess:
 
     def __post_init__(self) -> None:
         for name, numbers in (("mean", self.mean), ("std", self.std)):
+            expect(
+                numbers, (tuple, type(None)), f"An image's {name}", "Write (0.5,), or a number for each of 3 colours."
+            )
+            if numbers and not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+                raise UsageError(f"An image's {name} is of numbers; got {numbers}. {HINT}.")
             if numbers is not None and len(numbers) not in (1, 3):
                 raise UsageError(
                     f"An image's {name} is one number, or one for each of 3 colours; got {len(numbers)}. {HINT}."
                 )
         if self.std is not None and min(self.std) <= 0:
             raise UsageError(f"An image's std is above 0; got {min(self.std):g}. {HINT}.")
-        if self.scale is not None and not self.scale > 0:
+        if self.scale is not None and not 0 < self.scale < math.inf:
             raise UsageError(f"An image's scale is above 0; got {self.scale:g}. {HINT}.")
         if self.layout not in (None, *LAYOUTS):
             raise UsageError(f"An image's layout is nchw or nhwc; got {self.layout!r}. {HINT}.")

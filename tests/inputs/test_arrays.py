@@ -88,6 +88,8 @@ def test_a_part_of_them():
      ({"train": X}, "train is a dict; expected"), (7, "train is a int; expected"), ((X, Y[:3]), "train has 10 samples and 3 labels"),
      ([X[0], X[0, 0]], "Sample 1 of train cannot be read: it is float64 [6, 4]; the network takes [1, 6, 4]"),
      ([X[0], "a.png"], "Sample 1 of train cannot be read"), ([X[0], object()], "it is a object, others are arrays"),
+     ([(X[:1], 3)], "A batch [1, 1, 6, 4] has the labels 3; expected 1. A sample of the network is [1, 6, 4]"),
+     ([(X[:3], Y[:2])], "expected 3. A sample"), (np.array(3), "train is a ndarray; expected a tensor or array"),
      (np.zeros((3, 6, 4, 2, 1), np.uint8), "Images are for networks that take [N, C, H, W]"), (X[:0], "There are no train images")],
 )  # fmt: skip
 def test_what_does_not_fit(given, message):
@@ -137,6 +139,24 @@ def test_files_without_labels(tmp_path):
         np.save(tmp_path / f"{number}.npy", x)
     folder = load_images(str(tmp_path), shape=SHAPE)
     assert folder.train.dtype is torch.float32 and (len(folder.train), len(folder.test)) == (8, 2)
+    (tmp_path / "0.npy").write_bytes(b"")
+    with pytest.raises(UsageError, match="Sample 0 of .* cannot be read: No data left in file"):
+        load_images(str(tmp_path), shape=SHAPE)
+
+
+def test_a_files_type_says_what_it_holds(tmp_path):
+    for number in range(5):
+        np.save(tmp_path / f"{number}.NPY", np.full((9, 9), number, np.uint8))
+        (tmp_path / f"{number}.NPY.npy").rename(tmp_path / f"{number}.NPY")
+    pictures = load_images(str(tmp_path), shape=(1, 8, 8))
+    assert pictures.train.dtype is torch.uint8 and pictures.preprocess is not None
+    for number in range(5):
+        (tmp_path / f"{number}.NPY").unlink()
+        np.save(tmp_path / f"{number}.npy", np.arange(4))
+    assert load_images(str(tmp_path), shape=(4,)).train.dtype is torch.int64
+    np.save(tmp_path / "4.npy", np.ones(4))
+    with pytest.raises(UsageError, match="Sample 4 of .* cannot be read: it is float64, the first one int64"):
+        load_images(str(tmp_path), shape=(4,))
 
 
 def test_bad_files(tmp_path):
@@ -146,6 +166,7 @@ def test_bad_files(tmp_path):
 
     fails(r"No images at '.*none.npy'. Give digits, a folder, an .npy or .npz file", tmp_path / "none.npy")
     fails("No images at 'none.npz'", "none.npz")
+    fails("No images at 'below/none.npz'", "below/none.npz")  # and no data set of the hub
     (tmp_path / "bad.npz").write_bytes(b"PK but no archive")
     fails("bad.npz cannot be read: .*Nothing is unpickled", tmp_path / "bad.npz")
     np.save(tmp_path / "pickled.npy", np.array([{"a": 1}], dtype=object))

@@ -65,6 +65,11 @@ def test_image_folder(tmp_path):
     images = load_images(str(tmp_path), shape=(3, 8, 8))
     assert images.test.shape == (2, 3, 8, 8) and images.test_labels.tolist() == [0, 1]
     assert images.names == ("cat", "dog")
+    (tmp_path / "val").rename(tmp_path / "train" / "more")
+    (tmp_path / "train" / "more" / "b.png").write_bytes(png(7))
+    alone = load_images(str(tmp_path), shape=(3, 8, 8))  # its labels stay, and a test set is held out
+    assert alone.names == ("cat", "dog", "more") and alone.measured == "accuracy"
+    assert sorted([*alone.train_labels.tolist(), *alone.test_labels.tolist()]) == [0, 1, 2]
 
 
 def test_bad_places(tmp_path):

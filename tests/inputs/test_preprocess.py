@@ -44,11 +44,21 @@ def test_without_numbers_the_images_own(text):
     [("mean", "--preprocess says 'mean'. Write mean="), ("0.5", "--preprocess says '0.5'"), ("middle=3", "--preprocess says 'middle=3'"),
      ("mean=a", "has 'a' where a number is expected"), ("scale=1/0", "has '1/0' where a number"), ("scale=1,2", "gives 2 scales"),
      ("mean=1,2", "mean is one number, or one for each of 3 colours; got 2"), ("std=0", "std is above 0; got 0"),
-     ("scale=-1", "scale is above 0; got -1"), ("layout=hwcn", "layout is nchw or nhwc; got 'hwcn'")],
+     ("scale=-1", "scale is above 0; got -1"), ("scale=inf", "scale is above 0; got inf"),
+     ("std=nan", "std is of numbers; got (nan,)"), ("layout=hwcn", "layout is nchw or nhwc; got 'hwcn'")],
 )  # fmt: skip
 def test_texts_that_are_none(text, message):
     with pytest.raises(UsageError, match=re.escape(message)):
         Preprocess.parse(text)
+
+
+def test_numbers_of_other_types():
+    with pytest.raises(
+        UsageError, match=re.escape("An image's mean is a float; expected tuple or NoneType. Write (0.5,)")
+    ):
+        Preprocess(mean=0.5)
+    with pytest.raises(UsageError, match=re.escape("An image's std is of numbers; got ('1',)")):
+        Preprocess(std=("1",))
 
 
 def test_numbers_for_other_colours():

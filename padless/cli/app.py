@@ -145,8 +145,8 @@ PreprocessOption = Annotated[
     typer.Option(
         "--preprocess",
         help="What the network was trained with: (byte * scale - mean) / std. Such as mean=0.485,0.456,0.406,std=0.229,"
-        "0.224,0.225 or mean=127.5,std=127.5,scale=1; also layout=nhwc and bgr. By default the model's own, "
-        "else the images' own.",
+        "0.224,0.225 or mean=127.5,std=127.5,scale=1; also layout=nhwc and bgr. By default the run's or "
+        "the model's own, else the images' own.",
     ),
 ]
 Outputs = Annotated[

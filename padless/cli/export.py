@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from padless.cli.app import Data, app, out
+from padless.cli.app import Data, PreprocessOption, app, out
 from padless.deploy import Exported, Quantisation
 from padless.report.files import lines
 from padless.runs.export import CALIBRATION, Handover, export_folder
@@ -25,6 +25,7 @@ def export_command(
         typer.Option("--format", help=f"{FORMATS_HELP}; may be given several times. By default tflite."),
     ] = None,
     data: Data = None,
+    preprocess: PreprocessOption = None,
     calibration: Annotated[
         int, typer.Option("--calibration", min=2, help="Training images that the ranges of INT8 are taken from.")
     ] = CALIBRATION,
@@ -62,7 +63,7 @@ def export_command(
     handover = Handover(
         formats=tuple(dict.fromkeys(format or ["tflite"])), quantisation=how, calibration=calibration, compile=compile
     )
-    show(export_folder(folder, handover, data))
+    show(export_folder(folder, handover, data, preprocess))
 
 
 def show(files: list[Exported]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from padless.cli.app import Data, Weights, app, out
+from padless.cli.app import Data, PreprocessOption, Weights, app, out
 from padless.cli.model import command_line
 from padless.report.summary import Summary
 from padless.train import Recipe, peak_lr
@@ -64,6 +64,7 @@ def finetune_command(
     compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
     data: Data = None,
+    preprocess: PreprocessOption = None,
     weights: Weights = None,
     accelerator: Annotated[str, typer.Option("--accelerator", help="cpu, cuda, mps, or auto.")] = "auto",
     devices: Annotated[int, typer.Option("--devices", min=1, help="How many of this machine; one process each.")] = 1,
@@ -76,8 +77,9 @@ def finetune_command(
 ) -> None:
     """Fine-tune a pruned network, with the dense one as its teacher, into a folder of the same kind.
 
-    Data and weights are those that the run was made with, unless given. Stop it whenever you like: --resume continues to the
-    same result. Several machines: `torchrun … -m padless finetune DIR`, with DIR on a disk that all see.
+    Data, their preprocessing and weights are those that the run was made with, unless given. Stop it whenever you like:
+    --resume continues to the same result. Several machines: `torchrun … -m padless finetune DIR`, with DIR on
+    a disk that all see.
 
     Example: `padless finetune runs/small --epochs 10 --resume`
     """
@@ -91,8 +93,8 @@ def finetune_command(
     )  # fmt: skip
     target = out_dir or folder.resolve().with_name(f"{folder.resolve().name}-finetuned")
     summary = run_finetuning(Finetuning(
-        folder=folder, out=target, recipe=recipe, data=data, weights=weights, accelerator=accelerator, devices=devices,
-        resume=resume, checkpoint_seconds=checkpoint_seconds, command=command_line(),
+        folder=folder, out=target, recipe=recipe, data=data, preprocess=preprocess, weights=weights, accelerator=accelerator,
+        devices=devices, resume=resume, checkpoint_seconds=checkpoint_seconds, command=command_line(),
     ))  # fmt: skip
     if summary is None:
         return

@@ -44,8 +44,10 @@ class Handover:
         return any(name in INT8 for name in self.formats)
 
 
-def export_folder(folder: Path, handover: Handover, data: str | None = None) -> list[Exported]:
-    """Write the files of a run into its folder; `data` are the run's own by default.
+def export_folder(
+    folder: Path, handover: Handover, data: str | None = None, preprocess: str | None = None
+) -> list[Exported]:
+    """Write the files of a run into its folder; `data` and `preprocess` are the run's own by default.
 
     Raises UsageError where INT8 is asked for and there are no images, or of one class alone.
     """
@@ -57,8 +59,9 @@ def export_folder(folder: Path, handover: Handover, data: str | None = None) -> 
         place = data or summary.data
         if not place:
             raise UsageError(f"{folder} was made without images, and INT8 needs some to see ranges on. Give --data.")
-        preprocess = Preprocess.parse(summary.preprocess) if summary.preprocess else loaded.preprocess
-        images = load_images(place, shape=sample_shape(summary.inputs, summary.model), preprocess=preprocess)
+        text = preprocess or summary.preprocess
+        how = Preprocess.parse(text) if text else loaded.preprocess
+        images = load_images(place, shape=sample_shape(summary.inputs, summary.model), preprocess=how)
     small, exported = load(folder, loaded.model), []
     of_int8 = {} if images is None else _calibrated_on(small, images, summary, handover)
     for name in handover.formats:

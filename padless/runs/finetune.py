@@ -38,6 +38,7 @@ class Finetuning:
     out: Path
     recipe: Recipe
     data: str | None = None  # those of the run by default
+    preprocess: str | None = None  # that of the run by default
     weights: Path | None = None
     accelerator: str = "auto"
     devices: int = 1
@@ -100,10 +101,14 @@ def _opened(job: Finetuning, summary: Summary, data: str, plan: Plan) -> tuple[L
     weights = job.weights or (Path(summary.weights) if summary.weights else None)
     torch.manual_seed(summary.seed)
     loaded, images = opened(
-        summary.model, weights, data, summary.inputs, summary.reading, summary.preprocess, plan.outputs
+        summary.model, weights, data, summary.inputs, summary.reading, _preprocess(job, summary), plan.outputs
     )
     assert images is not None
     return loaded, images
+
+
+def _preprocess(job: Finetuning, summary: Summary) -> str | None:
+    return job.preprocess or summary.preprocess
 
 
 def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel) -> nn.Module | None:
@@ -152,7 +157,8 @@ def _continued(
     )
     return replace(
         summary, after=measures(cost, tested), epochs=job.recipe.epochs, finetuning=finetuned, budgets=budgets,
-        versions=versions(), command=job.command, files={},
+        versions=versions(), command=job.command, files={}, data=summary.data or finetuned.data,
+        preprocess=_preprocess(job, summary),
     )  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """What a run's folder must say so that its costs can be asked again."""
 
+import numpy as np
 import pytest
 import torch
 from checks.summaries import summary
 from checks.vela_command import INI
 from models.networks import Two, small
 
-from padless import inspect, load_target, plan
+from padless import Summary, inspect, load_target, plan
 from padless.runs.finetune import _costs
 
 
@@ -30,3 +31,23 @@ def test_the_outputs_that_may_be_cut_are_remembered():
     dense, _ = _costs(summary(inputs=("1,3,8,8",)), made, model, model)
     assert dense.totals == inspect(model, example, target="unit:8", outputs=["1"]).totals == made.before
     assert dense.totals != inspect(model, example, target="unit:8").totals
+
+
+def test_a_run_without_images_remembers_those_of_its_fine_tuning(run, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 3, 16, 16), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x_train=pixels, y_train=np.arange(24) % 4)
+    ask = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
+    assert run("prune", *ask, "--out", "run")[0] == 0
+    for command in (("finetune", "run"), ("export", "run")):
+        code, _, err = run(*command)
+        assert code == 2 and "run was made without images" in err and "Give --data" in err
+    ask = ("--data", "images.npz", "--preprocess", "mean=127.5,std=127.5,scale=1")
+    code, _, err = run("finetune", "run", "--epochs", "1", "--distill", "0", "--out", "tuned", *ask)
+    assert code == 0, err
+    tuned = Summary.read(tmp_path / "tuned")
+    assert (tuned.data, tuned.preprocess) == ("images.npz", "mean=127.5,std=127.5,scale=1")
+    for ask_again in ((), ask):
+        code, _, err = run("export", "tuned" if not ask_again else "run", "--calibration", "8", *ask_again)
+        assert code == 0, err
+        folder = tmp_path / ("tuned" if not ask_again else "run")
+        assert b"127.5" in (folder / "model.tflite").read_bytes()

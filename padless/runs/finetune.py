@@ -70,7 +70,7 @@ def _trained(
 ) -> Summary | None:
     plan = Plan.read(job.folder / PLAN)
     loaded, images = _opened(job, summary, data, plan)
-    teacher = _teacher(job, summary, loaded)
+    teacher = _teacher(job, summary, loaded, images)
     small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
@@ -111,16 +111,16 @@ def _preprocess(job: Finetuning, summary: Summary) -> str | None:
     return job.preprocess or summary.preprocess
 
 
-def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel) -> nn.Module | None:
-    """The dense network, where it teaches. Raises UsageError where it is not the one that the run cut."""
-    if not (job.recipe.distill or job.recipe.features):
-        return None
-    if weights_digest(loaded.model) != summary.weights_digest:
+def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel, images: Images) -> nn.Module | None:
+    """The dense network, where it teaches. Raises UsageError where it is not the one that the run cut, and is needed."""
+    teaches, answers = bool(job.recipe.distill or job.recipe.features), images.answers is not None
+    if (teaches or answers) and weights_digest(loaded.model) != summary.weights_digest:
+        task = "whose answers stand for labels" if answers else "that is to teach"
         raise UsageError(
-            f"The dense network that is to teach does not have the weights that {job.folder} was cut from. "
-            "Give --weights, or --distill 0."
+            f"The dense network {task} does not have the weights that {job.folder} was cut from. "
+            f"Give --weights{'' if answers else ', or --distill 0'}."
         )
-    return loaded.model
+    return loaded.model if teaches else None
 
 
 def _costs(summary: Summary, plan: Plan, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:

@@ -120,6 +120,11 @@ def test_test_sets_that_do_not_fit(tmp_path):
     ):
         with pytest.raises(UsageError, match=r"no class scores \[N, 6\] for the test images of six. Leave test out"):
             export(model.eval(), X, tmp_path / "m.tflite", images=images(), test=test)
+    alone = as_images(pixels[None], pixels[None], shape=(3, 12, 12), name="alone")
+    with pytest.raises(
+        UsageError, match="alone has no labels. Leave test out: the file is then compared on the calibration"
+    ):
+        export(Does(lambda m, x: m.c(x).mean((2, 3))).eval(), X, tmp_path / "m.tflite", images=images(), test=alone)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -182,6 +182,11 @@ def test_labels_that_are_none(label):
         padless.as_images([(GREY, 1), (GREY, label)], [(GREY, 0)], shape=(1, 8, 8))
 
 
+def test_pictures_of_other_colours():
+    with pytest.raises(UsageError, match=r"Image 0 of train cannot be read: it has 2 channels; expected 1, 3 or 4"):
+        padless.as_images([torch.zeros(2, 8, 8, dtype=torch.uint8)], [GREY], shape=(1, 8, 8))
+
+
 def test_labels_are_for_all_or_for_none():
     with pytest.raises(UsageError, match="Image 1 of train has the label 1; expected .* or none at all"):
         padless.as_images([GREY, (GREY, 1)], [GREY], shape=(1, 8, 8))

@@ -51,3 +51,15 @@ def test_a_run_without_images_remembers_those_of_its_fine_tuning(run, tmp_path):
         assert code == 0, err
         folder = tmp_path / ("tuned" if not ask_again else "run")
         assert b"127.5" in (folder / "model.tflite").read_bytes()
+
+
+def test_only_the_networks_own_dense_one_answers_for_labels(run, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(24, 3, 16, 16)))
+    ask = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
+    code, _, err = run("prune", *ask, "--data", "x.npy", "--recover", "none", "--out", "run")
+    assert code == 0, err
+    file = tmp_path / "run" / "summary.json"
+    file.write_text(file.read_text().replace(Summary.read(tmp_path / "run").weights_digest, "0" * 16))
+    code, _, err = run("finetune", "run", "--epochs", "1", "--distill", "0")
+    told = "The dense network whose answers stand for labels does not have the weights that run was cut from. Give --weights."
+    assert code == 2 and told in " ".join(err.split())

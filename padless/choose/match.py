@@ -49,6 +49,10 @@ class Knob:
                 break
         else:
             self._cost(self.high)
+        return self.nearest(limit)
+
+    def nearest(self, limit: float) -> float | None:
+        """Of what was tried, where the knob stood for the cost nearest below it; of equal ones the least."""
         met = {at: cost for at, cost in self.costs.items() if 0 <= cost <= limit}
         return max(met, key=lambda at: (met[at], -at)) if met else None
 
@@ -118,7 +122,17 @@ def match(
             except TraceError:
                 return TOO_FAR
 
-        knob = Knob(_guarded(method, model), cost, highest, steps=FINE, close=CLOSE)
+        guarded, kept = _guarded(method, model), dict[float, nn.Module]()
+
+        def make(ratio: float) -> nn.Module | None:
+            for tried in [tried for tried in kept if tried != knob.nearest(limit)]:
+                del kept[tried]  # the answer so far stays: asked again, a method that draws lots would make another
+            small = guarded(ratio)
+            if small is not None:
+                kept[ratio] = small
+            return small
+
+        knob = Knob(make, cost, highest, steps=FINE, close=CLOSE)
         ratio = knob.place(limit)
         totals, reached = dense.totals, [int(spent) for spent in knob.costs.values() if spent >= 0]
         if ratio is None:
@@ -128,10 +142,9 @@ def match(
                 "Ask for more, or give a greater highest ratio.",
                 asked.quantity,
             )
-        small, spent = knob.make(ratio), int(knob.costs[ratio])
-        assert small is not None  # it was priced
+        spent = int(knob.costs[ratio])
         return Match(
-            model=small, ratio=ratio, budget=str(asked), asked=limit, reached=spent, dense=asked.of(dense),
+            model=kept[ratio], ratio=ratio, budget=str(asked), asked=limit, reached=spent, dense=asked.of(dense),
             text=f"{asked}: at most {amount(asked, limit, totals)}, reached {amount(asked, spent, totals)} "
             f"({100 * spent / asked.of(dense):.2f} % of dense) at ratio {ratio:.4g}, {len(knob.costs)} networks tried",
         )  # fmt: skip

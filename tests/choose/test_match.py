@@ -41,6 +41,19 @@ def test_bisection_ends_where_it_is_close():
     assert len(set(tried)) == 1  # the first ratio leaves 51.5 %
 
 
+def test_the_network_that_was_counted_is_the_answer():
+    asked = set()
+
+    def lots(ratio):
+        """Asked again, it draws another network."""
+        again = ratio in asked
+        asked.add(ratio)
+        return copy.deepcopy(MODEL) if again else narrowed(ratio)
+
+    found = match(MODEL, X8, method=lots, budget="macs=37%")
+    assert found.reached == inspect(found.model, X8, target="unit:1").totals["macs"] <= found.asked
+
+
 def test_ours_and_torch_prunings_at_equal_macs():
     tp = pytest.importorskip("torch_pruning")
     model = small()

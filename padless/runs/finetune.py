@@ -57,7 +57,7 @@ def run_finetuning(job: Finetuning) -> Summary | None:
     if not data:
         raise UsageError(f"{job.folder} was made without images. Give --data.")
     start = _file_digest(job.folder / WEIGHTS)
-    scratch = _scratch(job, data, start)
+    scratch = _scratch(job, summary, data, start)
     if scratch is None:
         return Summary.read(job.out)
     fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
@@ -113,7 +113,8 @@ def _preprocess(job: Finetuning, summary: Summary) -> str | None:
 
 def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel, images: Images) -> nn.Module | None:
     """The dense network, where it teaches. Raises UsageError where it is not the one that the run cut, and is needed."""
-    teaches, answers = bool(job.recipe.distill or job.recipe.features), images.answers is not None
+    teaches = bool(job.recipe.distill or job.recipe.features)
+    answers = images.answers is not None and not summary.regularize  # that changes it after it has answered
     if (teaches or answers) and weights_digest(loaded.model) != summary.weights_digest:
         task = "whose answers stand for labels" if answers else "that is to teach"
         raise UsageError(
@@ -162,16 +163,16 @@ def _continued(
     )  # fmt: skip
 
 
-def _scratch(job: Finetuning, data: str, start: str) -> Path | None:
+def _scratch(job: Finetuning, summary: Summary, data: str, start: str) -> Path | None:
     """Where checkpoints go; None where the result is there already."""
     if job.out.resolve() == job.folder.resolve():
         raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
     check_folder(job.out)
     scratch = job.out.with_name(f"{job.out.name}.training")
     if job.resume and (job.out / FILE).exists():
-        done = Summary.read(job.out).finetuning
-        asked = str(job.folder), start, data, asdict(job.recipe)
-        if done and (done.folder, done.start, done.data, done.recipe) == asked:
+        there = Summary.read(job.out)
+        done, asked = there.finetuning, (str(job.folder), start, data, _preprocess(job, summary), asdict(job.recipe))
+        if done and (done.folder, done.start, done.data, there.preprocess, done.recipe) == asked:
             console.print(f"{job.out} is finished already.")
             shutil.rmtree(scratch, ignore_errors=True)  # a kill may have come before that
             return None

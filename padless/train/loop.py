@@ -93,7 +93,8 @@ class _Run:
         self.batches = Batches(images, recipe, fabric.global_rank, fabric.world_size)
         self.total = recipe.epochs * self.batches.steps
         self.facts = {
-            "recipe": asdict(recipe), "data": images.name, "images": images.digest(), "start": weights_digest(model),
+            "recipe": asdict(recipe), "data": images.name, "images": images.digest(), "preprocess": repr(images.preprocess),
+            "start": weights_digest(model),
             "teacher": weights_digest(lesson.teacher) if lesson.teacher else None,
         }  # fmt: skip
         self.layout = torch.channels_last if recipe.channels_last else torch.contiguous_format

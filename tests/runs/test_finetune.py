@@ -46,6 +46,9 @@ def test_a_run_without_images_remembers_those_of_its_fine_tuning(run, tmp_path):
     assert code == 0, err
     tuned = Summary.read(tmp_path / "tuned")
     assert (tuned.data, tuned.preprocess) == ("images.npz", "mean=127.5,std=127.5,scale=1")
+    again = ("finetune", "run", "--epochs", "1", "--distill", "0", "--out", "tuned", "--resume", "--data", "images.npz")
+    assert "tuned is finished already" in run(*again, *ask[2:])[2]
+    assert "tuned is finished already" not in run(*again, "--preprocess", "mean=127.5,std=127.5,scale=1.0")[2]
     for ask_again in ((), ask):
         code, _, err = run("export", "tuned" if not ask_again else "run", "--calibration", "8", *ask_again)
         assert code == 0, err
@@ -63,3 +66,8 @@ def test_only_the_networks_own_dense_one_answers_for_labels(run, tmp_path):
     code, _, err = run("finetune", "run", "--epochs", "1", "--distill", "0")
     told = "The dense network whose answers stand for labels does not have the weights that run was cut from. Give --weights."
     assert code == 2 and told in " ".join(err.split())
+    file.write_text(
+        file.read_text().replace('"regularize": 0', '"regularize": 1')
+    )  # the dense one answered before that
+    code, _, err = run("finetune", "run", "--epochs", "1", "--distill", "0")
+    assert code == 0, err

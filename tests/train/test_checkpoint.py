@@ -1,9 +1,12 @@
 """Stopping, and going on as if nothing had been."""
 
+import dataclasses
+
 import pytest
 from checks.states import same
 from models.digits import seeded
 
+import padless
 from padless import Recipe, finetune
 from padless.errors import UsageError
 from padless.train import Checkpoints
@@ -50,6 +53,9 @@ def test_checkpoints_of_another_run(few, tmp_path):
         finetune(seeded(), few, Recipe(epochs=2), checkpoints=Checkpoints(tmp_path))
     with pytest.raises(UsageError, match="is of another run: its start is"):
         finetune(seeded(1), few, Recipe(epochs=1), checkpoints=Checkpoints(tmp_path))
+    other = dataclasses.replace(few, preprocess=padless.Preprocess(mean=(0.5,), std=(0.5,), scale=1 / 255))
+    with pytest.raises(UsageError, match="is of another run: its preprocess is .*0.30.*, now .*0.5,"):
+        finetune(seeded(), other, Recipe(epochs=1), checkpoints=Checkpoints(tmp_path))
     (tmp_path / "checkpoint.json").write_text("{}")
     with pytest.raises(UsageError, match="no checkpoint that can be read"):
         finetune(seeded(), few, Recipe(epochs=1), checkpoints=Checkpoints(tmp_path))

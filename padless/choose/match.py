@@ -109,6 +109,7 @@ def match(
             f"method is a {type(method).__name__}; expected a function from a ratio to a cut network, such as "
             "lambda ratio: my_prune(copy.deepcopy(model), ratio)."
         )
+    expect(highest, (int, float), "highest", "Write a ratio, such as 0.97.")
     if not 0 < highest < 1:
         raise UsageError(f"The highest ratio lies between 0 and 1; got {highest:g}.")
     asked = Budget.parse(budget) if isinstance(budget, str) else budget

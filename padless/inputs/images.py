@@ -92,7 +92,7 @@ def load_images(place: str, *, shape: Sequence[int], preprocess: Preprocess | No
 
     Raises UsageError when there is no such place, or a sample there cannot be read or does not fit.
     """
-    expect(preprocess, (Preprocess, type(None)), "preprocess", "Write padless.Preprocess(mean=…, std=…).")
+    _check(shape, preprocess)
     return _images(place, found(place, shape), shape, preprocess or Preprocess())
 
 
@@ -115,9 +115,14 @@ def as_images(
     Raises UsageError when a sample cannot be read or does not fit, a label is none, or there are none or fewer than
     promised.
     """
-    expect(preprocess, (Preprocess, type(None)), "preprocess", "Write padless.Preprocess(mean=…, std=…).")
+    _check(shape, preprocess)
     splits = split_of("train", train, shape), None if test is None else split_of("test", test, shape)
     return _images(name, Found(*splits, flips=flips), shape, preprocess or Preprocess())
+
+
+def _check(shape: Sequence[int], preprocess: Preprocess | None) -> None:
+    expect(shape, Sequence, "shape", "Write the shape of one sample, without N, such as (3, 32, 32).")
+    expect(preprocess, (Preprocess, type(None)), "preprocess", "Write padless.Preprocess(mean=…, std=…).")
 
 
 def _images(name: str, at: Found, shape: Sequence[int], preprocess: Preprocess) -> Images:

@@ -136,7 +136,7 @@ class Summary:
         """The summary in a run's folder.
 
         Raises UsageError where there is none that can be read, naming the field that is missing or wrong, and for a folder
-        that was saved from Python.
+        that was saved from Python without a factory.
         """
         folder = Path(folder)
         try:

@@ -103,6 +103,8 @@ def test_what_is_no_method():
         match(MODEL, X8, method=0.5)
     with pytest.raises(UsageError, match="The method returned a int; expected a torch.nn.Module, or None"):
         match(MODEL, X8, method=lambda ratio: 3)
+    with pytest.raises(UsageError, match="highest is a str; expected int or float. Write a ratio"):
+        match(MODEL, X8, method=narrowed, highest="all")
     with pytest.raises(UsageError, match="The highest ratio lies between 0 and 1; got 1"):
         match(MODEL, X8, method=narrowed, highest=1.0)
     with pytest.raises(PadlessError, match="The method failed at ratio 0.485: ZeroDivisionError: division by zero"):

@@ -66,5 +66,9 @@ def test_numbers_for_other_colours():
         padless.as_images([PIXELS[0, :1]], [PIXELS[0, :1]], shape=(1, 5, 7), preprocess=Preprocess(mean=(1, 2, 3)))
     with pytest.raises(UsageError, match="preprocess is a tuple; expected Preprocess"):
         padless.as_images([PIXELS[0]], [PIXELS[0]], shape=(3, 5, 7), preprocess=((0.5,), (0.5,)))
+    with pytest.raises(
+        UsageError, match=re.escape("shape is a int; expected Sequence. Write the shape of one sample, without N")
+    ):
+        padless.as_images([PIXELS[0]], [PIXELS[0]], shape=3)
     with pytest.raises(UsageError, match="preprocess is a str; expected Preprocess"):
         padless.load_images("digits", shape=(1, 8, 8), preprocess="mean=0.5")

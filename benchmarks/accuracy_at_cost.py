@@ -90,14 +90,14 @@ def measured(network: Network, method: str, share: float, seed: int) -> dict:
         return {"accuracy": None, "accuracy_bn": None, "dense_accuracy": network.accuracy(seed)}
     small, plan = made.model, made.plan
     cost = network.cost(small)
-    totals = cost.totals
+    totals = cost.totals()
     other = copy.deepcopy(small)
     reestimate_batchnorm(other, network.calibration(seed))
     row = {
         "accuracy_bn": evaluate(other, fifth),
         "dense_accuracy": network.accuracy(seed),
         "cycles_percent": 100 * cost.cycles.total / network.dense.cycles.total,
-        "macs_percent": 100 * totals["macs"] / network.dense.totals["macs"],
+        "macs_percent": 100 * totals["macs"] / network.dense.totals()["macs"],
         "wasted_macs_percent": totals["wasted_macs_percent"],
         "avoidable_macs_percent": totals["avoidable_macs_percent"],
         "oracle": totals["oracle"],

@@ -114,7 +114,7 @@ def _cut(model: nn.Module, inputs: tuple[Any, ...], target: str) -> dict[str, An
         return {f"{target} infeasible": str(error)[:300]}
     small, error = prune_with_error(model, made)
     with Pricing(small, inputs, hardware, oracle=ceil) as pricing:
-        totals = pricing.dense().totals
+        totals = pricing.dense().totals()
     return {
         f"{target} macs_percent": round(100 * made.after["macs"] / made.before["macs"], 1),
         f"{target} avoidable_percent": totals["avoidable_macs_percent"],

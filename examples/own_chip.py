@@ -79,7 +79,7 @@ def main() -> None:
     small = padless.prune(model, plan)
     cost = padless.inspect(small, example, target=str(file), oracle=cycles)
     print(f"Cycles: {plan.before['cycles']:,} to {plan.after['cycles']:,}")
-    print(f"Avoidable padding: {cost.totals['avoidable_macs_percent']:.2f} % of the MACs")
+    print(f"Avoidable padding: {cost.totals()['avoidable_macs_percent']:.2f} % of the MACs")
     for row in cost.layers:
         print(f"  {row.layer.name}: {row.layer.c_in} -> {row.layer.c_out}")
 

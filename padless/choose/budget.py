@@ -89,7 +89,7 @@ class Budget:
                 f"{cost.cycles.source.oracle} answers in nanoseconds, so there are no {self.quantity} to budget. Ask for "
                 "latency, such as latency=50%."
             )
-        value = cost.totals[self.counted]  # type: ignore[literal-required]
+        value = cost.totals()[self.counted]  # type: ignore[literal-required]
         if value is None:
             reason, other = ": no source states its MACs per cycle", "padded_macs, macs or weight_bytes"
             if self.counted in PEAKS:

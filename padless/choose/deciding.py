@@ -128,7 +128,7 @@ def _pricing_widths(
     title: str, pricing: Pricing, budgets: list[Budget], curves: Importance, dense: NetworkCost
 ) -> Iterator[Callable[[dict[str, int]], NetworkCost]]:
     """A function from widths to what the network costs with the strongest channels of each group; a bar meanwhile."""
-    totals = dense.totals
+    totals = dense.totals()
     with bar(f"{title} {', '.join(map(str, budgets))}", None) as progress:
 
         def price(widths: dict[str, int]) -> NetworkCost:

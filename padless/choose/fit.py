@@ -193,7 +193,7 @@ class _Fit:
         if solution.least is None and (len(budgets) > 1 or not reached):
             return InfeasibleError(f"No widths of this target meet all of {every} together. Ask for more of one.")
         least = float(reached[k]) if reached else (solution.least or 0.0) * limit.ratio
-        totals = self.dense.totals
+        totals = self.dense.totals()
         who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
         return InfeasibleError(
             f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "

@@ -135,7 +135,7 @@ def match(
 
         knob = Knob(make, cost, highest, steps=FINE, close=CLOSE)
         ratio = knob.place(limit)
-        totals, reached = dense.totals, [int(spent) for spent in knob.costs.values() if spent >= 0]
+        totals, reached = dense.totals(), [int(spent) for spent in knob.costs.values() if spent >= 0]
         if ratio is None:
             least = f"at its least {amount(asked, min(reached), totals)}" if reached else "no network that runs"
             raise InfeasibleError(

@@ -95,7 +95,7 @@ def mildest(
 def _out_of_reach(
     budgets: Sequence[Budget], limits: Sequence[float], narrowest: Allocation, dense: NetworkCost, way_out: str
 ) -> InfeasibleError:
-    totals = dense.totals
+    totals = dense.totals()
     least, limit, budget = next(
         (budget.of(narrowest.cost), limit, budget)
         for budget, limit in zip(budgets, limits, strict=True)

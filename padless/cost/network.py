@@ -94,7 +94,6 @@ class NetworkCost:
         """What the oracle counts in."""
         return self.cycles.source.unit if self.cycles else "cycles"
 
-    @property
     def totals(self) -> Totals:
         """Sums over layers; shares are ratios of sums. Cycles are the oracle's for the whole network."""
         cost, cycles, clock = self.cost, self.cycles, self.clock_hz

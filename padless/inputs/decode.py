@@ -180,7 +180,10 @@ class _Pictures:
 
     def read(self, raw: Any) -> Any:
         colours, rows, columns = self.picture
-        image = self._opened(raw).convert("L" if colours == 1 else "RGB")
+        image = self._opened(raw)
+        if image.mode.startswith("I;16"):  # PIL would clip what is above 255
+            image = self.pil.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = image.convert("L" if colours == 1 else "RGB")
         if image.size != (columns, rows):
             image = image.resize((columns, rows), self.pil.Resampling.BILINEAR)
         return np.asarray(image).reshape(rows, columns, colours).transpose(2, 0, 1)

@@ -120,22 +120,25 @@ def _folder(folder: Path) -> Found:
     """`train`, and `test` (or `val`) if there is one, with a folder a class, or images without labels, beneath the folder
     anywhere."""
     train, test = folder / "train", next((folder / n for n in ("test", "val") if (folder / n).is_dir()), None)
-    classes = _classes(train)
-    if classes and (test or (len(classes) > 1 and all(_has_images(train / name) for name in classes))):
-        splits = _class_folders(train, classes), _class_folders(test, classes) if test else None
-        return Found(*splits, names=classes)
+    classes = _classes(train) if train.is_dir() else ()
+    if classes and test:
+        if unknown := sorted(set(_classes(test)) - set(classes)):
+            raise UsageError(f"{test} has the class {unknown[0]!r}, which {train} has not. Both need the same folders.")
+        return Found(_class_folders(train, classes), _class_folders(test, classes), names=classes)
+    if len(classes) > 1 and all(_has_images(train / name) for name in classes):
+        return Found(_class_folders(train, classes), names=classes)
     if train.is_dir() and test:
         return Found(_flat(train), _flat(test))
     return Found(_flat(folder))
 
 
 def _has_images(folder: Path) -> bool:
-    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir())
+    return any(path.suffix.lower() in IMAGE_SUFFIXES and not _hidden(path, folder) for path in folder.iterdir())
 
 
 def _class_folders(split: Path, classes: Sequence[str]) -> Split:
     files = [(p, i) for i, c in enumerate(classes) for p in sorted((split / c).glob("*"))
-             if p.suffix.lower() in IMAGE_SUFFIXES]  # fmt: skip
+             if p.suffix.lower() in IMAGE_SUFFIXES and not _hidden(p, split)]  # fmt: skip
     if not files:
         raise UsageError(
             f"{split} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in the folders {', '.join(classes[:5])}."
@@ -146,7 +149,7 @@ def _class_folders(split: Path, classes: Sequence[str]) -> Split:
 def _flat(folder: Path) -> Split:
     """Images, else arrays, without labels."""
     for suffixes in (IMAGE_SUFFIXES, {".npy"}):
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and not _hidden(p, folder))
         if files:
             return Split(folder.name, [(str(p), None) for p in files], len(files))
     raise UsageError(
@@ -156,8 +159,12 @@ def _flat(folder: Path) -> Split:
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    """The folders in a folder: a class each."""
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir())) if folder.is_dir() else ()
+    """The folders in a folder: a class each. Hidden ones, such as .ipynb_checkpoints, are none."""
+    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not _hidden(p, folder)))
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _arrays(file: Path, shape: Sequence[int]) -> Found:

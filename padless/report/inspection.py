@@ -36,7 +36,7 @@ def inspection(cost: NetworkCost) -> dict[str, object]:
                 "problems": list(row.problems),
             }
         )
-    return {"layers": rows, "totals": cost.totals, "reach": _reach(cost)}
+    return {"layers": rows, "totals": cost.totals(), "reach": _reach(cost)}
 
 
 def _reach(cost: NetworkCost) -> dict[str, object]:

@@ -44,7 +44,7 @@ def _cycles(before: NetworkCost, after: NetworkCost) -> Iterator[str]:
 
 
 def _risen(before: NetworkCost, after: NetworkCost) -> Iterator[str]:
-    old, new = before.totals, after.totals
+    old, new = before.totals(), after.totals()
     for key, called in QUANTITIES.items():
         dense, now = old[key], new[key]  # type: ignore[literal-required]
         if dense is not None and now is not None and now > dense > 0:

@@ -22,7 +22,7 @@ def roofline_page(cost: NetworkCost, target: Target, title: str) -> str:
     peak = target.active.macs_per_cycle
     if not points or peak is None or cost.cycles is None:
         raise UsageError(f"No roofline for {target.id}: it needs cycles, and the target's MACs a cycle.")
-    total = cost.totals["macs"] / (cost.cycles.total * peak)
+    total = cost.totals()["macs"] / (cost.cycles.total * peak)
     waiting = sum(p.cycles for p in points if p.bound == "memory") / max(1, sum(p.cycles for p in points))
     body = "\n".join(
         [

@@ -28,7 +28,7 @@ def layers(cost: NetworkCost, title: str) -> Group:
             "=" if padded == (layer.c_in, layer.c_out) else "{}→{}".format(*padded), f"{row.cost.macs / 1e6:.3f}M",
             f"{row.cost.wasted_macs_percent:.2f}", "" if row.cycles is None else f"{row.cycles:,}", waste_bar(row),
         )  # fmt: skip
-    return Group(table, totals({"network": cost.totals}), staying(cost), *map(Text, _notes(cost)))
+    return Group(table, totals({"network": cost.totals()}), staying(cost), *map(Text, _notes(cost)))
 
 
 def staying(cost: NetworkCost) -> Group:
@@ -67,7 +67,7 @@ def _notes(cost: NetworkCost) -> list[str]:
         notes.append(f"The NPU does not run {len(stuck)} of the layers: {', '.join(stuck[:4])}{more}.")
     if cost.cycles is None:
         return [*notes, "No cycles: no source states this target's MACs per cycle."]
-    at = at_clock(cost.totals)
+    at = at_clock(cost.totals())
     unit, between = cost.cycles.source.unit, cost.cycles.total - sum(row.cycles or 0 for row in cost.layers)
     apart = f"; operators between the layers take {between:,}" if cost.cycles.whole else ""
     notes.append(f"{'Cycles' if unit == 'cycles' else 'Nanoseconds'}: {cost.cycles.oracle}{apart}.{at}")

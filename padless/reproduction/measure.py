@@ -56,7 +56,7 @@ def _waste(subject: Subject, plan: Plan, cell: Cell) -> Row:
     row: Row = {"macs_percent": _share(own.cost.macs, subject.dense.cost.macs)}
     if cell.unit > 1:
         both = {GENERAL: subject.in_units(subject.by_ratio(cell.size, 1), unit), AWARE: own}
-        row["waste"] = {method: {key: cost.totals[key] for key in MEASURES} for method, cost in both.items()}  # type: ignore[literal-required]
+        row["waste"] = {method: {key: cost.totals()[key] for key in MEASURES} for method, cost in both.items()}  # type: ignore[literal-required]
         row["layers"] = {
             method: {priced.layer.name: _layer(priced) for priced in cost.layers} for method, cost in both.items()
         }
@@ -73,8 +73,8 @@ def _layer(priced: LayerCost) -> list[int]:
 
 def _cycles(subject: Subject, model: nn.Module) -> Row:
     cost = subject.cost(model)
-    totals = cost.totals
-    cycles, dense = totals["cycles"] or 0, subject.dense.totals["cycles"] or 0
+    totals = cost.totals()
+    cycles, dense = totals["cycles"] or 0, subject.dense.totals()["cycles"] or 0
     return {
         "cycles_percent": _share(cycles, dense),
         "macs_percent": _share(cost.cost.macs, subject.dense.cost.macs),

@@ -267,7 +267,7 @@ class _Work:
 
 def measures(cost: NetworkCost, accuracies: Mapping[str, float]) -> Measures:
     """A network's totals beside its accuracies."""
-    together: Measures = {**cost.totals, **accuracies}  # type: ignore[typeddict-item]
+    together: Measures = {**cost.totals(), **accuracies}  # type: ignore[typeddict-item]
     return together
 
 

@@ -48,7 +48,7 @@ def test_the_dense_total_is_that_of_inspect_and_no_row_comes_twice():
 
     for quantity in ("cycles", "npu_cycles"):
         points = pareto(small(), X, target="unit:8", quantity=quantity, points=40, oracle=Whole())
-        dense = inspect(small(), X, target="unit:8", oracle=Whole()).totals[quantity]
+        dense = inspect(small(), X, target="unit:8", oracle=Whole()).totals()[quantity]
         assert points[-1].cost == pytest.approx(dense) and points[-1].share == pytest.approx(1)
         assert all(point.share == pytest.approx(point.cost / dense) for point in points)
         widths = [tuple(point.widths.values()) for point in points]

@@ -29,7 +29,7 @@ def test_a_method_reaches_its_share_of_the_macs(share):
     assert (
         found.reached
         == 64 * 11 * found.model[0].out_channels
-        == inspect(found.model, X8, target="unit:1").totals["macs"]
+        == inspect(found.model, X8, target="unit:1").totals()["macs"]
     )
     assert str(found).startswith(f"macs={100 * share:g}%: at most {found.asked:,.0f}, reached {found.reached:,}")
     assert "networks tried" in str(found) and not found.model.training
@@ -51,7 +51,7 @@ def test_the_network_that_was_counted_is_the_answer():
         return copy.deepcopy(MODEL) if again else narrowed(ratio)
 
     found = match(MODEL, X8, method=lots, budget="macs=37%")
-    assert found.reached == inspect(found.model, X8, target="unit:1").totals["macs"] <= found.asked
+    assert found.reached == inspect(found.model, X8, target="unit:1").totals()["macs"] <= found.asked
 
 
 def test_ours_and_torch_prunings_at_equal_macs():

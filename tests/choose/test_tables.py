@@ -29,7 +29,7 @@ def test_tables_say_what_the_network_costs(model, target):
         cost = network_cost(graph, narrowed(graph, keep), load_target(target), levels.fixed, None)
         for quantity, factors in tables.costs.items():
             said = sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors)
-            assert said == cost.totals[quantity], quantity
+            assert said == cost.totals()[quantity], quantity
 
 
 @pytest.mark.parametrize("model", [Dense, small])

@@ -104,9 +104,9 @@ def test_a_run_measures_avoidable_waste_as_its_plan_does(align, target):
     with Pricing(chain(), (X,), load_target(target), oracle=Steps()) as pricing:
         small = prune(pricing.model, by_plan)
         sides = pricing.dense(), pricing.whole(small, trace(small, X))
-        by_units = [cost.totals["avoidable_macs_percent"] for cost in sides]
+        by_units = [cost.totals()["avoidable_macs_percent"] for cost in sides]
         sides = charged_sides(pricing, [Budget.parse("cycles=70%")], by_plan, *sides)
-    told = [cost.totals["avoidable_macs_percent"] for cost in sides]
+    told = [cost.totals()["avoidable_macs_percent"] for cost in sides]
     assert told == [side["avoidable_macs_percent"] for side in (by_plan.before, by_plan.after)]
     assert (told == by_units) == (align == "unit")
 

@@ -65,4 +65,4 @@ def test_what_cannot_be_priced_alone_charges_for_nothing():
         for shape, answer in zip(shapes, inputs_in_16(shapes), strict=True):
             yield OracleError("too wide") if shape.c_in == 48 else answer
 
-    assert charged(40, picky).totals["avoidable_macs_percent"] == 0
+    assert charged(40, picky).totals()["avoidable_macs_percent"] == 0

@@ -79,6 +79,6 @@ def test_velas_own_peak_is_near(name, within):
     if find_spec("torchvision") is None:
         pytest.skip("the extra zoo is not installed")
     source = load_model(name)
-    totals = inspect(source.model, torch.zeros(source.input_shape), target="ethos-u55-256").totals
+    totals = inspect(source.model, torch.zeros(source.input_shape), target="ethos-u55-256").totals()
     ratio = totals["peak_activation_bytes"] / totals["peak_sram_bytes"]
     assert 1 - within <= ratio <= 1

@@ -61,7 +61,7 @@ def test_cycles_are_for_a_batch_of_one():
 
 def test_totals_are_the_sums_of_the_rows():
     cost = inspect(small(), torch.zeros(1, 3, 16, 16), target="nvdla-full")
-    totals = cost.totals
+    totals = cost.totals()
     assert (
         totals["macs"]
         == sum(row.cost.macs for row in cost.layers)

@@ -272,4 +272,4 @@ def test_a_network_without_layers_has_nothing_to_reach():
     from padless import inspect
 
     cost = inspect(nn.ReLU(), torch.zeros(1, 3, 8, 8), target="unit:8")
-    assert cost.totals["macs"] == 0 and cost.reach.pinned == ()
+    assert cost.totals()["macs"] == 0 and cost.reach.pinned == ()

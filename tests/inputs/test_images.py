@@ -72,6 +72,31 @@ def test_image_folder(tmp_path):
     assert sorted([*alone.train_labels.tolist(), *alone.test_labels.tolist()]) == [0, 1, 2]
 
 
+def test_hidden_files_are_neither_classes_nor_images(tmp_path):
+    for split in ("train", "test"):
+        for name in ("cat", ".ipynb_checkpoints"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for file in ("a.png", ".b.png"):
+                (tmp_path / split / name / file).write_bytes(png(7))
+    images = load_images(str(tmp_path), shape=(3, 8, 8))
+    assert images.names == ("cat",) and len(images.train) == len(images.test) == 1
+    (tmp_path / "test" / "dog").mkdir()
+    with pytest.raises(UsageError, match="test has the class 'dog', which .*train has not. Both need the same folders"):
+        load_images(str(tmp_path), shape=(3, 8, 8))
+    flat = tmp_path / "flat"
+    (flat / ".thumbs").mkdir(parents=True)
+    for file in ("a.png", "b.png", ".thumbs/c.png", ".d.png"):
+        (flat / file).write_bytes(png(7))
+    assert len(load_images(str(flat), shape=(3, 8, 8)).train) == 1  # the other one is held out
+
+
+def test_images_of_16_bits_are_scaled(tmp_path):
+    file = tmp_path / "deep.png"
+    Image.fromarray(np.arange(0, 65536, 1024, np.uint16).reshape(8, 8)).save(file)
+    images = padless.as_images([file], [file], shape=(1, 8, 8))
+    assert images.train.flatten().tolist() == list(range(0, 256, 4))
+
+
 def test_bad_places(tmp_path):
     def fails(message, folder=tmp_path):
         with pytest.raises(UsageError, match=message):

@@ -17,11 +17,11 @@ def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):
     target = load_target("ethos-u55-64", system="Board", vela_config=tmp_path / "board.ini")
     (tmp_path / "board.ini").unlink()
     model = small()
-    first = inspect(model, torch.zeros(1, 3, 16, 16), target=target).totals
+    first = inspect(model, torch.zeros(1, 3, 16, 16), target=target).totals()
     made = summary(target=target.id, variant=target.variant)
     in_units = plan(model, torch.zeros(1, 3, 16, 16), target="unit:8", budget="macs=60%")
     dense, pruned = _costs(made, in_units, model, model)
-    assert dense.totals == pruned.totals == first
+    assert dense.totals() == pruned.totals() == first
     assert first["clock_hz"] == 100_000_000 and "Board (ini " in first["oracle"]
 
 
@@ -29,8 +29,8 @@ def test_the_outputs_that_may_be_cut_are_remembered():
     model, example = Two().eval(), torch.zeros(1, 3, 8, 8)
     made = plan(model, example, target="unit:8", budget="macs=70%", outputs=["1"])
     dense, _ = _costs(summary(inputs=("1,3,8,8",)), made, model, model)
-    assert dense.totals == inspect(model, example, target="unit:8", outputs=["1"]).totals == made.before
-    assert dense.totals != inspect(model, example, target="unit:8").totals
+    assert dense.totals() == inspect(model, example, target="unit:8", outputs=["1"]).totals() == made.before
+    assert dense.totals() != inspect(model, example, target="unit:8").totals()
 
 
 def test_a_run_without_images_remembers_those_of_its_fine_tuning(run, tmp_path):

@@ -52,7 +52,7 @@ def test_the_plan_does_at_once_what_the_stages_do(steps):
 
 def test_a_latency_in_stages():
     model = small()
-    dense = inspect(model, X, target="adi-max78000").totals
+    dense = inspect(model, X, target="adi-max78000").totals()
     ms = 0.5 * dense["milliseconds"]
     made = staged(model, [f"latency={ms:.6f}ms"], target="adi-max78000", steps=2)  # 50 MHz, units of 64 x 1
     assert (

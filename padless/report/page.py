@@ -13,6 +13,8 @@ from padless.report.tables import ROWS, who_counted
 
 USEFUL, AVOIDABLE, CYCLES = COLOURS["blue"], COLOURS["vermilion"], COLOURS["green"]
 FIXED = "#BBBBBB"
+STAYS = "padding that no cut can remove"
+NOT_CHARGED = {"cost": "padding that the compiler does not charge for, or that no cut can remove"}  # by alignment
 ROW, LABEL, WIDTH = 30, 230, 960  # pixels
 
 Parts = list[tuple[str, float]]  # colour and length of each part of a bar
@@ -35,7 +37,11 @@ def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
         section(summary.files),
         "<h2>What each layer multiplies</h2>",
         _key(
-            {"useful": USEFUL, "padding that aligned widths remove": AVOIDABLE, "padding that no cut can remove": FIXED}
+            {
+                "useful": USEFUL,
+                "padding that aligned widths remove": AVOIDABLE,
+                NOT_CHARGED.get(summary.align, STAYS): FIXED,
+            }
         ),
         _chart(dense, pruned, _macs, "MACs, with padding"),
     ]

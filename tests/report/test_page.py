@@ -5,7 +5,7 @@ from checks.summaries import summary
 from models.networks import small
 
 from padless import inspect
-from padless.report import page
+from padless.report.page import page
 
 
 def test_padding_is_called_by_what_aligned_the_widths():

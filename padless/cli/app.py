@@ -149,6 +149,22 @@ PreprocessOption = Annotated[
         "the model's own, else the images' own.",
     ),
 ]
+Align = Annotated[
+    str | None,
+    typer.Option(
+        "--align",
+        help="unit: fill the target's units. cost: a width is aligned where no larger one costs the same (by default, "
+        "where a compiler counts cycles). none: general pruning.",
+    ),
+]
+Repair = Annotated[
+    str,
+    typer.Option("--repair", help="Widths that fill no whole units: down to the next, or up with channels of zeros."),
+]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option("--freeze", help="A layer whose output channels all stay; wildcards; may be given several times."),
+]
 Outputs = Annotated[
     list[str] | None,
     typer.Option(

@@ -11,8 +11,10 @@ from padless.choose import PEAKS, Choices
 from padless.choose.budget import QUANTITIES
 from padless.choose.frontier import pareto
 from padless.cli.app import (
+    Align,
     Data,
     Dequantise,
+    Freeze,
     Memory,
     Model,
     Oracle,
@@ -50,6 +52,8 @@ def plan_command(
     data: Data = None,
     preprocess: PreprocessOption = None,
     importance: Criterion = None,
+    align: Align = DEFAULTS.align,
+    freeze: Freeze = None,
     time_limit: TimeLimit = DEFAULTS.time_limit,
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = DEFAULTS.seed,
     png: Annotated[Path | None, typer.Option("--png", help="Also draw it to this file.")] = None,
@@ -77,7 +81,14 @@ def plan_command(
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))
     loaded, images = opened(model, weights, data, input_shape, reading, preprocess, outputs)
     example = parse_inputs(loaded.inputs(input_shape))
-    choices = Choices(importance=importance, outputs=outputs, time_limit=time_limit, seed=seed)
+    choices = Choices(
+        importance=importance,
+        align=align,
+        freeze=tuple(freeze or ()),
+        outputs=outputs,
+        time_limit=time_limit,
+        seed=seed,
+    )
     frontier = pareto(
         loaded.model, *example, target=hardware, quantity=quantity, points=points,
         images=images.calibration(CALIBRATION, seed) if images else (), oracle=oracle,

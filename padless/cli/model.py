@@ -11,14 +11,17 @@ import typer
 from padless.choose import Choices
 from padless.choose.budget import amount
 from padless.cli.app import (
+    Align,
     Data,
     Dequantise,
+    Freeze,
     Memory,
     MemoryOracle,
     Model,
     Oracle,
     Outputs,
     PreprocessOption,
+    Repair,
     Shape,
     System,
     TargetOption,
@@ -114,24 +117,9 @@ def prune_command(
         ),
     ] = DEFAULTS.allocate,
     time_limit: TimeLimit = DEFAULTS.time_limit,
-    align: Annotated[
-        str | None,
-        typer.Option(
-            "--align",
-            help="unit: fill the target's units. cost: a width is aligned where no larger one costs the same (by default, "
-            "where a compiler counts cycles). none: general pruning.",
-        ),
-    ] = DEFAULTS.align,
-    repair: Annotated[
-        str,
-        typer.Option(
-            "--repair", help="Widths that fill no whole units: down to the next, or up with channels of zeros."
-        ),
-    ] = DEFAULTS.repair,
-    freeze: Annotated[
-        list[str] | None,
-        typer.Option("--freeze", help="A layer whose output channels all stay; wildcards; may be given several times."),
-    ] = None,
+    align: Align = DEFAULTS.align,
+    repair: Repair = DEFAULTS.repair,
+    freeze: Freeze = None,
     outputs: Outputs = None,
     floor: Annotated[
         float,

@@ -8,7 +8,7 @@ import typer
 
 from padless.choose import Choices
 from padless.choose.asked import shapes_to_measure
-from padless.cli.app import Dequantise, Model, Outputs, Shape, TargetOption, Until, app
+from padless.cli.app import Align, Dequantise, Freeze, Model, Outputs, Repair, Shape, TargetOption, Until, app
 from padless.cli.options import DEFAULTS
 from padless.cost.oracles.table import UNITS
 from padless.errors import UsageError, suggest
@@ -29,9 +29,9 @@ def shapes_command(
     unit: Annotated[
         str, typer.Option("--unit", help=f"Of what you measure, the last column's name: {', '.join(UNITS)}.")
     ] = "cycles",
-    align: Annotated[str | None, typer.Option("--align", help="As for `padless prune`.")] = DEFAULTS.align,
-    repair: Annotated[str, typer.Option("--repair", help="As for `padless prune`.")] = DEFAULTS.repair,
-    freeze: Annotated[list[str] | None, typer.Option("--freeze", help="As for `padless prune`.")] = None,
+    align: Align = DEFAULTS.align,
+    repair: Repair = DEFAULTS.repair,
+    freeze: Freeze = None,
     outputs: Outputs = None,
     input_shape: Shape = None,
     dequantise: Dequantise = False,

@@ -23,6 +23,13 @@ def test_a_family_of_budgets_is_drawn(run, tmp_path):
     assert "Groups in order: stem, block.body.0, down, head. --json has all widths." in text
     assert "Importance is by l1: percentages by another criterion, or on other images, cannot be compared" in text
     assert text.count(" 16 24 32 4") == 1  # the dense network's row
+    general = ("--align", "none", "--freeze", "stem", "--json", "g.json")
+    code, _, err = run(
+        "plan", "models.networks:Small", "--target", "unit:4", "--quantity", "macs", "--pareto", "5", *general
+    )
+    assert code == 0, err
+    widths = [point["widths"] for point in json.loads((tmp_path / "g.json").read_text())]
+    assert {each["stem"] for each in widths} == {16} and any(n % 4 for each in widths for n in each.values())
     code, _, err = run("plan", "models.networks:Small", "--target", "unit:4", "--quantity", "mac")
     assert code == 2 and "Unknown quantity 'mac'. Did you mean macs" in err
 

@@ -13,6 +13,7 @@ from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, PadlessError, TraceError, UsageError, expect
 from padless.hardware import Target
 from padless.hardware.target import as_target
+from padless.inputs import weights_digest
 
 CostOf = Callable[[nn.Module], float]
 # A method at one setting of its knob: the larger, the smaller the network; None where it says that it cannot go so far.
@@ -153,21 +154,17 @@ def match(
 
 def _guarded(method: Maker, model: nn.Module) -> Maker:
     """The method, with its mistakes told in words."""
-    before = _shapes(model)
+    before = weights_digest(model)
 
     def make(ratio: float) -> nn.Module | None:
         try:
             small = method(ratio)
         except Exception as error:  # another tool's, of any kind
             raise PadlessError(f"The method failed at ratio {ratio:.4g}: {type(error).__name__}: {error}") from error
-        if small is model or _shapes(model) != before:
+        if small is model or weights_digest(model) != before:
             raise UsageError("The method changed the network itself. Let it cut a copy: copy.deepcopy(model).")
         if small is not None and not isinstance(small, nn.Module):
             raise UsageError(f"The method returned a {type(small).__name__}; expected a torch.nn.Module, or None.")
         return None if small is None else small.eval()
 
     return make
-
-
-def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -122,3 +122,13 @@ def test_a_method_that_cuts_in_place():
 
     with pytest.raises(UsageError, match="The method changed the network itself"):
         match(model, X8, method=shrinks)
+
+    fresh = copy.deepcopy(MODEL)
+
+    def masks(ratio):
+        with torch.no_grad():
+            fresh[0].weight[0] = 0
+        return narrowed(ratio)
+
+    with pytest.raises(UsageError, match="The method changed the network itself"):
+        match(fresh, X8, method=masks)

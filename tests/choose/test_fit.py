@@ -68,7 +68,6 @@ class Fake:
     def __init__(self, total):
         self.total = total
 
-    @property
     def totals(self):
         return {"macs": self.total}
 

@@ -181,7 +181,7 @@ def test_the_check_blames_the_inputs():
     ):
         prune(model, cut, images=[x + 1])
     with pytest.raises(EquivalenceError, match="on normal, positive inputs"):  # none of these has the traced shapes
-        prune(model, cut, images=[x[:1] + 3, x[:, :, :4] + 3, (x + 3, x)])
+        prune(model, cut, images=[x[:1] + 3, x[:, :, :4] + 3])
 
 
 @pytest.mark.parametrize("half", [False, True])

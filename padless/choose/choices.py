@@ -41,7 +41,8 @@ class Choices:
       ratio or threshold.
     - `align`: `unit` keeps only widths that fill the target's units; with `cost` they fill those of the layers that write
       them, and the oracle's costs decide: one that a larger width undercuts is not aligned. `none` is general pruning. By
-      default `cost` where a compiler counts what is budgeted and costs decide (`optimal`, `greedy`, `frozen`), else `unit`.
+      default `unit`; where that does not reach a budget that a compiler counts, and costs decide (`optimal`, `greedy`,
+      `frozen`), `cost`.
     - `repair`: a group whose own width fills no units goes `down` to one that does, or may keep all its channels and get
       zeros (`up`).
     - `freeze`: layers (wildcards allowed) whose output channels all stay. `widths`: layers with the least and the greatest

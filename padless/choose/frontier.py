@@ -11,7 +11,7 @@ from torch import nn
 from padless.calls import batches_of
 from padless.choose.budget import LATENCY, PEAKS, Budget
 from padless.choose.choices import Choices
-from padless.choose.offering import aligned_by, offered
+from padless.choose.offering import offered
 from padless.choose.peaks import problem_of
 from padless.choose.planning import scored
 from padless.choose.restrict import check_prunable
@@ -71,7 +71,7 @@ def pareto(
         graph = pricing.graph
         check_prunable(graph)
         budget = Budget(quantity=quantity, share=1.0)
-        choices = aligned_by(pricing, [budget], choices)
+        choices = replace(choices, align=choices.align or "unit")
         dense = pricing.dense()
         total = budget.of(dense)  # raises where the target cannot say
         unit = 1e3 / (dense.clock_hz or 1) if quantity == LATENCY else 1.0

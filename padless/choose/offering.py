@@ -1,7 +1,6 @@
 """The widths that each group may have: by units, by a compiler's costs or all, and by what the user wants of single ones."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from padless.align import Levels, aligned_levels, free_levels, priced_levels
 from padless.choose.budget import Budget
@@ -15,10 +14,12 @@ from padless.hardware import Target
 from padless.importance import Importance
 
 
-def aligned_by(pricing: Pricing, budgets: Sequence[Budget], choices: Choices) -> Choices:
-    """`choices` with the alignment that stands for none given: by cost where a compiler counts what is budgeted."""
+def alignments_for(pricing: Pricing, budgets: Sequence[Budget], choices: Choices) -> tuple[str, ...]:
+    """What is tried in turn: what was asked for, else whole units, then a compiler's costs where it counts a budget."""
+    if choices.align:
+        return (choices.align,)
     by_cost = choices.allocate in METHODS and compiled(pricing.oracle, budgets)
-    return replace(choices, align=choices.align or ("cost" if by_cost else "unit"))
+    return ("unit", "cost") if by_cost else ("unit",)
 
 
 def compiled(oracle: CachedOracle | None, budgets: Sequence[Budget]) -> bool:

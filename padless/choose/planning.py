@@ -1,6 +1,7 @@
 """The verb that decides a cut: `plan`."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from padless.choose.allocation import Allocation
 from padless.choose.budget import PEAKS, Budget, Budgets, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.deciding import asks_whole, by_ratio, by_tables
-from padless.choose.offering import aligned_by, offered
+from padless.choose.offering import alignments_for, offered
 from padless.choose.plan import Outcome, Plan
 from padless.choose.restrict import check_prunable
 from padless.choose.tightest import tightest
@@ -27,6 +28,7 @@ from padless.hardware import Target
 from padless.hardware.target import as_target
 from padless.importance import Importance, importance
 from padless.onnx import file_digest
+from padless.progress import console
 
 
 def plan(
@@ -71,20 +73,11 @@ def make_plan(
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budgets, graph = read_budgets(budget), pricing.graph
     check_prunable(graph)
-    choices = aligned_by(pricing, budgets, choices)
     curves = scored(pricing, choices, images)
-    levels = offered(pricing, choices, curves)
     dense = dense or pricing.dense()
     for each in budgets:
         each.of(dense)  # raises where the target cannot say
-    decide = by_tables if choices.allocate in METHODS else by_ratio
-    try:
-        allocation = decide(pricing, budgets, curves, levels, dense, choices)
-    except InfeasibleError as error:
-        if error.quantity not in PEAKS:
-            raise
-        narrowest = {id: int(widths[0]) for id, widths in levels.widths.items()}
-        raise InfeasibleError(f"{error}\n{tightest(graph, narrowest, pricing.target)}", error.quantity) from error
+    choices, allocation = _decided(pricing, budgets, curves, dense, choices)
     keep = curves.strongest(graph, allocation.widths)
     if (keep == 1).all():
         raise UsageError(
@@ -118,6 +111,31 @@ def make_plan(
         file_digest=file_digest(pricing.model),
         zeros={g.id: more for g in graph.groups if (more := allocation.widths[g.id] - g.width) > 0},
     )
+
+
+def _decided(
+    pricing: Pricing, budgets: list[Budget], curves: Importance, dense: NetworkCost, choices: Choices
+) -> tuple[Choices, Allocation]:
+    """The widths, and the choices with the alignment that they were found by."""
+    alignments = alignments_for(pricing, budgets, choices)
+    decide = by_tables if choices.allocate in METHODS else by_ratio
+    for align in alignments[:-1]:
+        chosen = replace(choices, align=align)
+        with suppress(UsageError):  # out of reach, or one width for every group
+            return chosen, decide(pricing, budgets, curves, offered(pricing, chosen, curves), dense, chosen)
+    chosen = replace(choices, align=alignments[-1])
+    levels = offered(pricing, chosen, curves)
+    try:
+        allocation = decide(pricing, budgets, curves, levels, dense, chosen)
+    except InfeasibleError as error:
+        if error.quantity not in PEAKS:
+            raise
+        narrowest = {id: int(widths[0]) for id, widths in levels.widths.items()}
+        bound = tightest(pricing.graph, narrowest, pricing.target)
+        raise InfeasibleError(f"{error}\n{bound}", error.quantity) from error
+    if len(alignments) > 1:
+        console.print("Whole units do not reach the budget: the compiler's costs align instead (--align cost).")
+    return chosen, allocation
 
 
 def scored(pricing: Pricing, choices: Choices, images: Sequence[Any]) -> Importance:

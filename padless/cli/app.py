@@ -153,8 +153,8 @@ Align = Annotated[
     str | None,
     typer.Option(
         "--align",
-        help="unit: fill the target's units. cost: a width is aligned where no larger one costs the same (by default, "
-        "where a compiler counts cycles). none: general pruning.",
+        help="unit: fill the target's units. cost: a width is aligned where no larger one costs the same. By default "
+        "units, and costs where those do not reach a budget that a compiler counts. none: general pruning.",
     ),
 ]
 Repair = Annotated[

@@ -41,12 +41,16 @@ def made(target="unit:64x8", budget="cycles=50%", **choices) -> Plan:
     return plan(chain(), X, target=target, budget=budget, oracle=Steps(), **choices)
 
 
-def test_a_compiler_decides_by_default_where_cycles_are_budgeted():
-    by_default = made()
-    assert (by_default.align, made(align="cost").keep) == ("cost", by_default.keep)
-    assert {len(kept) % 16 for kept in by_default.keep.values() if len(kept) > 8} == {0}  # 8 more inputs cost as much
-    assert by_default.after["cycles"] <= 0.5 * by_default.before["cycles"]
-    assert by_default.after["avoidable_macs_percent"] == 0
+def test_a_compiler_decides_where_whole_units_do_not_reach_the_budget(capsys):
+    in_units = made(target="unit:32x8")
+    assert in_units.align == "unit" and made(target="unit:32x8", align="unit").keep == in_units.keep
+    assert "costs align" not in capsys.readouterr().err
+    by_cost = made(target="unit:32x8", budget="cycles=15%")
+    assert "Whole units do not reach the budget: the compiler's costs align instead" in capsys.readouterr().err
+    assert (by_cost.align, made(target="unit:32x8", budget="cycles=15%", align="cost").keep) == ("cost", by_cost.keep)
+    assert {len(kept) % 16 for kept in by_cost.keep.values() if len(kept) > 8} == {0}  # 8 more inputs cost as much
+    assert by_cost.after["cycles"] <= 0.15 * by_cost.before["cycles"]
+    assert by_cost.after["avoidable_macs_percent"] == 0
     assert made(budget="macs=50%", target="unit:8").align == "unit"
     assert made(target="unit:8", allocate="uniform").align == "unit"
     assert plan(chain(), X, target="ethos-u55-256", oracle="ceil", budget="cycles=60%").align == "unit"  # no compiler
@@ -118,7 +122,8 @@ def test_widths_between_limits_that_no_unit_fills():
 
 
 def test_a_family_of_budgets_has_the_same_widths():
-    points = pareto(chain(), X, target="unit:64x8", points=4, oracle=Steps())
+    by_cost = Choices(align="cost")
+    points = pareto(chain(), X, target="unit:64x8", points=4, oracle=Steps(), choices=by_cost)
     assert len({point.widths["0"] for point in points}) > 2
     assert all(width % 16 == 0 or width == 8 for point in points for id, width in point.widths.items() if id != "4")
 

@@ -101,7 +101,7 @@ def test_prune_and_export(run, tmp_path):
     assert set(summary["before"]) >= TOTALS and set(summary["after"]) >= TOTALS
     assert summary["after"]["cycles"] <= 0.8 * summary["before"]["cycles"]
     assert summary["equivalence_max_error"] < 1e-10
-    assert summary["widths"]["head"] == {"c_in": [32, 16], "c_out": [4, 4]}  # by cost: its inputs come in units of 32
+    assert summary["widths"]["head"] == {"c_in": [32, 32], "c_out": [4, 4]}
     assert summary["command"].startswith("padless prune models.networks:Small --target ethos-u55-256")
     assert {"python", "padless", "torch", "ethos-u-vela"} <= set(summary["versions"])
     assert "accuracy" not in summary["after"]

@@ -49,9 +49,10 @@ Trained networks: importance by reconstruction, and in brackets top-1 on 2,000 t
 
 {alignment}
 
-So `cost` is the default where a compiler counts the cycles of a budget. It reaches budgets that units rule out, and tries
-whole units as well, so it keeps no less. Where wide 3x3 layers bind, as in ResNet-18, both choose the same widths; tables
-of finer widths take up to three times as many questions, once. The other sections were measured with `unit`.
+`cost` reaches budgets that units rule out, and tries whole units as well, so it keeps no less. Where wide 3x3 layers bind,
+as in ResNet-18, both choose the same widths; tables of finer widths take up to three times as many questions, once, and
+more of what the array computes is padding that costs nothing here but may elsewhere. So whole units are the default, and
+costs where those do not reach the budget. The other sections were measured with `unit`.
 
 ## Accuracy at equal cycles
 

@@ -44,7 +44,7 @@ step, in percent. `{staircase_command}`
 - **17 to 32 inputs of a 1x1 layer cost as much as 128 on Ethos-U85**, 33 to 64 as little as 16.
 - Vela's estimate for Ethos-U65-512 steps by 8 outputs. It does not charge what two cores leave idle, so 16 is kept.
 
-So let the compiler's costs decide where it can be asked: `--align cost`, [the default then](choosing.md).
+So let the compiler's costs decide where units are too coarse: `--align cost`, [the default then](choosing.md).
 
 ## Boards
 

@@ -1,7 +1,9 @@
 """Models by name, weights by file."""
 
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,3 +111,15 @@ def test_timm_after_our_torchvision():
     program = "from padless.inputs.zoo import import_torchvision; import_torchvision(); import timm; print('imported')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "imported\n", done.stderr
+
+
+def test_set_up_lets_torchvision_be_imported_first(tmp_path):
+    """As `make setup` mends it, where its compiled operators do not load."""
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("without_operators", root / "tools" / "without_operators.py")
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.write(tmp_path).suffix == ".pth"
+    code = f"import site; site.addsitedir({str(tmp_path)!r}); import timm, torchvision; print(timm.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.strip(), done.stderr

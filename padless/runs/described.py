@@ -1,7 +1,6 @@
 """What a folder that is saved from Python must say, so that every command can go on from it: a summary, and a page."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from padless.choose import Budget, Plan
 from padless.choose.replay import example_of, prune_with_error
 from padless.choose.undercut import charged_sides
-from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError, expect
 from padless.graph import trace
@@ -23,8 +21,8 @@ from padless.onnx import file_digest
 from padless.progress import bar
 from padless.report.notes import notes
 from padless.report.page import page
-from padless.report.summary import Achieved, Summary
-from padless.runs.prune import measures, versions, widths_of
+from padless.report.summary import Summary
+from padless.runs.prune import achieved, measures, versions, widths_of
 
 COMMAND = "padless.save, from Python"
 
@@ -76,7 +74,7 @@ def described(
         weights_digest=weights_digest(dense_model),
         oracle=oracle,
         memory_oracle=memory_oracle,
-        budgets=_achieved(plan, budgets, final),
+        budgets=achieved(budgets, plan.outcomes, final),
         solver=plan.solver,
         ratio=plan.ratio,
         importance_kept=plan.importance_kept,
@@ -127,12 +125,3 @@ def _texts(example: Any) -> tuple[str, ...]:
             "something else. Save without a factory, and use padless.export and padless.finetune."
         )
     return (*map(text_of, unnamed), *(f"{name}={text_of(tensor)}" for name, tensor in named.items()))
-
-
-def _achieved(plan: Plan, budgets: Sequence[Budget], final: NetworkCost) -> tuple[Achieved, ...]:
-    """What the network costs as it is saved, budget by budget."""
-    rows = []
-    for outcome, budget in zip(plan.outcomes, budgets, strict=True):
-        spent = budget.of(final)
-        rows.append(Achieved(**asdict(outcome), achieved=spent, met=spent <= outcome.asked))
-    return tuple(rows)

@@ -237,7 +237,7 @@ class _Work:
             weights_digest=weights_digest(self.loaded.model),
             oracle=job.oracle,
             memory_oracle=job.memory_oracle,
-            budgets=_achieved(self.budgets, plan.outcomes, final),
+            budgets=achieved(self.budgets, plan.outcomes, final),
             solver=plan.solver,
             ratio=plan.ratio,
             importance_kept=plan.importance_kept,
@@ -271,7 +271,7 @@ def measures(cost: NetworkCost, accuracies: Mapping[str, float]) -> Measures:
     return together
 
 
-def _achieved(budgets: Sequence[Budget], outcomes: Sequence[Outcome], final: NetworkCost) -> tuple[Achieved, ...]:
+def achieved(budgets: Sequence[Budget], outcomes: Sequence[Outcome], final: NetworkCost) -> tuple[Achieved, ...]:
     """What the final network costs, budget by budget."""
     return tuple(
         Achieved(**asdict(outcome), achieved=budget.of(final), met=budget.of(final) <= outcome.asked)

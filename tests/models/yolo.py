@@ -68,7 +68,21 @@ class Detect(nn.Module):
         return torch.stack(torch.meshgrid(columns, rows, indexing="xy")).view(2, -1)
 
 
-class Yolo(nn.Module):
+class Pyramid(nn.Module):
+    """A backbone, a top-down and a bottom-up neck, and heads, of whatever blocks."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        p3 = self.p3(self.stem(x))
+        p4 = self.p4(p3)
+        p5 = self.p5(p4)
+        n4 = self.top4(torch.cat((self.up(p5), p4), 1))
+        n3 = self.top3(torch.cat((self.up(n4), p3), 1))
+        n4 = self.bottom4(torch.cat((self.down3(n3), n4), 1))
+        n5 = self.bottom5(torch.cat((self.down4(n4), p5), 1))
+        return self.detect([n3, n4, n5])
+
+
+class Yolo(Pyramid):
     """A small YOLOv8: backbone, top-down and bottom-up neck, three heads."""
 
     def __init__(self, w: int = 16, classes: int = 4) -> None:
@@ -80,13 +94,3 @@ class Yolo(nn.Module):
         self.down3, self.bottom4 = Conv(4 * w, 4 * w, 3, 2), C2f(12 * w, 8 * w)
         self.down4, self.bottom5 = Conv(8 * w, 8 * w, 3, 2), C2f(24 * w, 16 * w)
         self.detect = Detect(classes, [4 * w, 8 * w, 16 * w])
-
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        p3 = self.p3(self.stem(x))
-        p4 = self.p4(p3)
-        p5 = self.p5(p4)
-        n4 = self.top4(torch.cat((self.up(p5), p4), 1))
-        n3 = self.top3(torch.cat((self.up(n4), p3), 1))
-        n4 = self.bottom4(torch.cat((self.down3(n3), n4), 1))
-        n5 = self.bottom5(torch.cat((self.down4(n4), p5), 1))
-        return self.detect([n3, n4, n5])

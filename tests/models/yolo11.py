@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from models.yolo import SPPF, Bottleneck, Conv, Detect
+from models.yolo import SPPF, Bottleneck, Conv, Detect, Pyramid
 
 
 def linear_conv(c: int, out: int, k: int = 1, groups: int = 1) -> nn.Sequential:
@@ -84,7 +84,7 @@ def _depthwise(c: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(c, c, 3, 1, 1, groups=c, bias=False), nn.BatchNorm2d(c), nn.SiLU())
 
 
-class Yolo11(nn.Module):
+class Yolo11(Pyramid):
     """A small YOLO11: backbone, top-down and bottom-up neck, three heads."""
 
     def __init__(self, w: int = 16, classes: int = 4) -> None:
@@ -103,13 +103,3 @@ class Yolo11(nn.Module):
         self.down3, self.bottom4 = Conv(4 * w, 4 * w, 3, 2), C3k2(12 * w, 8 * w, False)
         self.down4, self.bottom5 = Conv(8 * w, 8 * w, 3, 2), C3k2(24 * w, 16 * w, True)
         self.detect = Detect11(classes, [4 * w, 8 * w, 16 * w])
-
-    def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        p3 = self.p3(self.stem(x))
-        p4 = self.p4(p3)
-        p5 = self.p5(p4)
-        n4 = self.top4(torch.cat((self.up(p5), p4), 1))
-        n3 = self.top3(torch.cat((self.up(n4), p3), 1))
-        n4 = self.bottom4(torch.cat((self.down3(n3), n4), 1))
-        n5 = self.bottom5(torch.cat((self.down4(n4), p5), 1))
-        return self.detect([n3, n4, n5])

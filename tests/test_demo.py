@@ -10,5 +10,5 @@ def test_demo(run, tmp_path):
     assert summary["after"]["cycles"] <= 0.5 * summary["before"]["cycles"]
     assert summary["after"]["avoidable_macs_percent"] == 0
     assert summary["before"]["accuracy"] > 95 and summary["after"]["accuracy"] > 95
-    for line in ("MACs", "cycles", "accuracy %", "wasted MACs %"):
-        assert line in out
+    for line in ("MACs", "cycles", "accuracy %", "removable padding, % of MACs", "padding that no cut removes"):
+        assert line in " ".join(out.split())

@@ -165,6 +165,13 @@ Freeze = Annotated[
     list[str] | None,
     typer.Option("--freeze", help="A layer whose output channels all stay; wildcards; may be given several times."),
 ]
+Limit = Annotated[
+    str,
+    typer.Option(
+        "--limit",
+        help="What the network must fit into, such as sram=256KiB,flash=1MB: the report shows it beside them.",
+    ),
+]
 Outputs = Annotated[
     list[str] | None,
     typer.Option(

@@ -15,6 +15,7 @@ from padless.cli.app import (
     Data,
     Dequantise,
     Freeze,
+    Limit,
     Memory,
     MemoryOracle,
     Model,
@@ -162,6 +163,7 @@ def prune_command(
         typer.Option("--export", help=f"Also write {FORMATS_HELP}; may be given several times. See `padless export`."),
     ] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
+    limit: Limit = "",
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")
     ] = DEFAULTS.seed,
@@ -176,8 +178,8 @@ def prune_command(
 ) -> None:
     """Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.
 
-    The folder gets plan.json, model.safetensors, summary.json and report.html, and model.onnx where MODEL is an ONNX
-    file: its graph, smaller. Without --data nothing is recovered or tested.
+    The folder gets plan.json, model.safetensors, summary.json, report.json and report.html, and model.onnx where MODEL is an
+    ONNX file: its graph, smaller. Without --data nothing is recovered or tested.
 
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`
@@ -197,7 +199,7 @@ def prune_command(
         weights=weights, data=data, preprocess=preprocess, choices=choices, steps=steps, recover=recover,
         calibration=calibration, regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()),
         oracle=oracle, memory_oracle=memory_oracle, reading=Reading(dequantise=dequantise, until=tuple(until or ())),
-        out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
+        limit=limit, out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
     if export:
@@ -230,7 +232,7 @@ def demo_command(
 def finish(summary: Summary, folder: Path) -> None:
     """The closing lines of a run."""
     out.print(widths(summary.widths))
-    out.print(totals(summary.sides))
+    out.print(totals(summary.sides, summary.align))
     for budget in summary.budgets:
 
         def told(value: float, of: str = budget.budget) -> str:
@@ -265,7 +267,7 @@ def finish(summary: Summary, folder: Path) -> None:
     for note in summary.notes:
         out.print(note, style="yellow")
     network = ", model.onnx" if (folder / ONNX).exists() else ""
-    out.print(f"Written: {folder}/plan.json, model.safetensors{network}, summary.json, report.html")
+    out.print(f"Written: {folder}/plan.json, model.safetensors{network}, summary.json, report.json, report.html")
 
 
 def default_folder(model: str, target: str, budget: str, choices: Choices, data: str | None) -> Path:

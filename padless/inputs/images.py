@@ -45,6 +45,11 @@ class Images:
         return "accuracy" if self.test_labels is not None else "agreement"
 
     @property
+    def counted(self) -> bool:
+        """Whether a test on them counts samples, so that its percentage has an interval; else it compares outputs."""
+        return self.test_labels is not None or self.train_labels is not None
+
+    @property
     def classes(self) -> int:
         """How many classes the labels have; 0 without labels."""
         labels = [part for part in (self.train_labels, self.test_labels) if part is not None]

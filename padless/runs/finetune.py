@@ -19,8 +19,9 @@ from padless.graph import trace
 from padless.hardware import load_target
 from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
 from padless.progress import bar, console, quiet
+from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
-from padless.report.page import page
+from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
 from padless.runs.folder import PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, opened, versions
@@ -52,7 +53,7 @@ def run_finetuning(job: Finetuning) -> Summary | None:
 
     While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
     """
-    summary = Summary.read(job.folder)
+    summary, report = Summary.read(job.folder), Report.read(job.folder)
     data = job.data or summary.data
     if not data:
         raise UsageError(f"{job.folder} was made without images. Give --data.")
@@ -62,11 +63,11 @@ def run_finetuning(job: Finetuning) -> Summary | None:
         return Summary.read(job.out)
     fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
     with quiet(not fabric.is_global_zero):
-        return _trained(job, summary, data, start, scratch, fabric)
+        return _trained(job, summary, report, data, start, scratch, fabric)
 
 
 def _trained(
-    job: Finetuning, summary: Summary, data: str, start: str, scratch: Path, fabric: "Fabric"
+    job: Finetuning, summary: Summary, report: Report, data: str, start: str, scratch: Path, fabric: "Fabric"
 ) -> Summary | None:
     plan = Plan.read(job.folder / PLAN)
     loaded, images = _opened(job, summary, data, plan)
@@ -91,7 +92,11 @@ def _trained(
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
     )  # fmt: skip
     summary = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
-    save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=(scratch / LOG).read_text())
+    report = with_tests(
+        priced_again(report, dense_cost, cost), summary.before, tested, images.measured, len(images.test),
+        counted=images.counted,
+    )  # fmt: skip
+    save(job.out, small, plan, summary, report=report, log=(scratch / LOG).read_text())
     shutil.rmtree(scratch)
     return summary
 

@@ -46,6 +46,10 @@ COMMANDS = {
         "export",
         "Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.",
     ),
+    "report": (
+        "report",
+        "Write a run's page again from its folder, against your limits; of several runs, one page that compares them.",
+    ),
     "reproduce": (
         "reproduce",
         "Reproduce NPU-aware against general pruning (Lee et al., ICEIC 2023), and compare all methods at equal cycles.",

@@ -120,13 +120,7 @@ def family(curves: Curves, runs: Sequence[Run], asked: float | None, quantity: s
     )
     most = max([1.0, *(share for share, _ in points)])
     parts = frame.rules(lambda value: f"{100 * value:g} %")
-    parts += [
-        _label(
-            frame.x(k / 4 / most), frame.height - 26, f"{25 * k} %", anchor="end" if k == 4 else "middle", class_="dim"
-        )
-        for k in range(5)
-    ]
-    parts.append(_label(frame.x(0.5), frame.height - 6, f"{quantity}, of the dense network's", class_="dim"))
+    parts += _shares(frame, most, quantity)
     if asked is not None and asked <= most:
         x = frame.x(asked / most)
         parts.append(_line(x, TOP, x, frame.y(frame.low), stroke="var(--dim)", stroke_dasharray="3 4"))
@@ -139,11 +133,47 @@ def family(curves: Curves, runs: Sequence[Run], asked: float | None, quantity: s
     parts.append(_label(x - 10, y + 4 if not points or points[-1][0] < 0.9 else y + 18, "dense", anchor="end"))
     for run in runs:
         x, y = frame.x(min(run.share, most) / most), frame.y(run.kept)
-        shape = f"M{x:.1f} {y - 8:.1f}l8 8-8 8-8-8Z"
-        parts.append(element("path", d=shape, fill="var(--removable)", data_tip=run.tip))
+        parts.append(_mark(x, y, run.tip))
         parts.append(_label(x + 12, y + 18, run.name, anchor="start"))
     told = "; ".join(f"{run.name}: {percent(run.share)} of the {quantity}, {percent(run.kept)} kept" for run in runs)
     return frame.picture(parts, f"Importance kept against {quantity}. {told}")
+
+
+def accuracies(points: Sequence[tuple[str, float, StageScore]], unit: str, measured: str) -> str:
+    """Runs by name: their share of the dense network's cost, and their accuracy with its interval."""
+    ends = [end for _, _, score in points for end in (score.low, score.high, score.percent) if end is not None]
+    low, high = max(0.0, min(ends) - 1), min(100.0, max(ends) + 1)
+    frame = Frame(width=720, height=260, left=54, bottom=44, top=high, low=low)
+    most = max([1.0, *(share for _, share, _ in points)])
+    parts = frame.rules(lambda value: f"{value:.1f} %")
+    parts += _shares(frame, most, unit)
+    for name, share, score in points:
+        x, y = frame.x(share / most), frame.y(score.percent)
+        if score.low is not None and score.high is not None:
+            parts.append(
+                _line(x, frame.y(score.low), x, frame.y(score.high), stroke="var(--removable)", stroke_width=2)
+            )
+        tip = f"{name}: {percent(share)} of the {unit}, {measured} {score.percent:.2f} %"
+        parts.append(_mark(x, y, tip))
+        parts.append(_label(x + 12, y + 5, name, anchor="start"))
+    told = "; ".join(f"{name}: {percent(share)} of the {unit}, {score.percent:.2f} %" for name, share, score in points)
+    return frame.picture(parts, f"{measured} against {unit}. {told}")
+
+
+def _shares(frame: Frame, most: float, quantity: str) -> list[str]:
+    """The names along the axis of shares of the dense network."""
+    parts = [
+        _label(
+            frame.x(k / 4 / most), frame.height - 26, f"{25 * k} %", anchor="end" if k == 4 else "middle", class_="dim"
+        )
+        for k in range(5)
+    ]
+    return [*parts, _label(frame.x(0.5), frame.height - 6, f"{quantity}, of the dense network's", class_="dim")]
+
+
+def _mark(x: float, y: float, tip: str) -> str:
+    """A run."""
+    return element("path", d=f"M{x:.1f} {y - 8:.1f}l8 8-8 8-8-8Z", fill="var(--removable)", data_tip=tip)
 
 
 def over_time(moments: Sequence[MomentReport], limit: Limit | None) -> str:

@@ -7,7 +7,7 @@ from padless.report.report import Curves, GroupReport, Limit, MomentReport, Repo
 from padless.report.svg import element, human, memory, percent, text
 from padless.report.words import Steps, quantity_name, spent
 
-BINS = 72  # moments that the memory's picture has room for
+BINS = 60  # moments that the memory's picture has room for
 TOP = 14  # pixels above the highest value
 
 
@@ -116,7 +116,7 @@ def family(curves: Curves, runs: Sequence[Run], asked: float | None, quantity: s
     points = [(point.share, point.kept) for point in curves.family]
     lowest = min([kept for _, kept in points] + [run.kept for run in runs])
     frame = Frame(
-        width=720, height=300, left=54, bottom=44, top=1.0, low=max(0.0, round(int(10 * lowest) / 10 - 0.1, 1))
+        width=480, height=230, left=54, bottom=44, top=1.0, low=max(0.0, round(int(10 * lowest) / 10 - 0.1, 1))
     )
     most = max([1.0, *(share for share, _ in points)])
     parts = frame.rules(lambda value: f"{100 * value:g} %")
@@ -143,7 +143,7 @@ def accuracies(points: Sequence[tuple[str, float, StageScore]], unit: str, measu
     """Runs by name: their share of the dense network's cost, and their accuracy with its interval."""
     ends = [end for _, _, score in points for end in (score.low, score.high, score.percent) if end is not None]
     low, high = max(0.0, min(ends) - 1), min(100.0, max(ends) + 1)
-    frame = Frame(width=720, height=260, left=54, bottom=44, top=high, low=low)
+    frame = Frame(width=480, height=220, left=54, bottom=44, top=high, low=low)
     most = max([1.0, *(share for _, share, _ in points)])
     parts = frame.rules(lambda value: f"{value:.1f} %")
     parts += _shares(frame, most, unit)
@@ -183,7 +183,7 @@ def over_time(moments: Sequence[MomentReport], limit: Limit | None) -> str:
     peak = max(range(len(bins)), key=lambda i: bins[i].bytes)
     if limit is not None and limit.bytes < 3 * top:
         top = max(top, limit.bytes)
-    frame = Frame(width=720, height=240, left=66, bottom=26, top=top * 1.04)
+    frame = Frame(width=480, height=200, left=66, bottom=26, top=top * 1.04)
     parts, step = frame.rules(memory), 1 / len(bins)
     for i, moment in enumerate(bins):
         left, width = frame.x(i * step), frame.x(step) - frame.x(0)
@@ -209,7 +209,7 @@ def over_time(moments: Sequence[MomentReport], limit: Limit | None) -> str:
             element("rect", x=left, y=TOP, width=width, height=frame.y(0) - TOP, fill="transparent", data_tip=tip)
         )
     x = frame.x((peak + 0.5) * step)
-    anchor = "start" if x < 160 else "end" if x > frame.width - 160 else "middle"
+    anchor = "start" if x < 140 else "end" if x > frame.width - 140 else "middle"
     parts.append(_label(x, frame.height - 8, _clipped(bins[peak].where), anchor=anchor))
     if limit is not None and limit.bytes <= frame.top:
         y = frame.y(limit.bytes)

@@ -10,7 +10,7 @@ from rich.table import Table
 from padless.errors import UsageError
 from padless.report.charts import Run, accuracies, family
 from padless.report.html import document
-from padless.report.report import LayerReport, Report, StageScore
+from padless.report.report import LayerReport, Report, Side, StageScore
 from padless.report.summary import Measures, Summary
 from padless.report.svg import folded, human, memory, percent, table, text
 from padless.report.words import interval, quantity_name
@@ -56,7 +56,7 @@ def comparison(runs: Sequence[Compared]) -> str:
     parts = [
         f"<h1>{text(title)}</h1>",
         *(f'<p class="note">{text(note)}</p>' for note in _notes(runs)),
-        table("Totals of the runs", ("", "dense", *(run.name for run in runs)), _html(_rows(runs))),
+        table("Totals of the runs", ("quantity", "dense", *(run.name for run in runs)), _html(_rows(runs))),
         _accuracy(runs),
         _families(runs),
         _layers(runs),
@@ -192,7 +192,7 @@ def _layers(runs: Sequence[Compared]) -> str:
     apart = [layers for layers in by_layer if _differ(layers)]
     alike = [layers for layers in by_layer if not _differ(layers)]
     scale = 1.0 if unit == "cycles" else 1e-3
-    parts = ["<h2>Layers</h2>", '<p class="caption">Output channels of each layer, then what it takes.</p>']
+    parts = ["<h2>Layers</h2>", '<p class="caption">Channels of each layer, input→output, then what it takes.</p>']
     if apart:
         apart.sort(key=lambda layers: -_spread(layers))
         parts.append(table("Layers that differ", heads, [_layer(layers, timed, scale) for layers in apart], left=()))
@@ -209,14 +209,18 @@ def _differ(layers: Sequence[LayerReport]) -> bool:
 
 
 def _layer(layers: Sequence[LayerReport], timed: bool, scale: float) -> list[str]:
-    dense = layers[0].dense.c_out
-    cells = [text(layers[0].name), str(dense)]
-    cells += [f"<b>{row.pruned.c_out}</b>" if row.pruned.c_out != dense else str(dense) for row in layers]
+    dense = _widths(layers[0].dense)
+    cells = [text(layers[0].name), dense]
+    cells += [dense if (now := _widths(row.pruned)) == dense else f"<b>{now}</b>" for row in layers]
     if timed:
         times = [row.pruned.time for row in layers]
         cells += [DASH if time is None else f"{scale * time:,.0f}" for time in times]
         cells.append(f"{scale * _spread(layers):,.0f}")
     return cells
+
+
+def _widths(side: Side) -> str:
+    return f"{side.c_in}→{side.c_out}"
 
 
 def _spread(layers: Sequence[LayerReport]) -> int:

@@ -20,7 +20,7 @@ function hovered(event) {
 
 addEventListener("pointermove", hovered);
 addEventListener("pointerdown", hovered);
-addEventListener("scroll", hide, { passive: true });
+addEventListener("touchmove", hide, { passive: true });
 addEventListener("focusin", (event) => {
   const element = event.target.closest("[data-tip]");
   if (element && element.matches(":focus-visible")) {

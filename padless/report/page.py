@@ -132,7 +132,7 @@ def _totals(summary: Summary) -> str:
         if any(value is not None for value in values):
             cells = ("" if value is None else format(value, style) for value in values)
             rows.append((text(label.strip()), *cells))
-    content = table("Totals", ("", *summary.sides), rows)
+    content = table("Totals", ("quantity", *summary.sides), rows)
     return f"<h2>Totals</h2>{folded('All numbers of both networks', content)}"
 
 
@@ -157,26 +157,25 @@ def _next(summary: Summary, report: Report) -> str:
     if not report.limits:
         ways.append(("See whether it fits your board.", "padless report . --limit sram=256KiB,flash=1MB"))
     ways.append(("Compare it with another run.", "padless report . ../OTHER"))
-    items = "".join(f"<li>{text(why)}{_command(command, i)}</li>" for i, (why, command) in enumerate(ways))
+    items = "".join(
+        f"<li>{_copied(why, command, f'next{i}') if command else text(why)}</li>"
+        for i, (why, command) in enumerate(ways)
+    )
     return f'<h2>What next</h2><p class="caption">In the folder of this page:</p><ul>{items}</ul>'
 
 
-def _command(command: str, place: int) -> str:
-    return f" {_copied(command, f'next{place}')}" if command else ""
-
-
-def _copied(content: str, id: str) -> str:
-    button = element(
-        "button", "Copy", class_="action", type="button", data_copy=id, hidden=True, aria_label=f"Copy: {content[:60]}"
-    )
-    return f'{button}<pre id="{id}" tabindex="0">{text(content)}</pre>'
+def _copied(what: str, content: str, id: str) -> str:
+    """A text with its name and a button that copies it."""
+    label = f"Copy: {what}"
+    button = element("button", "Copy", class_="action", type="button", data_copy=id, hidden=True, aria_label=label)
+    return f'<p>{text(what)} {button}</p><pre id="{id}">{text(content)}</pre>'
 
 
 def _again(summary: Summary) -> str:
     widths = json.dumps({name: layer.c_out[1] for name, layer in summary.widths.items()})
     versions = ", ".join(f"{name} {version}" for name, version in summary.versions.items())
     return (
-        f"<h2>Again</h2><p>The command:</p>{_copied(summary.command, 'command')}"
-        f"<p>The output channels of each layer, as JSON:</p>{_copied(widths, 'widths')}"
+        f"<h2>Again</h2>{_copied('The command:', summary.command, 'command')}"
+        f"{_copied('The output channels of each layer, as JSON:', widths, 'widths')}"
         f'<p class="dim">{text(versions)}, seed {summary.seed}.</p>'
     )

@@ -40,10 +40,11 @@ def human(number: float) -> str:
 
 
 def memory(bytes: float) -> str:
-    """KiB, or MiB from 10 of them up; bytes below one KiB."""
-    if bytes >= 10 * KIB * KIB:
-        return f"{bytes / KIB / KIB:,.1f} MiB"
-    return f"{bytes / KIB:,.0f} KiB" if bytes >= KIB else f"{bytes:,.0f} B"
+    """KiB, MiB from one of them up, bytes below one KiB."""
+    for size, suffix in ((KIB * KIB, "MiB"), (KIB, "KiB")):
+        if bytes >= size:
+            return f"{bytes / size:.0f} {suffix}" if bytes >= 100 * size else f"{bytes / size:.3g} {suffix}"
+    return f"{bytes:,.0f} B"
 
 
 def duration(nanoseconds: float) -> str:
@@ -54,7 +55,7 @@ def duration(nanoseconds: float) -> str:
 def percent(share: float) -> str:
     """A share as percent, with so many digits that 99.94 % is not 100 %."""
     value = 100 * share
-    return f"{value:.1f} %" if 0.05 <= value <= 99.9 or value in (0.0, 100.0) else f"{value:.2f} %"
+    return f"{value:.1f} %" if 0.05 <= value <= 99.9 or value >= 100 or value == 0 else f"{value:.2f} %"
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

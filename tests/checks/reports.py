@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from checks.summaries import summary
 from padless.report.report import (
     Curves,
     FamilyPoint,
@@ -13,6 +14,11 @@ from padless.report.report import (
     Side,
     StageScore,
     Tensor,
+)
+from padless.report.summary import Achieved, Summary
+
+MET = Achieved(
+    budget="cycles=60%", asked=700.0, table_total=600.0, compiler_total=650.0, next_milder=None, achieved=640, met=True
 )
 
 
@@ -83,3 +89,11 @@ def deep(count: int) -> Report:
         for i in range(count)
     )
     return report(layers=layers, groups=groups, memory=memory, curves=replace(report().curves, family=()))
+
+
+def run_of(**changes) -> Summary:
+    """A summary that goes with `report()`."""
+    cycles = {"clock_hz": 500_000_000, "oracle": "ours"}
+    before = {**summary().before, **cycles, "cycles": 1100, "milliseconds": 0.0022, "accuracy": 95.0}
+    after = {**summary().after, **cycles, "cycles": 640, "milliseconds": 0.00128, "accuracy": 94.5}
+    return summary(**{"budgets": (MET,), "before": before, "after": after, "data": "digits", "epochs": 1, **changes})

@@ -49,8 +49,8 @@ def test_runs_side_by_side(run, runs):
     assert "cycles=70%" in out and "cycles=50%" in out
     totals = [json.loads((runs / name / "summary.json").read_text())["after"]["macs"] for name in ("at70", "at50")]
     assert totals[0] > totals[1]
-    rows = re.findall(r"<tr><td>([^<]+)</td><td>(\d+)</td><td>(.*?)</td><td>(.*?)</td>", html)
-    widths = {name: (dense, *(re.sub("<.*?>", "", cell) for cell in cells)) for name, dense, *cells in rows}
+    rows = re.findall(r"<tr><td>([^<]+)</td><td>\d+→(\d+)</td><td>(.*?)</td><td>(.*?)</td>", html)
+    widths = {name: (dense, *(re.sub("<.*?>|.*→", "", cell) for cell in cells)) for name, dense, *cells in rows}
     for name, (dense, *kept) in widths.items():
         if name in ("stem", "down"):
             said = [

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from checks.reports import deep, group, report
+from checks.reports import deep, group, report, run_of
 from checks.summaries import summary
 
 from padless.errors import UsageError
@@ -13,20 +13,8 @@ from padless.report.layertable import layer_table
 from padless.report.limits import limits_of, parse_limits
 from padless.report.page import page
 from padless.report.report import Limit, Report
-from padless.report.summary import Achieved, Finetuned, Summary
+from padless.report.summary import Finetuned, Summary
 from padless.report.svg import duration, element, human, listed, memory, percent, table
-
-MET = Achieved(
-    budget="cycles=60%", asked=700.0, table_total=600.0, compiler_total=650.0, next_milder=None, achieved=640, met=True
-)
-
-
-def run_of(**changes) -> Summary:
-    """A summary that goes with `report()`."""
-    cycles = {"clock_hz": 500_000_000, "oracle": "ours"}
-    before = {**summary().before, **cycles, "cycles": 1100, "milliseconds": 0.0022, "accuracy": 95.0}
-    after = {**summary().after, **cycles, "cycles": 640, "milliseconds": 0.00128, "accuracy": 94.5}
-    return summary(**{"budgets": (MET,), "before": before, "after": after, "data": "digits", "epochs": 1, **changes})
 
 
 def words(html: str) -> str:
@@ -42,7 +30,7 @@ def test_the_page_answers_what_people_ask():
     assert "SRAM fits" in shown and "of 4 KiB (--limit)" in shown
     assert "Bound by computing." in shown  # a fifth of the time waits
     assert "stem: 16 of 32" in shown and "output of the network" in shown
-    assert "Most lives while stem runs: 3 KiB, of which stem (2 KiB), input (1,000 B)." in shown
+    assert "Most lives while stem runs: 2.93 KiB, of which stem (1.95 KiB), input (1,000 B)." in shown
     assert (
         "padless export ." in shown and "padless prune mine" in shown and '{"stem": 8}' in shown.replace("&quot;", '"')
     )
@@ -121,9 +109,10 @@ def test_elements_are_quoted_and_escaped():
 
 def test_numbers_as_people_read_them():
     assert [human(n) for n in (0, 12, 1234, 56_000_000, 2e9)] == ["0", "12", "1.23 k", "56 M", "2 G"]
-    assert [memory(n) for n in (900, 2048, 20 << 20)] == ["900 B", "2 KiB", "20.0 MiB"]
+    assert [memory(n) for n in (900, 2048, 3 << 19, 200 << 20)] == ["900 B", "2 KiB", "1.5 MiB", "200 MiB"]
     assert [duration(n) for n in (1500, 2_500_000)] == ["1.5 µs", "2.5 ms"]
-    assert [percent(share) for share in (0.0, 0.123, 0.99946, 1.0, 0.0001)] == [
+    assert [percent(share) for share in (1.3547, 0.0, 0.123, 0.99946, 1.0, 0.0001)] == [
+        "135.5 %",
         "0.0 %",
         "12.3 %",
         "99.95 %",

@@ -4,8 +4,10 @@
 
 A network of 500 residual blocks of two convolutions is pruned on ethos-u55-256, priced in closed form, and its page is
 opened in Debian's chromium, offline: five times after one that warms up, the median counts. A page is open when its load
-event is over and two frames are drawn. Other pages are opened in turn with it, such as one that an older padless wrote of the
-same network: `python -m padless prune benchmarks.report_page:deep --target ethos-u55-256 --oracle ceil --budget cycles=60%`.
+event is over and two frames are drawn. Other pages are opened in turn with it, such as one that an older padless wrote of
+the same network:
+
+    padless prune benchmarks.report_page:deep --target ethos-u55-256 --oracle ceil --budget cycles=60%
 """
 
 import shutil

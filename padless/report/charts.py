@@ -93,7 +93,7 @@ def staircase(group: GroupReport, report: Report) -> str:
 
 def _near(group: GroupReport, i: int, at: int | None, widest: int) -> bool:
     """Whether two widths stand so close that only one is named."""
-    return at is not None and abs(group.levels[i] - group.levels[at]) < 0.1 * widest
+    return at is not None and abs(group.levels[i] - group.levels[at]) < 0.16 * widest
 
 
 def _short(value: float, report: Report) -> str:
@@ -134,7 +134,8 @@ def family(curves: Curves, runs: Sequence[Run], asked: float | None, quantity: s
     for run in runs:
         x, y = frame.x(min(run.share, most) / most), frame.y(run.kept)
         parts.append(_mark(x, y, run.tip))
-        parts.append(_label(x + 12, y + 18, run.name, anchor="start"))
+        below = 34 if run.kept > frame.top - 0.1 * (frame.top - frame.low) else 18  # the dense network's name is there
+        parts.append(_label(x + 12, y + below, run.name, anchor="start"))
     told = "; ".join(f"{run.name}: {percent(run.share)} of the {quantity}, {percent(run.kept)} kept" for run in runs)
     return frame.picture(parts, f"Importance kept against {quantity}. {told}")
 

@@ -46,15 +46,16 @@ def _shown(name: str, timed: bool, used: bool) -> bool:
 def _head(name: str, report: Report) -> str:
     unit = "cycles" if report.unit == "cycles" else "µs"
     called = {"time": f"{unit}, as bars", "now": unit}.get(name, name)
-    kind = " ".join(
-        filter(None, ("left" if name in ("layer", "widths", "MACs", "time", "bound by") else "", _wide(name)))
-    )
+    left = "start" if name in ("layer", "widths", "MACs", "time", "bound by") else ""
+    kind = " ".join(filter(None, (left, _wide(name))))
     return element("th", element("button", text(called), type="button"), scope="col", class_=kind or None)
 
 
 def _wide(name: str) -> str:
-    """Whether a column is left out on a phone: there the row's tip says it."""
-    return "wide" if name in ("MACs", "removable padding", "change", "bound by", "array used") else ""
+    """Whether a column is left out on a phone, or where there is less room than on a desk: the row's tip says it."""
+    if name in ("change", "array used"):
+        return "wider"
+    return "wide" if name in ("MACs", "removable padding", "bound by") else ""
 
 
 def _row(layer: LayerReport, place: int, report: Report, longest: int, slowest: int, timed: bool) -> str:
@@ -62,7 +63,7 @@ def _row(layer: LayerReport, place: int, report: Report, longest: int, slowest: 
     removable = _removable(now)
     cells = [
         element("td", text(layer.name), data_v=place),
-        element("td", _widths(layer), class_="left", data_v=dense.c_out - now.c_out),
+        element("td", _widths(layer), class_="start", data_v=dense.c_out - now.c_out),
         element("td", _bars(_macs(dense, 0.5), _macs(now, 1.0), longest), class_="bars wide", data_v=now.padded_macs),
         element("td", f"{removable:.1f} %", class_="wide nowrap", data_v=removable),
     ]
@@ -73,20 +74,20 @@ def _row(layer: LayerReport, place: int, report: Report, longest: int, slowest: 
                 "td", _bars(_time(dense, report, 0.5), _time(now, report, 1.0), slowest), class_="bars", data_v=now.time
             ),
             element("td", _number(now.time, report), class_="nowrap", data_v=now.time),
-            element("td", f"{change:+.0f} %" if round(change) else "", class_="wide nowrap", data_v=change),
-            element("td", "" if now.bound == "unknown" else now.bound, class_="left wide nowrap", data_v=now.bound),
+            element("td", f"{change:+.0f} %" if round(change) else "", class_="wider nowrap", data_v=change),
+            element("td", "" if now.bound == "unknown" else now.bound, class_="start wide nowrap", data_v=now.bound),
         ]
     if now.utilisation_percent is not None:
         cells.append(
-            element("td", f"{now.utilisation_percent:.0f} %", class_="wide nowrap", data_v=now.utilisation_percent)
+            element("td", f"{now.utilisation_percent:.0f} %", class_="wider nowrap", data_v=now.utilisation_percent)
         )
     return element("tr", *cells, tabindex="0", data_tip=_tip(layer, report))
 
 
 def _widths(layer: LayerReport) -> str:
     dense, now = layer.dense, layer.pruned
-    before = f"{dense.c_in}→{dense.c_out}"
-    return f"{before} ⇒ <b>{now.c_in}→{now.c_out}</b>" if layer.changed else before
+    before = f'<span class="nowrap">{dense.c_in}→{dense.c_out}</span>'
+    return f'{before} <b class="nowrap">⇒ {now.c_in}→{now.c_out}</b>' if layer.changed else before
 
 
 def _tip(layer: LayerReport, report: Report) -> str:

@@ -4,7 +4,7 @@ from padless.report.charts import staircase
 from padless.report.report import GroupReport, Report
 from padless.report.summary import Summary
 from padless.report.svg import folded, listed, table, text
-from padless.report.words import cut_of, not_less, not_more, quantity_name
+from padless.report.words import cut_of, not_less, not_more, pays_most, quantity_name
 
 CARDS = 12  # groups that are shown at once
 
@@ -20,6 +20,7 @@ def reasons(summary: Summary, report: Report) -> str:
         more = len(cards) - CARDS
         parts += [
             "<h2>Why not less, why not more</h2>",
+            f"<p>{text(pays_most(report))}</p>" if pays_most(report) else "",
             f'<p class="caption">Groups of channels that are cut together: those first that were cut, or whose layers cost '
             f"most. Each picture: {told}; the large mark is the chosen width, a ring the dense one. Costs are sums over "
             "layers, by the tables. Importance is told in what as much of it costs elsewhere, at this budget's price.</p>",
@@ -37,7 +38,7 @@ def reasons(summary: Summary, report: Report) -> str:
         noun = f"{len(rest)} group{'s' if len(rest) > 1 else ''} of one width"
         rows = table("Groups of one width", ("group", "channels", "why"), map(_row, rest), left=(2,))
         parts.append(folded(noun, rows, opened=len(rest) <= CARDS))
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
 
 
 def _weight(group: GroupReport) -> tuple[bool, float]:

@@ -161,6 +161,27 @@ def cut_of(group: GroupReport, report: Report) -> str:
     return f"{told[0].upper()}{told[1:]}." if told else f"Cut to {group.kept} of {group.width}."
 
 
+def pays_most(report: Report) -> str:
+    """Which groups lose most of their importance and save most; empty where none was cut or nothing is known."""
+    lost, saved = [], []
+    for group in report.groups:
+        at = Steps(group).at
+        if at is None or not group.shares or group.kept >= group.width:
+            continue
+        lost.append((group.shares[at], group.id))
+        now, dense = group.costs[at], group.costs[-1]
+        if now is not None and dense is not None and group.levels[-1] == group.width and dense > now:
+            saved.append((dense - now, group.id))
+    if not lost:
+        return ""
+    share, id = min(lost)
+    told = f"{id} pays most: it keeps {percent(share)} of its importance."
+    if saved:
+        most, saver = max(saved)
+        told += f" Most is saved by {'it' if saver == id else saver}: {spent(report, most)}."
+    return told
+
+
 def not_less(group: GroupReport, report: Report) -> str:
     """Why a group is no narrower."""
     steps = Steps(group)

@@ -8,7 +8,17 @@ from checks.summaries import summary
 
 from padless.report.report import StageScore
 from padless.report.summary import Achieved
-from padless.report.words import accuracy_change, bound, cut_of, not_less, not_more, quantity_name, spent, verdict
+from padless.report.words import (
+    accuracy_change,
+    bound,
+    cut_of,
+    not_less,
+    not_more,
+    pays_most,
+    quantity_name,
+    spent,
+    verdict,
+)
 
 ASKED = {"budget": "cycles=60%", "asked": 700.0, "table_total": 600.0, "next_milder": None}
 
@@ -122,6 +132,16 @@ def test_why_not_more():
     )
     last = group("a", 24, levels=(8, 16, 24), costs=(1.0, 2.0, 3.0), worths=(-2.0, -1.0, 0.0), shares=(0.1, 0.2, 0.3))
     assert not_more(last, report(), made) == "Not more: nothing wider is offered."
+
+
+def test_which_group_pays_most():
+    cut = report(groups=(group("a", 16), group("b", 24), group("c", 32)))
+    assert pays_most(cut) == "a pays most: it keeps 50.0 % of its importance. Most is saved by it: 200 cycles."
+    dear = group("b", 24, costs=(1e3, 2e3, 3e3, 4e3))
+    assert pays_most(report(groups=(group("a", 16), dear))).endswith("Most is saved by b: 1 k cycles.")
+    assert pays_most(report(groups=(group("c", 32), group("d", 20)))) == ""
+    ends = group("a", 8, levels=(8, 16), costs=(1.0, 2.0), worths=(-1.0, 0.0), shares=(0.1, 0.5))
+    assert pays_most(report(groups=(ends,))) == "a pays most: it keeps 10.0 % of its importance."
 
 
 def test_what_a_cut_did():

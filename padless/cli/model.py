@@ -41,7 +41,9 @@ from padless.hardware import load_target
 from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
 from padless.onnx import Reading
 from padless.progress import console
+from padless.report.beside import beside_table
 from padless.report.inspection import inspection
+from padless.report.report import Report
 from padless.report.roofline import roofline_page
 from padless.report.summary import Summary
 from padless.report.tables import layers, totals, who_counted, widths
@@ -220,11 +222,13 @@ def demo_command(
     """The embedded default, in under two minutes: train a small ResNet on scikit-learn's digits, halve its cycles.
 
     The network is pruned to half its cycles on an Arm Ethos-U55-256, recovered, fine-tuned, reported and written as INT8
-    TFLite, whose accuracy is measured in LiteRT. No network access.
+    TFLite, whose accuracy is measured in LiteRT. General pruning to the same cycles stands beside it. No network access.
     """
     from padless.demo import demo
 
-    finish(demo(out_dir, seed, command_line()), out_dir)
+    summary = demo(out_dir, seed, command_line())
+    finish(summary, out_dir)
+    out.print(beside_table(summary, Report.read(out_dir)))
     show(export_folder(out_dir, Handover()))
     out.print(f"Compile it for the NPU, with a C array: padless export {out_dir} --compile")
 

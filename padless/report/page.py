@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from padless.report.beside import beside_section
 from padless.report.charts import Run, family, over_time
 from padless.report.files import section
 from padless.report.headline import bound_by, fits, stages, tiles
@@ -33,6 +34,7 @@ def page(summary: Summary, report: Report) -> str:
         fits(summary, report),
         bound_by(report),
         stages(summary, report),
+        beside_section(summary, report),
         "<h2>Layers</h2>",
         layer_table(report),
         _footnote(summary),

@@ -143,6 +143,18 @@ class StageScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Beside:
+    """The same network pruned in another way to the same cycles; accuracies in percent."""
+
+    name: str
+    cycles: int
+    macs: int
+    avoidable_macs_percent: float
+    cut: float
+    recovered: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Report:
     """All that the page has beside the summary. It holds no seconds and no places: the same run writes the same."""
 
@@ -161,6 +173,7 @@ class Report:
     test_images: int | None
     measured: Literal["accuracy", "agreement"]
     stages: tuple[StageScore, ...]
+    beside: tuple[Beside, ...] = ()  # other ways to prune the same network, where they were run
 
     def __post_init__(self) -> None:
         if self.curves and any(len(point.widths) != len(self.groups) for point in self.curves.family):

@@ -12,7 +12,7 @@ from padless.report.html import document
 from padless.report.layertable import layer_table
 from padless.report.limits import limits_of, parse_limits
 from padless.report.page import page
-from padless.report.report import Limit, Report
+from padless.report.report import Beside, Limit, Report
 from padless.report.summary import Finetuned, Summary
 from padless.report.svg import duration, element, human, listed, memory, percent, table
 
@@ -82,6 +82,13 @@ def test_padding_that_no_cut_removes_is_a_footnote():
     for align, told in (("unit", "that no cut removes: the image"), ("cost", "the compiler does not charge for")):
         shown = words(page(run_of(align=align), report()))
         assert told in shown and shown.index("removable padding") < shown.index("Besides, ")
+
+
+def test_what_was_pruned_otherwise_stands_beside_it():
+    other = Beside(name="general <b>", cycles=640, macs=7, avoidable_macs_percent=40.0, cut=8.0, recovered=90.0)
+    html = page(run_of(), report(beside=(other,)))
+    assert "Beside general pruning, at equal cycles" in words(html) and "general &lt;b&gt;" in html
+    assert "40.00 8.00 90.00" in words(html) and "Beside general" not in words(page(run_of(), report()))
 
 
 def test_names_are_text_whatever_they_hold():

@@ -49,8 +49,8 @@ class Around:
     """`quantity` is what all costs here are of, by the tables: a sum over layers.
 
     `spent` is the plan's, `dense` the dense network's. `price` is the worth that one unit more of it buys at the plan, 0
-    where no budget is on it; `kept` is the importance that the plan keeps. `levels` are the widths that were offered. `family` are
-    the best widths of other budgets on this quantity alone, cheapest first.
+    where no budget is on it. `kept` is the importance that the plan keeps. `levels` are the widths that were offered.
+    `family` are the best widths of other budgets on this quantity alone, cheapest first.
     """
 
     quantity: str

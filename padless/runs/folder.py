@@ -22,11 +22,12 @@ from padless.report.page import page
 from padless.report.report import FILE as REPORT
 from padless.report.report import Report
 from padless.report.summary import FILE, Summary
+from padless.runs.overlays import OVERLAYS
 from padless.train import LOG
 
 PLAN, WEIGHTS, SUMMARY, PAGE, ONNX = "plan.json", "model.safetensors", FILE, "report.html", "model.onnx"
 EXPORTED = {path.name for ending in FORMATS.values() for path in family_of(Path(f"model{ending}"))}
-OURS = {PLAN, WEIGHTS, SUMMARY, REPORT, PAGE, LOG, *EXPORTED}
+OURS = {PLAN, WEIGHTS, SUMMARY, REPORT, PAGE, LOG, *EXPORTED, *OVERLAYS}
 
 
 def check_folder(folder: Path) -> None:

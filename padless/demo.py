@@ -10,6 +10,7 @@ from padless.hardware import load_target
 from padless.inputs import LoadedModel, load_images
 from padless.progress import console
 from padless.report.summary import Summary
+from padless.runs.dense import Dense
 from padless.runs.folder import check_folder
 from padless.runs.prune import Job, prune_and_save
 from padless.train import Recipe, finetune
@@ -58,4 +59,4 @@ def demo(folder: Path, seed: int, command: str) -> Summary:
     images = load_images("digits", shape=(1, 32, 32))
     console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
     finetune(loaded.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))
-    return prune_and_save(job, loaded, images)
+    return prune_and_save(job, Dense(loaded, images))

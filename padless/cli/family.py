@@ -37,7 +37,8 @@ from padless.inputs import parse_inputs
 from padless.onnx import Reading
 from padless.report.frontier import draw_frontier, legend
 from padless.report.frontier import frontier as frontier_table
-from padless.runs.prune import CALIBRATION, opened
+from padless.runs.dense import opened
+from padless.runs.prune import CALIBRATION
 
 
 @app.command("plan")

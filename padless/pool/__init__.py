@@ -22,10 +22,17 @@ SERVE = Path(__file__).parent / "serve.py"
 Reply = dict[str, Any]
 Request = tuple[dict[str, Any], bytes]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_most = CORES
+
+
+def limit_workers(count: int) -> None:
+    """Let pools that are opened from now on have at most `count` workers: where several jobs share the machine."""
+    global _most
+    _most = count
 
 
 class Pool:
-    """As many workers as there are cores, started when they are needed. Use it in a `with`, or `close` it.
+    """As many workers as there are cores, or `limit_workers` allows, started when needed. Use it in a `with`, or `close` it.
 
     A worker that ends in the middle of a request is replaced and the request is sent once more, since whatever killed
     it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`.
@@ -36,13 +43,13 @@ class Pool:
         script: Path,
         name: str,
         *,
-        workers: int = CORES,
+        workers: int | None = None,
         timeout: float = 600,
         failure: type[PadlessError] = OracleError,
     ) -> None:
         self.name, self._script, self._timeout, self._failure = name, script, timeout, failure
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._workers = [_Worker(script) for _ in range(workers)]
+        self._workers = [_Worker(script) for _ in range(workers or _most)]
         for worker in self._workers:
             self._free.put(worker)
 

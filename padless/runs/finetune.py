@@ -22,8 +22,9 @@ from padless.progress import bar, console, quiet
 from padless.report.notes import notes
 from padless.report.page import page
 from padless.report.summary import FILE, Finetuned, Summary
+from padless.runs.dense import opened
 from padless.runs.folder import PLAN, WEIGHTS, check_folder, load, save
-from padless.runs.prune import measures, opened, versions
+from padless.runs.prune import measures, versions
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
 
 if TYPE_CHECKING:

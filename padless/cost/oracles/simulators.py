@@ -22,7 +22,7 @@ from padless.cost.oracle import Oracle
 from padless.errors import OracleError, UsageError, missing_extra
 from padless.graph import LayerShape
 from padless.hardware import Target
-from padless.pool import CORES, Pool, Request
+from padless.pool import Pool, Request
 
 Question = dict[str, int | tuple[int, ...]]
 WORKERS = Path(__file__).parent.parent / "workers"
@@ -39,7 +39,7 @@ class _Simulator(Oracle):
     extra: ClassVar[str]
     memories: ClassVar[str]
 
-    def __init__(self, target: Target, argument: str = "", *, workers: int = CORES) -> None:
+    def __init__(self, target: Target, argument: str = "", *, workers: int | None = None) -> None:
         try:
             release = version(self.package)
         except PackageNotFoundError as error:

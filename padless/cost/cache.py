@@ -9,7 +9,8 @@ import json
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,26 @@ from platformdirs import user_cache_path
 VARIABLE = "PADLESS_CACHE"
 FILE = "costs.sqlite"
 AT_ONCE = 500  # keys in one query
+
+# Of this process: answers that another machine handed to it, and those that it found while somebody wants to know of them.
+_handed: dict[str, Any] = {}
+_found: list[dict[str, Any]] = []
+
+
+def hand_over(values: Mapping[str, Any]) -> None:
+    """Let every cache of this process know these answers, on disk or not."""
+    _handed.update(values)
+
+
+@contextmanager
+def recorded() -> Iterator[dict[str, Any]]:
+    """The answers that are put into any cache of this process inside, as they come."""
+    found: dict[str, Any] = {}
+    _found.append(found)
+    try:
+        yield found
+    finally:
+        _found[:] = [other for other in _found if other is not found]
 
 
 class Cache:
@@ -32,12 +53,20 @@ class Cache:
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those keys that are there."""
         wanted = list(keys)
-        return self._guarded(lambda database: _read(database, wanted)) or {}
+        handed = {key: _handed[key] for key in wanted if key in _handed}
+        others = [key for key in wanted if key not in handed]
+        return {**handed, **(self._guarded(lambda database: _read(database, others)) or {})}
 
     def put(self, values: Mapping[str, Any]) -> None:
         """Keep these values, all or none of them."""
+        for found in _found:
+            found.update(values)
         rows = [(key, json.dumps(value)) for key, value in values.items()]
         self._guarded(lambda database: _write(database, rows))
+
+    def all(self) -> dict[str, Any]:
+        """Every answer that is kept."""
+        return self._guarded(_read_all) or {}
 
     def close(self) -> None:
         if self._database:
@@ -94,6 +123,11 @@ def _read(database: sqlite3.Connection, keys: list[str]) -> dict[str, Any]:
     if not values.keys() <= set(keys):  # a file copied without its write-ahead log still opens
         raise sqlite3.DatabaseError("rows out of place")
     return values
+
+
+def _read_all(database: sqlite3.Connection) -> dict[str, Any]:
+    rows = database.execute("SELECT key, value FROM answers ORDER BY key")
+    return {key: json.loads(value) for key, value in rows}
 
 
 def _write(database: sqlite3.Connection, rows: list[tuple[str, str]]) -> None:

@@ -35,6 +35,7 @@ class Oracle(ABC):
     batch_of_one: bool = False  # whether it counts for one input at a time only
     systems: bool = False  # whether it knows the target's system and memory mode
     compiles: bool = False  # whether a compiler answers, which may charge for other steps than the target's units
+    portable: bool = False  # whether other machines, and several processes at once, would get the same answers
 
     @abstractmethod
     def __call__(self, shapes: Sequence[LayerShape]) -> Answers:
@@ -88,6 +89,7 @@ class _Adapted(Oracle):
         self.batch_of_one = getattr(oracle, "batch_of_one", False)
         self.systems = getattr(oracle, "systems", False)
         self.compiles = getattr(oracle, "compiles", False)
+        self.portable = getattr(oracle, "portable", False)
         self._source = Source(oracle=getattr(oracle, "__name__", type(oracle).__name__))
 
     def __call__(self, shapes: Sequence[LayerShape]) -> Iterator[Answer | OracleError]:
@@ -135,12 +137,25 @@ class CachedOracle:
         self, shapes: Sequence[LayerShape], names: Mapping[LayerShape, str] | None = None
     ) -> list[Answer | OracleError]:
         """The same, with an error in the place of each shape that the oracle has no answer for."""
-        missing = [shape for shape in dict.fromkeys(shapes) if shape not in self._known]
-        self._recall(missing)
-        missing = [shape for shape in missing if shape not in self._known]
-        if missing:
+        if missing := self.unknown(shapes):
             self._ask(missing, names or {})
         return [self._known[shape] for shape in shapes]
+
+    def unknown(self, shapes: Sequence[LayerShape]) -> list[LayerShape]:
+        """Those of the shapes that the oracle would have to be asked about, each once."""
+        distinct = list(dict.fromkeys(shapes))
+        self._recall([shape for shape in distinct if shape not in self._known])
+        return [shape for shape in distinct if shape not in self._known]
+
+    def rows(self, shapes: Iterable[LayerShape]) -> dict[str, object]:
+        """What is known of these shapes, as the cache keeps it."""
+        assert self.oracle.key is not None
+        answers = {shape: self._known.get(shape) for shape in shapes}
+        return {
+            key_of(self.oracle.key, astuple(shape)): asdict(answer)
+            for shape, answer in answers.items()
+            if isinstance(answer, Answer)
+        }
 
     def close(self) -> None:
         """End what the oracle runs, and leave the cache."""

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -48,8 +48,8 @@ class Pool:
         failure: type[PadlessError] = OracleError,
     ) -> None:
         self.name, self._script, self._timeout, self._failure = name, script, timeout, failure
-        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._workers = [_Worker(script) for _ in range(workers or _most)]
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._workers = [Worker(script) for _ in range(workers or _most)]
         for worker in self._workers:
             self._free.put(worker)
 
@@ -97,22 +97,24 @@ class Pool:
         return self.ask(make(item), what(item))
 
 
-class _Worker:
-    """One process, restarted when it is gone."""
+class Worker:
+    """One process, started when it is asked and again when it is gone. `environment` is added to this process' own."""
 
-    def __init__(self, script: Path) -> None:
-        self._script = script
+    def __init__(self, script: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._script, self._environment = script, environment
         self.process: subprocess.Popen[bytes] | None = None
         self._printed: IO[bytes] | None = None
 
-    def ask(self, request: Request, timeout: float) -> bytes:
+    def ask(self, request: Request, timeout: float | None) -> bytes:
         """The line that answers; empty when the process ended, or had to be ended after `timeout` seconds."""
         process = self._start()
         assert process.stdin
         assert process.stdout
         header, payload = request
-        watchdog = threading.Timer(timeout, process.kill)  # waiting on a pipe has no time limit on every system
-        watchdog.start()
+        watchdog = None
+        if timeout is not None:
+            watchdog = threading.Timer(timeout, process.kill)  # waiting on a pipe has no time limit on every system
+            watchdog.start()
         try:
             process.stdin.write(json.dumps({**header, "bytes": len(payload)}).encode() + b"\n" + payload)
             process.stdin.flush()
@@ -120,7 +122,8 @@ class _Worker:
         except OSError:
             return b""
         finally:
-            watchdog.cancel()
+            if watchdog:
+                watchdog.cancel()
 
     def last_words(self) -> str:
         """The last line that the process printed, in brackets."""
@@ -129,6 +132,11 @@ class _Worker:
         self._printed.seek(0)
         lines = self._printed.read().decode(errors="replace").strip().splitlines()
         return f" ({lines[-1]})" if lines else ""
+
+    def kill(self) -> None:
+        """End the process, from another thread than the one that asks: its answer is then empty."""
+        if process := self.process:
+            process.kill()
 
     def stop(self) -> None:
         if self.process:
@@ -148,5 +156,6 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._printed,
+                env={**os.environ, **self._environment} if self._environment else None,
             )
         return self.process

@@ -69,16 +69,16 @@ def run(job: Job, dense: Dense | None = None) -> Summary:
 
     `dense` is the job's network with its images, where it is at hand already.
     """
-    check_job(job)
+    check_folder(job.out)
+    check_options(job)
     if dense is None:
         dense = open_dense(job)
     torch.manual_seed(job.choices.seed)  # however much was drawn before
     return prune_and_save(job, dense)
 
 
-def check_job(job: Job) -> None:
+def check_options(job: Job) -> None:
     """Raises UsageError for what does not fit together, before anything is loaded."""
-    check_folder(job.out)
     read_budgets(job.budgets)
     if job.choices.importance in WATCHING and not job.data:
         raise UsageError(f"The importance {job.choices.importance} watches calibration images. Give --data.")

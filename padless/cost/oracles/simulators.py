@@ -38,6 +38,7 @@ class _Simulator(Oracle):
     package: ClassVar[str]
     extra: ClassVar[str]
     memories: ClassVar[str]
+    portable = True
 
     def __init__(self, target: Target, argument: str = "", *, workers: int | None = None) -> None:
         try:

@@ -40,6 +40,7 @@ class Vela(Oracle):
     batch_of_one = True
     systems = True
     compiles = True
+    portable = True
 
     def __init__(self, target: Target, argument: str = "", *, timeout: float = 600, workers: int | None = None) -> None:
         if target.vela is None:

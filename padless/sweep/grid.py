@@ -1,0 +1,89 @@
+"""A grid of points, from a TOML file: a list is a dimension, and every mistake is named at once, with its line."""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from padless.errors import UsageError
+from padless.hardware.lines import line_of, lines_of
+from padless.sweep.point import Point, point_or_mistakes
+
+MOST = 100_000  # points
+NAMED = 20  # mistakes in one message
+Place = tuple[str, int | None]  # what a point's mistakes are called by: a text, and its line in the file
+
+
+def read_grid(file: Path) -> list[tuple[Point, Place]]:
+    """The points of a file, each with where it was written.
+
+    Tables `[[grid]]` are grids of their own: every combination of their lists. What stands before the first of them holds
+    for all; without any it is the grid. Of an option that takes several values (budget, freeze, outputs, input_shape,
+    until) a list inside the list is one value. Raises UsageError with every mistake and its line.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is no TOML: {error}.") from error
+    lines = lines_of(text)
+    tables = content.pop("grid", [{}])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError(f"{file}: grid is no list of tables. Write [[grid]] above each.")
+    points: list[tuple[Point, Place]] = []
+    mistakes: dict[str, None] = {}  # in the order of the file
+    for number, table in enumerate(tables):
+        place = f"grid.{number}" if f"grid.{number}" in lines else ""
+        try:
+            options = list(combinations({**content, **table}))
+        except UsageError as error:
+            mistakes[f"line {line_of(place, lines) or 1}: {error}"] = None
+            continue
+        for given in options:
+            point, wrong = point_or_mistakes(given)
+            if point is not None:
+                points.append((point, (str(file), line_of(place, lines) or 1)))
+            for name, message in wrong.items():
+                mistakes[f"line {_line(name, place, lines)}: {message}"] = None
+    if len(points) > MOST:
+        raise UsageError(f"{file} makes {len(points):,} points; {MOST:,} are the most. Split it.")
+    refuse(str(file), mistakes)
+    return points
+
+
+def combinations(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every combination of a table's lists; tables in it have lists of their own. Raises UsageError above the limit."""
+    axes = [(name, _values(name, value)) for name, value in table.items()]
+    if (count := prod(len(values) for _, values in axes)) > MOST:
+        raise UsageError(f"the lists make {count:,} points; {MOST:,} are the most. Split the grid")
+    for chosen in product(*(values for _, values in axes)):
+        yield dict(zip((name for name, _ in axes), chosen, strict=True))
+
+
+def refuse(title: str, mistakes: Iterable[str]) -> None:
+    """Raises UsageError that lists mistakes, if there are any."""
+    listed = list(mistakes)
+    if listed:
+        more = [f"and {len(listed) - NAMED} more"] * (len(listed) > NAMED)
+        count = f"{len(listed)} mistakes" if len(listed) > 1 else "a mistake"
+        raise UsageError("\n  ".join([f"{title} has {count}; nothing was started:", *listed[:NAMED], *more]))
+
+
+def _values(name: str, value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(combinations(value))
+    if not isinstance(value, list):
+        return [value]
+    return value
+
+
+def _line(name: str, place: str, lines: dict[str, int]) -> int:
+    """The line of an option, in its own grid or before all."""
+    for path in (f"{place}.{name}" if place else name, name):
+        if path in lines:
+            return lines[path]
+    return line_of(place, lines) or 1

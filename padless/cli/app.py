@@ -46,6 +46,14 @@ COMMANDS = {
         "export",
         "Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.",
     ),
+    "sweep": (
+        "sweep",
+        "Do many runs as one: models, targets, budgets and seeds from a grid, on this machine or a Ray cluster.",
+    ),
+    "cache": (
+        "cache",
+        "Carry the answers of compilers to another machine, or bring them from one.",
+    ),
     "reproduce": (
         "reproduce",
         "Reproduce NPU-aware against general pruning (Lee et al., ICEIC 2023), and compare all methods at equal cycles.",

@@ -80,6 +80,7 @@ class Finetuned:
     losses: tuple[float, ...]  # the mean of each epoch
     seconds: float
     images_per_second: float
+    held_out: int = 0  # training images that were not trained on, for `padless sweep --halve` to choose by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -45,6 +45,7 @@ class Finetuning:
     devices: int = 1
     resume: bool = False
     checkpoint_seconds: float = 60.0
+    held_out: float = 0.0  # the share of the training images that is not trained on, to compare runs by
     command: str
 
 
@@ -66,6 +67,22 @@ def run_finetuning(job: Finetuning) -> Summary | None:
         return _trained(job, summary, data, start, scratch, fabric)
 
 
+def run_until(job: Finetuning, epoch: int) -> float:
+    """Fine-tune as `run_finetuning` with these options does, pause after an epoch, and test on the images held out.
+
+    Returns the accuracy there in percent (without labels the agreement with the dense network's choices). What
+    `run_finetuning` does afterwards goes on from it. Raises what that raises.
+    """
+    summary = Summary.read(job.folder)
+    plan, fabric = Plan.read(job.folder / PLAN), make_fabric(job.accelerator, job.devices, job.recipe.precision)
+    loaded, images = _opened(job, summary, job.data or summary.data or "", plan)
+    small, apart = load(job.folder, loaded.model), images.held_out(job.held_out)
+    teacher = _teacher(job, summary, loaded, images)
+    checkpoints = Checkpoints(job.out.with_name(f"{job.out.name}.training"), job.checkpoint_seconds)
+    finetune(small, apart, job.recipe, teacher=teacher, plan=plan, checkpoints=checkpoints, fabric=fabric, until=epoch)
+    return evaluate(small.cpu(), apart)
+
+
 def _trained(
     job: Finetuning, summary: Summary, data: str, start: str, scratch: Path, fabric: "Fabric"
 ) -> Summary | None:
@@ -75,8 +92,9 @@ def _trained(
     small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
+    trained_on = images.held_out(job.held_out) if job.held_out else images
     history = finetune(
-        small, images, job.recipe, teacher=teacher, plan=plan,
+        small, trained_on, job.recipe, teacher=teacher, plan=plan,
         checkpoints=Checkpoints(scratch, job.checkpoint_seconds), fabric=fabric,
     )  # fmt: skip
     if not fabric.is_global_zero:
@@ -90,6 +108,7 @@ def _trained(
         start=start, folder=str(job.folder), data=data, recipe=asdict(job.recipe), devices=fabric.world_size,
         accelerator=fabric.device.type, before=before, after=after, losses=history.losses,
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
+        held_out=len(images.train) - len(trained_on.train),
     )  # fmt: skip
     summary = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
     save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=(scratch / LOG).read_text())

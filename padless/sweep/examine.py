@@ -1,7 +1,7 @@
 """What is looked at before a sweep starts: mistakes that can be seen now, what points depend on, what will be asked."""
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -24,11 +24,13 @@ from padless.inputs.places import PLACES
 from padless.progress import bar
 from padless.runs.prune import check_options
 from padless.sweep.grid import Place, refuse
+from padless.sweep.halving import HELD_OUT
 from padless.sweep.point import Point
 
 T = TypeVar("T")
 Question = tuple[str, str | None, str | None, str | None, str]  # target, system, memory mode, Vela's .ini, oracle
 ID = re.compile(r"[\w-]+/[\w.-]+|[\w.]+:\w+")  # of the Hugging Face hub, or package.module:function
+NEEDED = ("target", "budget")  # without which nothing more can be said of a point
 ASKED = ("cycles", "npu_cycles", LATENCY)
 
 
@@ -57,17 +59,33 @@ class Once:
         return known
 
 
-def ids(points: Iterable[Point]) -> list[str]:
-    """16 hex digits a point: of all that it says, of the files that it reads, and of the version of padless."""
+def files_of(point: Point) -> list[str]:
+    """The files and folders that a point names."""
+    return [name for name in _names(point) if Path(name).exists()]
+
+
+def _names(point: Point) -> list[str]:
+    oracles = [oracle for oracle in (point.oracle, point.memory_oracle) if oracle]
+    named = (point.model.partition(":")[0], point.weights, point.data, point.target, point.vela_config)
+    return [name for name in named if name] + [word for oracle in oracles for word in oracle.split()]
+
+
+def ids(points: Iterable[Point], halve: bool = False) -> list[str]:
+    """16 hex digits a point: of all that it says, of the files that it reads, and of the version of padless.
+
+    Points that train on a part of the images, as with `halve`, are others than those that train on all.
+    """
     once = Once()
 
     def inputs(point: Point) -> dict[str, str]:
-        named = [point.model.partition(":")[0], point.weights, point.data, point.target, point.vela_config]
-        named += [word for oracle in (point.oracle, point.memory_oracle) if oracle for word in oracle.split()]
-        found = {name: once(name, partial(_content, name)) for name in named if name}
+        found = {name: once(name, partial(_content, name)) for name in _names(point)}
         return {name: content for name, content in found.items() if content}
 
-    return [digest(canonical({"point": p.said, "inputs": inputs(p), "version": __version__})) for p in points]
+    def said(point: Point) -> dict[str, Any]:
+        apart = {"held_out": HELD_OUT} if halve and point.finetune is not None else {}
+        return {"point": point.said, "inputs": inputs(point), "version": __version__, **apart}
+
+    return [digest(canonical(said(point))) for point in points]
 
 
 def _content(name: str) -> str | None:
@@ -100,26 +118,35 @@ def examine(points: Iterable[tuple[Point, Place]]) -> Examined:
     """
     examined, once, mistakes = Examined(), Once(), dict[str, None]()
     listed = list(points)
-    title = listed[0][1][0] if listed else ""
+    title = listed[0][1].title if listed else ""
     with bar("Looking the points over", len(listed)) as shown:
-        for point, (_, line) in listed:
-            for looks in (_options, _asks):
+        for point, place in listed:
+            for option, look in _looks(point, once, examined):
                 try:
-                    looks(point, once, examined)
+                    look()
                 except (PadlessError, OSError) as error:
-                    where = f"line {line}: " if line else ""
-                    mistakes[f"{where}{point.model} on {point.target}: {error}"] = None
-                    break
+                    mistakes[place.told(option, f"{option}: {error}")] = None
+                    if option in NEEDED:
+                        break
             shown.advance()
     refuse(title, mistakes)
     return examined
 
 
-def _options(point: Point, once: Once, _: Examined) -> None:
-    once((point.budget,), lambda: read_budgets(point.budget))
-    once(("recipe", str(point.finetune), point.model, point.seed), point.recipe)
-    once(("target", point.target, point.system, point.memory_mode, point.vela_config), point.hardware)
-    check_options(point.job(Path("runs")))
+def _looks(point: Point, once: Once, examined: Examined) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What can be wrong with a point, each by the option that it is about."""
+    yield (
+        "target",
+        lambda: once(("target", point.target, point.system, point.memory_mode, point.vela_config), point.hardware),
+    )
+    yield "budget", lambda: once(("budget", point.budget), lambda: read_budgets(point.budget))
+    yield "finetune", lambda: once(("recipe", str(point.finetune), point.model, point.seed), point.recipe)
+    yield "data", lambda: _data(point)
+    yield "work", lambda: check_options(point.job(Path("runs")))
+    yield "model", lambda: _asks(point, once, examined)
+
+
+def _data(point: Point) -> None:
     if point.finetune is not None and (not point.data or point.work == "plan"):
         raise UsageError("Fine-tuning needs images and work = 'prune'. Give data, or leave finetune out.")
     if point.data and not (point.data == "digits" or Path(point.data).exists() or ID.fullmatch(point.data)):

@@ -3,14 +3,14 @@
 import csv as csv_files
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from padless.sweep.page import sweep_page
 from padless.sweep.store import Store, StoreError
 
 TABLE, TEXT, PAGE = "results.parquet", "results.csv", "sweep.html"
-FOLDER = "points"
+FOLDER, SCORES = "points", "scores"
 Row = dict[str, Any]
 
 
@@ -30,6 +30,20 @@ def read_rows(store: Store, wanted: Iterable[str] | None = None) -> dict[str, Ro
             raise StoreError(f"{store.where}/{FOLDER}/{id}.json is no row of a sweep ({error}). Remove it.") from error
         rows[id] = row
     return rows
+
+
+def write_score(store: Store, id: str, epoch: int, score: float) -> None:
+    """Keep how a point stood after an epoch (`halving`)."""
+    store.write(f"{SCORES}/{id}-{epoch}.json", json.dumps(score).encode())
+
+
+def read_scores(store: Store) -> Iterator[tuple[str, int, float]]:
+    """Every point's standing that was kept: its id, the epoch, percent."""
+    for name in store.names(SCORES):
+        id, _, epoch = name.removesuffix(".json").rpartition("-")
+        content = store.read(f"{SCORES}/{name}")
+        if content is not None and epoch.isdigit():
+            yield id, int(epoch), float(content)
 
 
 def gathered(store: Store, *, csv: bool = False) -> dict[str, Row]:

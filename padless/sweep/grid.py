@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -13,7 +14,22 @@ from padless.sweep.point import Point, point_or_mistakes
 
 MOST = 100_000  # points
 NAMED = 20  # mistakes in one message
-Place = tuple[str, int | None]  # what a point's mistakes are called by: a text, and its line in the file
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a point was written: what its mistakes are called by."""
+
+    title: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+    table: str = ""
+
+    def told(self, option: str, message: str) -> str:
+        """A message with the line of the option that it is about, in the point's own grid or before all."""
+        for path in (f"{self.table}.{option}" if self.table else option, option):
+            if path in self.lines:
+                return f"line {self.lines[path]}: {message}"
+        return f"line {line_of(self.table, dict(self.lines)) or 1}: {message}" if self.lines else message
 
 
 def read_grid(file: Path) -> list[tuple[Point, Place]]:
@@ -37,18 +53,18 @@ def read_grid(file: Path) -> list[tuple[Point, Place]]:
     points: list[tuple[Point, Place]] = []
     mistakes: dict[str, None] = {}  # in the order of the file
     for number, table in enumerate(tables):
-        place = f"grid.{number}" if f"grid.{number}" in lines else ""
+        place = Place(str(file), lines, f"grid.{number}" if f"grid.{number}" in lines else "")
         try:
             options = list(combinations({**content, **table}))
         except UsageError as error:
-            mistakes[f"line {line_of(place, lines) or 1}: {error}"] = None
+            mistakes[place.told("", str(error))] = None
             continue
         for given in options:
             point, wrong = point_or_mistakes(given)
             if point is not None:
-                points.append((point, (str(file), line_of(place, lines) or 1)))
+                points.append((point, place))
             for name, message in wrong.items():
-                mistakes[f"line {_line(name, place, lines)}: {message}"] = None
+                mistakes[place.told(name, message)] = None
     if len(points) > MOST:
         raise UsageError(f"{file} makes {len(points):,} points; {MOST:,} are the most. Split it.")
     refuse(str(file), mistakes)
@@ -79,11 +95,3 @@ def _values(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list):
         return [value]
     return value
-
-
-def _line(name: str, place: str, lines: dict[str, int]) -> int:
-    """The line of an option, in its own grid or before all."""
-    for path in (f"{place}.{name}" if place else name, name):
-        if path in lines:
-            return lines[path]
-    return line_of(place, lines) or 1

@@ -1,6 +1,7 @@
 """Tasks on a Ray cluster, or on a Ray of this machine alone. Ray gives plain tasks to processes that it uses again."""
 
 import logging
+import os
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -58,7 +59,9 @@ class RayRunner:
         room = AHEAD * self.slots - len(self._running)
         while self._queue and room > 0:
             task, room = self._queue.popleft(), room - 1
-            self._running[self._call.remote(task.function, dict(task.arguments), self._cpus, __version__)] = task
+            self._running[
+                self._call.remote(task.function, dict(task.arguments), self._cpus, __version__, os.getcwd())
+            ] = task
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds) if self._running else ([], [])
         for reference in ready:
             task = self._running.pop(reference)
@@ -93,7 +96,7 @@ class _Shared:
         self.reference = reference
 
 
-def _call(function: str, arguments: dict[str, Any], threads: int, version: str) -> dict[str, Any]:
+def _call(function: str, arguments: dict[str, Any], threads: int, version: str, home: str) -> dict[str, Any]:
     """Runs in a worker, on any node."""
     import socket
 
@@ -110,6 +113,8 @@ def _call(function: str, arguments: dict[str, Any], threads: int, version: str) 
         return {"error": f"{here}: {error}. Install what the sweep was started with, on every node."}
     if padless.__version__ != version:
         return {"error": f"{here} has padless {padless.__version__}, the sweep {version}. Install the same."}
+    if os.path.isdir(home):
+        os.chdir(home)  # for relative paths and modules of one's own
     torch.set_num_threads(threads)
     limit_workers(threads)
     data = {k: ray.get(v.reference) if isinstance(v, _Shared) else v for k, v in arguments.items()}

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -123,6 +123,7 @@ class Point:
 _POINT = TypeAdapter(Point)
 _RECIPE = TypeAdapter(Recipe)
 NAMES = [field.name for field in fields(Point)]
+UNSAID = {field.name: field.default for field in fields(Point) if field.default is not MISSING}
 
 
 def point_of(given: Mapping[str, Any]) -> Point:

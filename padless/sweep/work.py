@@ -5,7 +5,7 @@ import socket
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +25,11 @@ from padless.hardware import load_target
 from padless.inputs import parse_inputs
 from padless.report.summary import Summary
 from padless.runs.dense import Dense
-from padless.runs.finetune import Finetuning, run_finetuning
+from padless.runs.finetune import Finetuning, run_finetuning, run_until
 from padless.runs.folder import SUMMARY
 from padless.runs.prune import Job, open_dense, run
 from padless.sweep.claims import claimed
+from padless.sweep.halving import HELD_OUT
 from padless.sweep.point import Point, point_of
 from padless.sweep.runner import shared
 from padless.sweep.store import open_store
@@ -42,19 +43,38 @@ _sources: OrderedDict[Hashable, Dense] = OrderedDict()
 
 
 def do_point(
-    point: Mapping[str, Any], id: str, where: str, mark: str, answers: Any, tell: bool, devices: int
+    point: Mapping[str, Any],
+    id: str,
+    where: str,
+    mark: str,
+    answers: Any,
+    tell: bool,
+    devices: int,
+    files: Sequence[str],
+    halve: bool = False,
+    until: int | None = None,
 ) -> dict[str, Any]:
     """One point: {"row": what was measured}, and with `tell` the costs that were asked for meanwhile.
 
-    {"elsewhere": True} where another sweep works on it at this moment.
-    """
+    {"elsewhere": True} where another sweep works on it at this moment. With `halve` some training images are held out, and
+    with `until` it is trained up to that epoch alone and tested on them: {"score": percent}. `files` are those that the
+    machine of the sweep sees; raises PadlessError where this one does not.
+    """  # fmt: skip
     started = time.monotonic()
+    if missing := [file for file in files if not Path(file).exists()]:
+        raise PadlessError(
+            f"{socket.gethostname()} does not see {', '.join(missing)}. Put weights, data, tables and targets where all "
+            "nodes see them under the same path."
+        )
     hand_over(shared(answers))
     with recorded() as asked, _folder(where, mark) as folder, claimed(folder, id) as mine:
         if not mine:
             return {"elsewhere": True}
         doing = point_of(point)
-        measured = planned(doing) if doing.work == "plan" else pruned(doing, id, folder, devices)
+        if until is not None:
+            score = run_until(_tuning(doing, _pruned(doing, id, folder), devices, halve), until)
+            return {"score": score}
+        measured = planned(doing) if doing.work == "plan" else pruned(doing, id, folder, devices, halve)
         if doing.work == "prune":
             _carry(folder, id, where)
         row = {**measured, "seconds": round(time.monotonic() - started, 3), "host": socket.gethostname()}
@@ -81,18 +101,13 @@ def planned(point: Point) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pruned(point: Point, id: str, folder: Path, devices: int) -> dict[str, Any]:
+def pruned(point: Point, id: str, folder: Path, devices: int, halve: bool) -> dict[str, Any]:
     """The run in its folder, fine-tuned where that is asked for; what is there already is not done again."""
-    out, recipe = folder / RUNS / id, point.recipe()
-    if not (out / SUMMARY).exists():
-        job = point.job(out)
-        run(job, open_dense(job) if job.regularize else _dense(point, job))
-    if recipe:
-        tuned = out.with_name(f"{id}-finetuned")
-        run_finetuning(Finetuning(
-            folder=out, out=tuned, recipe=recipe, devices=devices, resume=True, command=f"padless finetune {out}"
-        ))  # fmt: skip
-        out = tuned
+    out = _pruned(point, id, folder)
+    if point.finetune is not None:
+        tuning = _tuning(point, out, devices, halve)
+        run_finetuning(tuning)
+        out = tuning.out
     summary = Summary.read(out)
     return {
         "before": dict(summary.before), "after": dict(summary.after), "importance_kept": summary.importance_kept,
@@ -100,6 +115,24 @@ def pruned(point: Point, id: str, folder: Path, devices: int) -> dict[str, Any]:
         "gap": summary.solver and summary.solver.gap, "solver": summary.solver and summary.solver.status,
         "met": all(budget.met for budget in summary.budgets), "align": summary.align, "folder": f"{RUNS}/{out.name}",
     }  # fmt: skip
+
+
+def _pruned(point: Point, id: str, folder: Path) -> Path:
+    """The folder of the run, done unless it is there."""
+    out = folder / RUNS / id
+    if not (out / SUMMARY).exists():
+        job = point.job(out)
+        run(job, open_dense(job) if job.regularize else _dense(point, job))
+    return out
+
+
+def _tuning(point: Point, out: Path, devices: int, halve: bool) -> Finetuning:
+    recipe = point.recipe()
+    assert recipe is not None
+    return Finetuning(
+        folder=out, out=out.with_name(f"{out.name}-finetuned"), recipe=recipe, devices=devices, resume=True,
+        held_out=HELD_OUT if halve else 0.0, command=f"padless finetune {out}",
+    )  # fmt: skip
 
 
 def ask(target: Mapping[str, Any], oracle: str, shapes: Any) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def finetune(
     graph: Graph | None = None,
     checkpoints: Checkpoints | None = None,
     fabric: "Fabric | None" = None,
+    until: int | None = None,
 ) -> History:
     """Train `model` in place, all its modules in training mode; evaluation mode at the end.
 
@@ -59,7 +60,8 @@ def finetune(
     distilled, and with `plan` its features too where the recipe asks for them. Sparsity takes the model's `graph`. With
     `checkpoints` a run goes on from the last one there; each step depends on the seed and its number alone, so the result
     is that of a run that was never stopped. `fabric` says on which devices; by default where the model is. With several
-    processes the batch is shared and batch norms see all of it.
+    processes the batch is shared and batch norms see all of it. `until` is an epoch to pause after: the next call with these
+    checkpoints goes on from there.
 
     Raises UsageError when the network gives no class scores, a label lies beyond them, nothing can be trained, a batch
     cannot be shared, or a checkpoint is of another run.
@@ -74,6 +76,12 @@ def finetune(
     run = _Run(model, images, recipe, Lesson(model, recipe, teacher, plan), sparsity, fabric)
     if checkpoints:
         run.take_up(checkpoints)
+    if until is not None:
+        if not checkpoints:
+            raise UsageError(
+                "Training that pauses needs checkpoints to go on from. Give checkpoints=, or leave until out."
+            )
+        run.last = min(run.total, max(run.step, until * run.batches.steps))
     return run.to_the_end(checkpoints)
 
 
@@ -91,7 +99,7 @@ class _Run:
     ) -> None:
         self.model, self.recipe, self.lesson, self.sparsity, self.fabric = model, recipe, lesson, sparsity, fabric
         self.batches = Batches(images, recipe, fabric.global_rank, fabric.world_size)
-        self.total = recipe.epochs * self.batches.steps
+        self.total = self.last = recipe.epochs * self.batches.steps
         self.facts = {
             "recipe": asdict(recipe), "data": images.name, "images": images.digest(), "preprocess": repr(images.preprocess),
             "start": weights_digest(model),
@@ -170,7 +178,7 @@ class _Run:
             torch.random.fork_rng(), self.lesson.listening(), norms, bar("Fine-tuning", self.total) as shown,
         ):  # fmt: skip
             shown.advance(first)
-            for batch in self.batches.since(first, self.total):
+            for batch in self.batches.since(first, self.last):
                 self.advance(_moved(batch, self))
                 shown.advance(1, self.note())
                 ended = self.step % self.batches.steps == 0
@@ -184,10 +192,10 @@ class _Run:
         self.model.eval()
         seconds = time.monotonic() - started
         return History(
-            step_losses=tuple(self.losses.tolist()),
-            losses=tuple(float(part.mean()) for part in self.losses.split(self.batches.steps)),
+            step_losses=tuple(self.losses[: self.last].tolist()),
+            losses=tuple(float(part.mean()) for part in self.losses[: self.last].split(self.batches.steps)),
             seconds=seconds,
-            images_per_second=(self.total - first) * self.batches.size / max(seconds, 1e-9),
+            images_per_second=(self.last - first) * self.batches.size / max(seconds, 1e-9),
         )
 
     def advance(self, batch: Batch) -> None:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from padless import __version__
 from padless.choose import Choices
 from padless.choose.asked import shapes_to_measure
 from padless.choose.budget import LATENCY, read_budgets
@@ -83,7 +83,7 @@ def ids(points: Iterable[Point], halve: bool = False) -> list[str]:
 
     def said(point: Point) -> dict[str, Any]:
         apart = {"held_out": HELD_OUT} if halve and point.finetune is not None else {}
-        return {"point": point.said, "inputs": inputs(point), "version": __version__, **apart}
+        return {"point": point.said, "inputs": inputs(point), "version": version("padless"), **apart}
 
     return [digest(canonical(said(point))) for point in points]
 

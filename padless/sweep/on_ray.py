@@ -4,9 +4,9 @@ import logging
 import os
 from collections import deque
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
-from padless import __version__
 from padless.errors import UsageError, missing_extra
 from padless.sweep.runner import Ended, Task
 
@@ -60,7 +60,7 @@ class RayRunner:
         while self._queue and room > 0:
             task, room = self._queue.popleft(), room - 1
             self._running[
-                self._call.remote(task.function, dict(task.arguments), self._cpus, __version__, os.getcwd())
+                self._call.remote(task.function, dict(task.arguments), self._cpus, version("padless"), os.getcwd())
             ] = task
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds) if self._running else ([], [])
         for reference in ready:
@@ -96,7 +96,7 @@ class _Shared:
         self.reference = reference
 
 
-def _call(function: str, arguments: dict[str, Any], threads: int, version: str, home: str) -> dict[str, Any]:
+def _call(function: str, arguments: dict[str, Any], threads: int, release: str, home: str) -> dict[str, Any]:
     """Runs in a worker, on any node."""
     import socket
 
@@ -106,13 +106,12 @@ def _call(function: str, arguments: dict[str, Any], threads: int, version: str, 
     try:
         import torch
 
-        import padless
         from padless.pool import limit_workers
         from padless.sweep.runner import call
     except ImportError as error:
         return {"error": f"{here}: {error}. Install what the sweep was started with, on every node."}
-    if padless.__version__ != version:
-        return {"error": f"{here} has padless {padless.__version__}, the sweep {version}. Install the same."}
+    if (installed := version("padless")) != release:
+        return {"error": f"{here} has padless {installed}, the sweep {release}. Install the same."}
     if os.path.isdir(home):
         os.chdir(home)  # for relative paths and modules of one's own
     torch.set_num_threads(threads)

@@ -1,0 +1,43 @@
+"""`padless sweep`."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+GRID = 'model = "models.networks:Small"\nwork = "plan"\ntarget = "unit:4"\nbudget = ["macs=50%", "macs=1%"]\n'
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    """Workers find the tests' networks."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, Path(__file__).parents[1:3])))
+
+
+def test_a_sweep_from_a_file(run, tmp_path):
+    (tmp_path / "g.toml").write_text(GRID)
+    code, out, err = run("sweep", "g.toml", "--out", "o", "--jobs", "1", "--csv")
+    assert code == 0, err
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == "budget status cost, % of dense importance kept, %"
+    assert lines[2] == "macs=1% infeasible"
+    assert lines[3:] == ["2 points: 1 done, 1 infeasible.", "Written: o/points/, results.parquet, sweep.html"]
+    assert {path.name for path in Path("o").iterdir()} >= {"points", "results.parquet", "results.csv", "sweep.html"}
+    assert run("sweep", "--status", "o")[1] == "2 points: 1 done, 1 infeasible.\n"
+
+
+def test_what_a_sweep_needs(run, tmp_path):
+    code, _, err = run("sweep", "--out", "o")
+    assert (
+        code == 2 and "A sweep takes GRID.toml and --out DIR; `padless sweep --status DIR` says how far one is." in err
+    )
+    (tmp_path / "g.toml").write_text(GRID + "sed = 1")
+    code, _, err = run("sweep", "g.toml", "--out", "o")
+    assert code == 2 and "line 5: there is no option 'sed'. Did you mean seed" in err
+
+
+def test_points_that_fail_are_an_exit_code(run, tmp_path):
+    (tmp_path / "g.toml").write_text(GRID.replace("networks:Small", "slow:failing"))
+    code, out, _ = run("sweep", "g.toml", "--out", "o", "--jobs", "1")
+    assert code == 1 and "2 points: 2 failed." in out
+    assert "ValueError: no such weights" in run("sweep", "--status", "o")[1]

@@ -1,6 +1,7 @@
 """Who does a sweep's tasks. A task is a function by its name and arguments that JSON can hold; so is its result."""
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -51,6 +52,30 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """End the workers, at once."""
+
+
+class Here:
+    """Tasks in this very process, one at a time: for what is long and needs no second worker."""
+
+    slots, apart = 1, False
+
+    def __init__(self) -> None:
+        self._tasks: deque[Task] = deque()
+
+    def submit(self, task: Task) -> None:
+        self._tasks.append(task)
+
+    def wait(self, seconds: float) -> Ended | None:
+        if not self._tasks:
+            return None
+        task = self._tasks.popleft()
+        return Ended(task=task, **call(task.function, task.arguments))
+
+    def share(self, data: Mapping[str, Any]) -> Any:
+        return data
+
+    def close(self) -> None:
+        self._tasks.clear()
 
 
 def call(function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Sweeps: their overhead a job, and that they give what single runs give, with both runners.
 
 python benchmarks/sweep.py overhead            1,000 planning points on this machine
-python benchmarks/sweep.py same [--points 24]   ResNet-18, 2 targets x 4 budgets x 3 seeds, recovery and an epoch on 1,024
+python benchmarks/sweep.py same [--points 24] [--alone 24]
+                                               ResNet-18, 2 targets x 4 budgets x 3 seeds, recovery and an epoch on 1,024
                                                images, beside `padless prune` and `padless finetune` alone
 
 They write results/sweep_overhead.json and sweep_same.json. Times are of a machine that may be busy: the overhead is what
@@ -64,7 +65,7 @@ def overhead(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def same(folder: Path, count: int) -> dict[str, Any]:
+def same(folder: Path, count: int, alone_count: int) -> dict[str, Any]:
     """Rows of both runners and of commands alone, compared number by number."""
     images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32))
     weights = str(SHARED / "weights" / "resnet18.safetensors")
@@ -91,7 +92,7 @@ def same(folder: Path, count: int) -> dict[str, Any]:
         print(runner, seconds[runner], "s", flush=True)
     equal = found["local"] == found["Ray"]
     started, differing, accuracies = time.monotonic(), [], []
-    for id, row in found["local"].items():
+    for id, row in list(found["local"].items())[:alone_count]:
         alone = _alone(row["point"], folder / "alone")
         accuracies.append((row["before"]["accuracy"], row["after"]["accuracy"]))
         if any(alone[side] != row[side] for side in ("before", "after")):
@@ -100,6 +101,7 @@ def same(folder: Path, count: int) -> dict[str, Any]:
     seconds["alone"] = round(time.monotonic() - started, 1)
     return {
         "points": len(points), "runners_equal": equal, "differ_from_commands_alone": differing, "seconds": seconds,
+        "compared_with_commands_alone": len(accuracies),
         "accuracies": accuracies,
     }  # fmt: skip
 
@@ -123,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("overhead", "same"))
     parser.add_argument("--points", type=int, default=24)
+    parser.add_argument("--alone", type=int, default=24, help="How many of them are also done by the commands alone.")
     parser.add_argument("--folder", type=Path, help="Where the sweeps go; a stopped one goes on there.")
     asked = parser.parse_args()
     if asked.part == "same":
@@ -130,7 +133,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = asked.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        found: Any = overhead(folder) if asked.part == "overhead" else same(folder, asked.points)
+        found: Any = overhead(folder) if asked.part == "overhead" else same(folder, asked.points, asked.alone)
     write(f"sweep_{asked.part}", found)
 
 

@@ -13,14 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from padless.errors import OracleError, PadlessError
+from padless.pool.command import end, last_of
 
 SERVE = Path(__file__).parent / "serve.py"
 Reply = dict[str, Any]
 Request = tuple[dict[str, Any], bytes]
+# Seconds that an oracle may take for one question.
+patience: ContextVar[float] = ContextVar("patience", default=600.0)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -28,7 +33,8 @@ class Pool:
     """As many workers as there are cores, started when they are needed. Use it in a `with`, or `close` it.
 
     A worker that ends in the middle of a request is replaced and the request is sent once more, since whatever killed
-    it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`.
+    it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`. Each worker
+    is killed with all that it started.
     """
 
     def __init__(
@@ -37,10 +43,11 @@ class Pool:
         name: str,
         *,
         workers: int = CORES,
-        timeout: float = 600,
+        timeout: float | None = None,
         failure: type[PadlessError] = OracleError,
     ) -> None:
-        self.name, self._script, self._timeout, self._failure = name, script, timeout, failure
+        self.name, self._script, self._failure = name, script, failure
+        self._timeout = patience.get() if timeout is None else timeout
         self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
         self._workers = [_Worker(script) for _ in range(workers)]
         for worker in self._workers:
@@ -104,7 +111,7 @@ class _Worker:
         assert process.stdin
         assert process.stdout
         header, payload = request
-        watchdog = threading.Timer(timeout, process.kill)  # waiting on a pipe has no time limit on every system
+        watchdog = threading.Timer(timeout, end, [process])  # waiting on a pipe has no time limit on every system
         watchdog.start()
         try:
             process.stdin.write(json.dumps({**header, "bytes": len(payload)}).encode() + b"\n" + payload)
@@ -119,14 +126,16 @@ class _Worker:
         """The last line that the process printed, in brackets."""
         if self._printed is None:
             return ""
-        self._printed.seek(0)
-        lines = self._printed.read().decode(errors="replace").strip().splitlines()
+        lines = last_of(self._printed).strip().splitlines()
         return f" ({lines[-1]})" if lines else ""
 
     def stop(self) -> None:
         if self.process:
-            self.process.kill()
-            self.process.communicate()
+            end(self.process)
+            for stream in (self.process.stdin, self.process.stdout):
+                with suppress(OSError):  # a request that it did not read
+                    if stream:
+                        stream.close()
             self.process = None
         if self._printed:
             self._printed.close()
@@ -141,5 +150,6 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._printed,
+                start_new_session=sys.platform != "win32",
             )
         return self.process

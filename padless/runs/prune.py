@@ -39,6 +39,7 @@ from padless.recover import METHODS, Recovery, recover
 from padless.report.notes import notes
 from padless.report.page import page
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
+from padless.runs.exchange import claimed
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
 from padless.train import Recipe, against, check_trainable, evaluate, finetune, peak_lr
@@ -70,11 +71,20 @@ class Job:
     reading: Reading = field(default_factory=Reading)
     out: Path
     command: str
+    keep_dense: bool = False  # its weights, in the folder: where no other file has them
 
 
 def run(job: Job) -> Summary:
-    """Do the job, write its folder and return the summary. Nothing is written when any step fails."""
+    """Do the job, write its folder and return the summary. Nothing is written when any step fails.
+
+    Raises UsageError where another run writes the folder.
+    """
     check_folder(job.out)
+    with claimed(job.out):
+        return _run(job)
+
+
+def _run(job: Job) -> Summary:
     read_budgets(job.budgets)
     if job.choices.importance in WATCHING and not job.data:
         raise UsageError(f"The importance {job.choices.importance} watches calibration images. Give --data.")
@@ -153,7 +163,8 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
             final = pricing.whole(staged.model, graph)
         dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
     summary = work.summary(staged, dense, final)
-    save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final))
+    kept = loaded.model if job.keep_dense or job.regularize else None
+    save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final), dense=kept)
     return summary
 
 

@@ -41,7 +41,9 @@ class Vela(Oracle):
     systems = True
     compiles = True
 
-    def __init__(self, target: Target, argument: str = "", *, timeout: float = 600, workers: int = CORES) -> None:
+    def __init__(
+        self, target: Target, argument: str = "", *, timeout: float | None = None, workers: int = CORES
+    ) -> None:
         if target.vela is None:
             raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try ethos-u55-256 or ethos-u85-512.")
         if target.precision != "int8" or argument:

@@ -11,6 +11,7 @@ from padless.inputs import LoadedModel, load_images
 from padless.progress import console
 from padless.report.summary import Summary
 from padless.runs.dense import Dense
+from padless.runs.exchange import claimed
 from padless.runs.folder import check_folder
 from padless.runs.prune import Job, prune_and_save
 from padless.train import Recipe, finetune
@@ -50,10 +51,16 @@ class DigitsResNet(nn.Sequential):
 def demo(folder: Path, seed: int, command: str) -> Summary:
     """Train, prune to half the cycles on `ethos-u55-256`, recover, fine-tune, write `folder`; returns the summary."""
     check_folder(folder)
+    with claimed(folder):
+        return _demo(folder, seed, command)
+
+
+def _demo(folder: Path, seed: int, command: str) -> Summary:
     torch.manual_seed(seed)
     job = Job(
         model="padless.demo:DigitsResNet", target=load_target("ethos-u55-256"), budgets=("cycles=50%",), data="digits",
         choices=Choices(seed=seed), epochs=5, out=folder, command=command,
+        keep_dense=True,
     )  # fmt: skip
     loaded = LoadedModel(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, preprocess=None)
     images = load_images("digits", shape=(1, 32, 32))

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from padless.cli.app import Data, PreprocessOption, app, out
+from padless.cli.app import Data, ModelAgain, PreprocessOption, TargetAgain, Trust, app, out
 from padless.deploy import Exported, Quantisation
 from padless.report.files import lines
 from padless.runs.export import CALIBRATION, Handover, export_folder
+from padless.runs.trust import Repeated
 from padless.tflite.calibrated import IO
 from padless.tflite.ranges import METHODS
 
@@ -51,6 +52,9 @@ def export_command(
             "the arena's size.",
         ),
     ] = False,
+    model: ModelAgain = None,
+    target: TargetAgain = None,
+    trust: Trust = False,
 ) -> None:
     """Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.
 
@@ -63,7 +67,8 @@ def export_command(
     handover = Handover(
         formats=tuple(dict.fromkeys(format or ["tflite"])), quantisation=how, calibration=calibration, compile=compile
     )
-    show(export_folder(folder, handover, data, preprocess))
+    repeated = Repeated(model=model, target=target, data=data, trust=trust)
+    show(export_folder(folder, handover, repeated, preprocess))
 
 
 def show(files: list[Exported]) -> None:

@@ -4,9 +4,11 @@ An oracle does not know the network that a layer comes from. Nobody tests for on
 do beside answering for layers, its attributes and methods say.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple
 from typing import Any, Self
 
@@ -19,6 +21,7 @@ from padless.graph import Graph, Layer, LayerShape
 from padless.progress import bar
 
 SECONDS = 1.0  # between two writes to the cache
+MOST = 1 << 53  # of a layer's cost: sums of more are not exact
 
 # An error in an answer's place: this layer has none, the next ones may. An error that is raised ends the asking.
 Answers = Iterable[Answer | OracleError]
@@ -94,7 +97,7 @@ class _Adapted(Oracle):
 
     def __call__(self, shapes: Sequence[LayerShape]) -> Iterator[Answer | OracleError]:
         for answer in self._oracle(shapes):
-            if isinstance(answer, int | float):
+            if isinstance(answer, int | float) and math.isfinite(answer):
                 answer = Answer(source=self._source, total=round(answer), npu=round(answer))
             yield answer
 
@@ -166,7 +169,8 @@ class CachedOracle:
         if self.oracle.key is not None and shapes:
             keys = {key_of(self.oracle.key, astuple(shape)): shape for shape in shapes}
             for key, stored in self.cache.get(keys).items():
-                self._known[keys[key]] = _answer(stored)
+                with suppress(TypeError, KeyError, UsageError):  # of another version: it is asked again
+                    self._known[keys[key]] = _checked(_answer(stored), "")
 
     def _ask(self, shapes: list[LayerShape], names: Mapping[LayerShape, str]) -> None:
         fresh: dict[str, object] = {}
@@ -207,6 +211,12 @@ def _checked(answer: object, name: str) -> Answer | OracleError:
         raise UsageError(
             f"The oracle answered {answer!r} for layer {name}; expected a number of cycles or a padless.cost.Answer."
         )
+    for what in ("total", "npu", "peak_sram_bytes", "energy_pj", "cpu_operators"):
+        value = getattr(answer, what)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < MOST):
+            raise UsageError(
+                f"The oracle answered {what} {value!r} for layer {name}; expected a number from 0 to {MOST:,}."
+            )
     return answer
 
 

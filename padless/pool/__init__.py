@@ -13,14 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from padless.errors import OracleError, PadlessError
+from padless.pool.command import end, last_of
 
 SERVE = Path(__file__).parent / "serve.py"
 Reply = dict[str, Any]
 Request = tuple[dict[str, Any], bytes]
+# Seconds that an oracle may take for one question.
+patience: ContextVar[float] = ContextVar("patience", default=600.0)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _most = CORES
 
@@ -35,7 +40,8 @@ class Pool:
     """As many workers as there are cores, or `limit_workers` allows, started when needed. Use it in a `with`, or `close` it.
 
     A worker that ends in the middle of a request is replaced and the request is sent once more, since whatever killed
-    it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`.
+    it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`. Each worker
+    is killed with all that it started.
     """
 
     def __init__(
@@ -44,10 +50,11 @@ class Pool:
         name: str,
         *,
         workers: int | None = None,
-        timeout: float = 600,
+        timeout: float | None = None,
         failure: type[PadlessError] = OracleError,
     ) -> None:
-        self.name, self._script, self._timeout, self._failure = name, script, timeout, failure
+        self.name, self._script, self._failure = name, script, failure
+        self._timeout = patience.get() if timeout is None else timeout
         self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._workers = [Worker(script) for _ in range(workers or _most)]
         for worker in self._workers:
@@ -113,7 +120,7 @@ class Worker:
         header, payload = request
         watchdog = None
         if timeout is not None:
-            watchdog = threading.Timer(timeout, process.kill)  # waiting on a pipe has no time limit on every system
+            watchdog = threading.Timer(timeout, end, [process])  # waiting on a pipe has no time limit on every system
             watchdog.start()
         try:
             process.stdin.write(json.dumps({**header, "bytes": len(payload)}).encode() + b"\n" + payload)
@@ -129,19 +136,21 @@ class Worker:
         """The last line that the process printed, in brackets."""
         if self._printed is None:
             return ""
-        self._printed.seek(0)
-        lines = self._printed.read().decode(errors="replace").strip().splitlines()
+        lines = last_of(self._printed).strip().splitlines()
         return f" ({lines[-1]})" if lines else ""
 
     def kill(self) -> None:
         """End the process, from another thread than the one that asks: its answer is then empty."""
         if process := self.process:
-            process.kill()
+            end(process)
 
     def stop(self) -> None:
         if self.process:
-            self.process.kill()
-            self.process.communicate()
+            end(self.process)
+            for stream in (self.process.stdin, self.process.stdout):
+                with suppress(OSError):  # a request that it did not read
+                    if stream:
+                        stream.close()
             self.process = None
         if self._printed:
             self._printed.close()
@@ -157,5 +166,6 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=self._printed,
                 env={**os.environ, **self._environment} if self._environment else None,
+                start_new_session=sys.platform != "win32",
             )
         return self.process

@@ -1,7 +1,7 @@
 """Fine-tuning of a run's folder into another one: whole or not there, resumable in between."""
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,17 @@ from padless.deploy import Int8
 from padless.errors import UsageError
 from padless.files import digest
 from padless.graph import trace
-from padless.hardware import load_target
+from padless.hardware import Target
 from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
 from padless.progress import bar, console, quiet
 from padless.report.notes import notes
 from padless.report.page import page
 from padless.report.summary import FILE, Finetuned, Summary
 from padless.runs.dense import opened
-from padless.runs.folder import PLAN, WEIGHTS, check_folder, load, save
+from padless.runs.exchange import claimed, mended
+from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, versions
+from padless.runs.trust import Repeated, believed
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Finetuning:
     folder: Path
     out: Path
     recipe: Recipe
-    data: str | None = None  # those of the run by default
+    repeated: Repeated = field(default_factory=Repeated)  # its data are those of the run by default
     preprocess: str | None = None  # that of the run by default
     weights: Path | None = None
     accelerator: str = "auto"
@@ -54,17 +56,22 @@ def run_finetuning(job: Finetuning) -> Summary | None:
 
     While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
     """
-    summary = Summary.read(job.folder)
-    data = job.data or summary.data
+    summary = Summary.read(mended(job.folder))
+    target = believed(job.folder, summary, job.repeated, prices=True, images=True)
+    data = job.repeated.data or summary.data
     if not data:
         raise UsageError(f"{job.folder} was made without images. Give --data.")
     start = _file_digest(job.folder / WEIGHTS)
-    scratch = _scratch(job, summary, data, start)
-    if scratch is None:
-        return Summary.read(job.out)
-    fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
-    with quiet(not fabric.is_global_zero):
-        return _trained(job, summary, data, start, scratch, fabric)
+    if job.out.resolve() == job.folder.resolve():
+        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
+    check_folder(job.out)
+    with claimed(job.out):
+        scratch = _scratch(job, summary, data, start)
+        if scratch is None:
+            return Summary.read(job.out)
+        fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
+        with quiet(not fabric.is_global_zero):
+            return _trained(job, summary, target, data, start, scratch, fabric)
 
 
 def run_until(job: Finetuning, epoch: int) -> float:
@@ -73,18 +80,22 @@ def run_until(job: Finetuning, epoch: int) -> float:
     Returns the accuracy there in percent (without labels the agreement with the dense network's choices). What
     `run_finetuning` does afterwards goes on from it. Raises what that raises.
     """
-    summary = Summary.read(job.folder)
+    summary = Summary.read(mended(job.folder))
+    believed(job.folder, summary, job.repeated, prices=True, images=True)
     plan, fabric = Plan.read(job.folder / PLAN), make_fabric(job.accelerator, job.devices, job.recipe.precision)
-    loaded, images = _opened(job, summary, job.data or summary.data or "", plan)
+    loaded, images = _opened(job, summary, job.repeated.data or summary.data or "", plan)
     small, apart = load(job.folder, loaded.model), images.held_out(job.held_out)
     teacher = _teacher(job, summary, loaded, images)
     checkpoints = Checkpoints(job.out.with_name(f"{job.out.name}.training"), job.checkpoint_seconds)
-    finetune(small, apart, job.recipe, teacher=teacher, plan=plan, checkpoints=checkpoints, fabric=fabric, until=epoch)
+    with claimed(job.out):
+        finetune(
+            small, apart, job.recipe, teacher=teacher, plan=plan, checkpoints=checkpoints, fabric=fabric, until=epoch
+        )
     return evaluate(small.cpu(), apart)
 
 
 def _trained(
-    job: Finetuning, summary: Summary, data: str, start: str, scratch: Path, fabric: "Fabric"
+    job: Finetuning, summary: Summary, target: Target, data: str, start: str, scratch: Path, fabric: "Fabric"
 ) -> Summary | None:
     plan = Plan.read(job.folder / PLAN)
     loaded, images = _opened(job, summary, data, plan)
@@ -100,7 +111,7 @@ def _trained(
     if not fabric.is_global_zero:
         return None
     small = small.cpu()
-    dense_cost, cost = _costs(summary, plan, loaded.model.cpu(), small)
+    dense_cost, cost = _costs(summary, target, plan, loaded.model.cpu(), small)
     tested = _tested(small, images, summary)
     epochs, after = job.recipe.epochs, tested[images.measured]
     console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")
@@ -111,14 +122,17 @@ def _trained(
         held_out=len(images.train) - len(trained_on.train),
     )  # fmt: skip
     summary = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
-    save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=(scratch / LOG).read_text())
+    kept = loaded.model if (job.folder / DENSE).exists() else None
+    log = (scratch / LOG).read_text()
+    save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=log, dense=kept)
     shutil.rmtree(scratch)
     return summary
 
 
 def _opened(job: Finetuning, summary: Summary, data: str, plan: Plan) -> tuple[LoadedModel, Images]:
     """The dense network and the images."""
-    weights = job.weights or (Path(summary.weights) if summary.weights else None)
+    own = job.folder / DENSE
+    weights = job.weights or (own if own.exists() else Path(summary.weights) if summary.weights else None)
     torch.manual_seed(summary.seed)
     loaded, images = opened(
         summary.model, weights, data, summary.inputs, summary.reading, _preprocess(job, summary), plan.outputs
@@ -144,9 +158,11 @@ def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel, images: Ima
     return loaded.model if teaches else None
 
 
-def _costs(summary: Summary, plan: Plan, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
+def _costs(
+    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module
+) -> tuple[NetworkCost, NetworkCost]:
     """Both networks by the run's own oracle."""
-    target, example = load_target(summary.target, **summary.variant), parse_inputs(summary.inputs)
+    example = parse_inputs(summary.inputs)
     priced = Pricing(
         dense, example, target, oracle=summary.oracle, memory_oracle=summary.memory_oracle, outputs=plan.outputs
     )
@@ -185,9 +201,6 @@ def _continued(
 
 def _scratch(job: Finetuning, summary: Summary, data: str, start: str) -> Path | None:
     """Where checkpoints go; None where the result is there already."""
-    if job.out.resolve() == job.folder.resolve():
-        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
-    check_folder(job.out)
     scratch = job.out.with_name(f"{job.out.name}.training")
     if job.resume and (job.out / FILE).exists():
         there = Summary.read(job.out)

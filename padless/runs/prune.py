@@ -31,6 +31,7 @@ from padless.report.notes import notes
 from padless.report.page import page
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
 from padless.runs.dense import Dense, opened
+from padless.runs.exchange import claimed
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
 from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
@@ -62,19 +63,22 @@ class Job:
     reading: Reading = field(default_factory=Reading)
     out: Path
     command: str
+    keep_dense: bool = False  # its weights, in the folder: where no other file has them
 
 
 def run(job: Job, dense: Dense | None = None) -> Summary:
     """Do the job, write its folder and return the summary. Nothing is written when any step fails.
 
-    `dense` is the job's network with its images, where it is at hand already.
+    `dense` is the job's network with its images, where it is at hand already. Raises UsageError where another run writes the
+    folder.
     """
     check_folder(job.out)
-    check_options(job)
-    if dense is None:
-        dense = open_dense(job)
-    torch.manual_seed(job.choices.seed)  # however much was drawn before
-    return prune_and_save(job, dense)
+    with claimed(job.out):
+        check_options(job)
+        if dense is None:
+            dense = open_dense(job)
+        torch.manual_seed(job.choices.seed)  # however much was drawn before
+        return prune_and_save(job, dense)
 
 
 def check_options(job: Job) -> None:
@@ -123,7 +127,8 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
             final = pricing.whole(staged.model, graph)
         dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
     summary = work.summary(staged, dense, final)
-    save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final))
+    kept = source.loaded.model if job.keep_dense or job.regularize else None
+    save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final), dense=kept)
     return summary
 
 

@@ -28,6 +28,7 @@ from padless.runs.dense import Dense
 from padless.runs.finetune import Finetuning, run_finetuning, run_until
 from padless.runs.folder import SUMMARY
 from padless.runs.prune import Job, open_dense, run
+from padless.runs.trust import Repeated
 from padless.sweep.claims import claimed
 from padless.sweep.halving import HELD_OUT
 from padless.sweep.point import Point, point_of
@@ -131,8 +132,15 @@ def _tuning(point: Point, out: Path, devices: int, halve: bool) -> Finetuning:
     assert recipe is not None
     return Finetuning(
         folder=out, out=out.with_name(f"{out.name}-finetuned"), recipe=recipe, devices=devices, resume=True,
-        held_out=HELD_OUT if halve else 0.0, command=f"padless finetune {out}",
+        held_out=HELD_OUT if halve else 0.0, command=f"padless finetune {out}", repeated=_repeated(point),
     )  # fmt: skip
+
+
+def _repeated(point: Point) -> Repeated:
+    """What the sweep says of a run, whoever wrote its folder."""
+    return Repeated(
+        model=point.model, target=point.target, oracle=point.oracle, memory_oracle=point.memory_oracle, data=point.data
+    )
 
 
 def ask(target: Mapping[str, Any], oracle: str, shapes: Any) -> dict[str, Any]:

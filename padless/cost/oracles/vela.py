@@ -42,7 +42,9 @@ class Vela(Oracle):
     compiles = True
     portable = True
 
-    def __init__(self, target: Target, argument: str = "", *, timeout: float = 600, workers: int | None = None) -> None:
+    def __init__(
+        self, target: Target, argument: str = "", *, timeout: float | None = None, workers: int | None = None
+    ) -> None:
         if target.vela is None:
             raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try ethos-u55-256 or ethos-u85-512.")
         if target.precision != "int8" or argument:

@@ -6,7 +6,7 @@ python benchmarks/sweep.py same [--points 24] [--alone 24]
                                                images, beside `padless prune` and `padless finetune` alone
 
 They write results/sweep_overhead.json and sweep_same.json. Times are of a machine that may be busy: the overhead is what
-the workers' time exceeds the jobs' by, from the first result on.
+the workers' time exceeds the jobs' by, once both have begun.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from padless.sweep.gather import read_rows
 from padless.sweep.store import open_store
 
 IMAGES, TESTED = 1_024, 500
+STARTED = 20  # jobs until both workers have what they need
 NOISE = ("seconds", "host", "attempts")  # of a row: what may differ
 
 
@@ -50,14 +51,18 @@ def overhead(folder: Path) -> list[dict[str, Any]]:
         started = time.monotonic()
         done = sweep(points, out=out, **options)
         wall = time.monotonic() - started
-        written = sorted(file.stat().st_mtime for file in (out / "points").iterdir())
-        busy = sum(row["seconds"] for row in done if "seconds" in row)
+        busy = sum(row["seconds"] for row in done)
+        ends = sorted(
+            (path.stat().st_mtime, json.loads(path.read_text())["seconds"]) for path in (out / "points").iterdir()
+        )
+        later = ends[STARTED:]  # without the first jobs, which import and build
+        free = 2 * (later[-1][0] - ends[STARTED - 1][0]) - sum(seconds for _, seconds in later)
         started = time.monotonic()
         again = sweep(points, out=out, **options)
         rows.append({
             "runner": runner, "points": len(points), "lost": len(points) - len(done), "seconds": round(wall, 1),
             "statuses": sorted({row["status"] for row in done}), "job_seconds": round(busy, 1),
-            "overhead_ms_a_job": round(1000 * ((written[-1] - written[0]) * 2 - busy) / len(points), 2),
+            "overhead_ms_a_job": round(1000 * free / len(later), 2),
             "second_run_seconds": round(time.monotonic() - started, 1),
             "second_run_same": again == done,
         })  # fmt: skip

@@ -40,6 +40,12 @@ def sweep_command(
     ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Also write results.csv.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do points again that failed.")] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="Use factories, commands, tables and targets' files that the grid names: it is yours."
+        ),
+    ] = False,
     status: Annotated[Path | None, typer.Option("--status", metavar="DIR", help="Only say how far it is.")] = None,
 ) -> None:
     """Do many runs as one: models, targets, budgets and seeds from a grid, on this machine or a Ray cluster.
@@ -62,7 +68,7 @@ def sweep_command(
     try:
         rows = sweep(
             grid, out=out_dir, jobs=jobs, ray=ray, address=address, cpus=cpus, gpus=gpus, retry_failed=retry_failed,
-            halve=halve, csv=csv,
+            halve=halve, csv=csv, trust=trust,
         )  # fmt: skip
     except KeyboardInterrupt:
         console.print(f"Stopped. What is done is in {out_dir}; the same command goes on.", markup=False)

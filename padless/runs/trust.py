@@ -2,12 +2,14 @@
 
 A folder may come from anyone. Its numbers and texts are data. But a factory, a command or an entry point that it names would
 be run, and a table or a target's file would be read as if the user had asked for it. So each of these has to stand on the
-command line, too, word for word, or the command says `--trust`. Every command that acts on what a folder names asks here.
+command line, too, word for word, or the command says `--trust`. Every command that acts on what a folder names asks here,
+and so does a sweep of what its grid names.
 """
 
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from padless.choose import Plan
 from padless.cost.oracles import ships
@@ -46,7 +48,7 @@ def believed(folder: Path, summary: Summary, repeated: Repeated, *, prices: bool
     """
     _same(folder, summary, repeated)
     used = ["--model", "--target", *["--oracle", "--memory-oracle"] * prices, *["--data"] * images]
-    doubts = [doubt for doubt in _doubts(summary, repeated) if doubt[0] in used]
+    doubts = [doubt for doubt in doubts_of(summary, repeated) if doubt[0] in used]
     if doubts and not repeated.trust:
         options = " ".join(f"{option} {shlex.quote(value)}" for option, value, _ in doubts)
         raise UsageError(
@@ -87,7 +89,22 @@ def _same(folder: Path, summary: Summary, repeated: Repeated) -> None:
             )
 
 
-def _doubts(summary: Summary, repeated: Repeated) -> list[tuple[str, str, str]]:
+class Names(Protocol):
+    """What names a network, a target, oracles and images: a run's summary, a point of a sweep."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def oracle(self) -> str | None: ...
+    @property
+    def memory_oracle(self) -> str | None: ...
+    @property
+    def data(self) -> str | None: ...
+
+
+def doubts_of(summary: Names, repeated: Repeated) -> list[tuple[str, str, str]]:
     """The option, the value and what would be done with it, of every name that needs the user's own word."""
     doubts = []
     if repeated.model is None and (what := _of_model(summary.model)):

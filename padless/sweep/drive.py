@@ -40,6 +40,7 @@ def sweep(
     retry_failed: bool = False,
     halve: bool = False,
     csv: bool = False,
+    trust: bool = False,
 ) -> list[dict[str, Any]]:
     """Do every point once, and return a row for each, in their order.
 
@@ -54,9 +55,12 @@ def sweep(
     stands; `stopped` by `halve`; `failed` where it died, and died again twice. Rows lie in OUT/points; results.parquet
     (results.csv with `csv`, or without pyarrow) and sweep.html are made from them.
 
+    A grid may be anyone's work: what it names beyond what ships with padless (a factory, a command, a table, a target's
+    file) is used only with `trust`. Points that your own code gives are yours.
+
     Raises UsageError with all mistakes before anything starts, and StoreError where rows could not be written.
     """
-    placed = read_grid(Path(points)) if isinstance(points, str | Path) else _given(points)
+    placed = read_grid(Path(points), trust) if isinstance(points, str | Path) else _given(points)
     if not placed:
         raise UsageError("There is no point to do.")
     store = open_store(str(out))

@@ -10,6 +10,7 @@ from typing import Any
 
 from padless.errors import UsageError
 from padless.hardware.lines import line_of, lines_of
+from padless.runs.trust import Repeated, doubts_of
 from padless.sweep.point import Point, point_or_mistakes
 
 MOST = 100_000  # points
@@ -32,12 +33,13 @@ class Place:
         return f"line {line_of(self.table, dict(self.lines)) or 1}: {message}" if self.lines else message
 
 
-def read_grid(file: Path) -> list[tuple[Point, Place]]:
+def read_grid(file: Path, trust: bool) -> list[tuple[Point, Place]]:
     """The points of a file, each with where it was written.
 
     Tables `[[grid]]` are grids of their own: every combination of their lists. What stands before the first of them holds
     for all; without any it is the grid. Of an option that takes several values (budget, freeze, outputs, input_shape,
-    until) a list inside the list is one value. Raises UsageError with every mistake and its line.
+    until) a list inside the list is one value. Raises UsageError with every mistake and its line, and without `trust` for
+    names of what does not ship with padless.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -68,7 +70,30 @@ def read_grid(file: Path) -> list[tuple[Point, Place]]:
     if len(points) > MOST:
         raise UsageError(f"{file} makes {len(points):,} points; {MOST:,} are the most. Split it.")
     refuse(str(file), mistakes)
+    if not trust:
+        _believe(file, points)
     return points
+
+
+def _believe(file: Path, points: Iterable[tuple[Point, Place]]) -> None:
+    """Raises UsageError for what a grid names beyond what ships with padless (`runs.trust`)."""
+    doubts: dict[str, None] = {}
+    for point, place in points:
+        found = doubts_of(point, Repeated())
+        tuned = point.finetune or {}
+        found += [
+            (f"--{name}", str(value), "a module would be imported and its function run")
+            for name, value in (("importance", point.importance), ("augment", tuned.get("augment")))
+            if value is not None and ":" in str(value)
+        ]
+        for option, value, what in found:
+            name = option.removeprefix("--").replace("-", "_")
+            doubts[place.told("finetune" if name == "augment" else name, f"{name} {value!r}: {what}")] = None
+    if doubts:
+        raise UsageError("\n  ".join([
+            f"{file} names what does not come with padless, and a grid may be anyone's work:", *list(doubts)[:NAMED],
+            "Give --trust if you trust who made it.",
+        ]))  # fmt: skip
 
 
 def combinations(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

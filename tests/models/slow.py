@@ -38,3 +38,16 @@ def failing():
     if IN_WORKER:
         raise ValueError("no such weights\nhere")
     return Small()
+
+
+_calls = 0
+
+
+def tiring(samples, generator):
+    """An augmentation that ends its worker at the fifteenth batch, once."""
+    global _calls
+    _calls += 1
+    if IN_WORKER and _calls == 15 and not Path("died").exists():
+        Path("died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return samples

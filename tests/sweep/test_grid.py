@@ -10,7 +10,7 @@ from padless.sweep.point import Point, point_of
 
 def points_of(tmp_path, text):
     (tmp_path / "g.toml").write_text(text)
-    return [point for point, _ in read_grid(tmp_path / "g.toml")]
+    return [point for point, _ in read_grid(tmp_path / "g.toml", trust=True)]
 
 
 def refused(tmp_path, text):
@@ -85,7 +85,7 @@ def test_what_is_no_grid(tmp_path, text, said):
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(UsageError, match=r"none\.toml cannot be read"):
-        read_grid(tmp_path / "none.toml")
+        read_grid(tmp_path / "none.toml", trust=True)
 
 
 def test_too_many_points_of_several_grids(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def living() -> list[int]:
 
 def started(*options, out="o"):
     return subprocess.Popen(
-        [sys.executable, "-m", "padless", "sweep", "grid.toml", "--out", out, *options],
+        [sys.executable, "-m", "padless", "sweep", "grid.toml", "--trust", "--out", out, *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
@@ -119,7 +119,7 @@ from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
 nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
 cluster.wait_for_nodes()
-command = [sys.executable, "-m", "padless", "sweep", "grid.toml", "--out", "o", "--address", cluster.address]
+command = [sys.executable, "-m", "padless", "sweep", "grid.toml", "--trust", "--out", "o", "--address", cluster.address]
 
 def rows(count):
     while len(list(Path("o").glob("points/*.json"))) < count:

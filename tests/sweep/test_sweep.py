@@ -85,6 +85,20 @@ def test_a_worker_that_dies_is_replaced():
     assert quiet(rows) == quiet(sweep(points, out="calm", jobs=1))
 
 
+def test_a_fine_tuning_that_is_killed_goes_on_from_its_checkpoint():
+    point = {
+        "model": "padless.demo:DigitsResNet", "data": "digits", "target": "unit:8", "calibration": 64, "budget": "macs=30%",
+        "finetune": {"epochs": 2, "augment": "models.slow:tiring"},
+    }  # fmt: skip
+    (row,), (calm,) = (sweep([point], out=out, jobs=1) for out in ("o", "calm"))
+    assert (row["status"], row["attempts"], calm["attempts"]) == ("done", 2, 1)
+    assert quiet([row]) == quiet([calm])
+    assert (
+        Path("o", row["folder"], "model.safetensors").read_bytes()
+        == Path("calm", calm["folder"], "model.safetensors").read_bytes()
+    )
+
+
 def test_what_fails_is_tried_three_times_and_told():
     deadly, failing, good = (
         {**SMALL, "model": model, "budget": "macs=50%"}
@@ -123,7 +137,7 @@ weights = "none.safetensors"
 """
     )
     with pytest.raises(UsageError) as caught:
-        sweep("g.toml", out="o")
+        sweep("g.toml", out="o", trust=True)
     said = str(caught.value).splitlines()
     assert said[0] == "g.toml has 6 mistakes; nothing was started:"
     for line, beginning in zip(said[1:], (

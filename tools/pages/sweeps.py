@@ -18,7 +18,7 @@ def section() -> str:
     return f"""## Sweeps
 
 1,000 points that plan DigitsResNet, on two processes of a machine with two cores that did other work, too. The overhead a
-job is by how much the workers' time exceeds the jobs', from the first row to the last. `python benchmarks/sweep.py overhead`
+job is by how much the workers' time exceeds the jobs', once both have begun. `python benchmarks/sweep.py overhead`
 
 | runner | points | lost | seconds | seconds in jobs | overhead a job, ms | second run, s |
 |---|---|---|---|---|---|---|

@@ -1,5 +1,6 @@
 """The command that does many runs as one."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,9 @@ def sweep_command(
     ] = None,
     cpus: Annotated[int, typer.Option("--cpus", help="Threads for each point.")] = 1,
     gpus: Annotated[int, typer.Option("--gpus", help="Graphics processors for each point.")] = 0,
+    memory: Annotated[
+        str | None, typer.Option("--memory", help="Memory for each point, such as 2GiB: so many fewer run at once.")
+    ] = None,
     halve: Annotated[
         bool,
         typer.Option(
@@ -67,8 +71,8 @@ def sweep_command(
         raise UsageError("A sweep takes GRID.toml and --out DIR; `padless sweep --status DIR` says how far one is.")
     try:
         rows = sweep(
-            grid, out=out_dir, jobs=jobs, ray=ray, address=address, cpus=cpus, gpus=gpus, retry_failed=retry_failed,
-            halve=halve, csv=csv, trust=trust,
+            grid, out=out_dir, jobs=jobs, ray=ray, address=address, cpus=cpus, gpus=gpus, memory=_bytes(memory),
+            retry_failed=retry_failed, halve=halve, csv=csv, trust=trust,
         )  # fmt: skip
     except KeyboardInterrupt:
         console.print(f"Stopped. What is done is in {out_dir}; the same command goes on.", markup=False)
@@ -78,3 +82,14 @@ def sweep_command(
     out.print(f"Written: {out_dir}/points/, results.parquet, sweep.html", markup=False)
     if any(row["status"] == "failed" for row in rows):
         raise typer.Exit(1)
+
+
+def _bytes(text: str | None) -> int:
+    """2GiB, 500MB or a number of bytes."""
+    if text is None:
+        return 0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]i?)?B?", text.strip())
+    if not found:
+        raise UsageError(f"--memory is a number of bytes, such as 2GiB; got {text!r}.")
+    unit = found[2] or ""
+    return int(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** " kMGT".index(unit[:1] or " "))

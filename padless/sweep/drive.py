@@ -37,6 +37,7 @@ def sweep(
     address: str | None = None,
     cpus: int = 1,
     gpus: int = 0,
+    memory: int = 0,
     retry_failed: bool = False,
     halve: bool = False,
     csv: bool = False,
@@ -47,9 +48,9 @@ def sweep(
     `points` is a TOML file (see `docs/sweeps.md`), or `Point`s, or dictionaries of the options of `padless prune`. `out` is
     a folder, or an object store by URI; what is there from an earlier call is not done again. `jobs` processes of this
     machine do the work (by default as many as it has CPUs for), or with `ray` a Ray of this machine, or a Ray cluster at
-    `address`. Each point gets `cpus` threads and `gpus` graphics processors. With `halve` the worse half of points that
-    answer the same question by training stops after a quarter and after half of the epochs, judged on a tenth of the
-    training images, which none of them trains on.
+    `address`. Each point gets `cpus` threads, `gpus` graphics processors and `memory` bytes. With `halve` the worse half of
+    points that answer the same question by training stops after a quarter and after half of the epochs, judged on a tenth of
+    the training images, which none of them trains on.
 
     A row has `status`: `done`; `infeasible` where no cut meets the budget; `refused` where the point cannot be done as it
     stands; `stopped` by `halve`; `failed` where it died, and died again twice. Rows lie in OUT/points; results.parquet
@@ -70,7 +71,9 @@ def sweep(
     if todo.tasks:
         questions = examine(todo.placed()).questions
         runner: Runner = (
-            RayRunner(address, cpus=cpus, gpus=gpus) if ray or address else LocalRunner(jobs, cpus=cpus, gpus=gpus)
+            RayRunner(address, cpus=cpus, gpus=gpus, memory=memory)
+            if ray or address
+            else LocalRunner(jobs, cpus=cpus, gpus=gpus, memory=memory)
         )
         try:
             answers = runner.share(priced(questions, runner))

@@ -23,18 +23,21 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 class LocalRunner:
     """`jobs` processes, each with `cpus` threads and `gpus` graphics processors of this machine.
 
-    A task goes to a worker that did one of its group last, if one is free. Raises UsageError for counts that this machine
+    Without `jobs` there are as many as its CPUs, its graphics processors and, at `memory` bytes each, its memory allow. A
+    task goes to a worker that did one of its group last, if one is free. Raises UsageError for counts that this machine
     does not have.
     """
 
-    def __init__(self, jobs: int | None = None, *, cpus: int = 1, gpus: int = 0) -> None:
+    def __init__(self, jobs: int | None = None, *, cpus: int = 1, gpus: int = 0, memory: int = 0) -> None:
         if cpus < 1:
             raise UsageError(f"A point takes 1 CPU or more; got {cpus}.")
         if jobs is not None and jobs < 1:
             raise UsageError(f"--jobs is 1 or more; got {jobs}.")
         devices = _devices(gpus)
         at_once = len(devices) // gpus if gpus else CORES
-        self._jobs = jobs or max(1, min(CORES // cpus, at_once))
+        if memory > (total := _memory()):
+            raise UsageError(f"A point asks for {memory:,} bytes of memory; this machine has {total:,}.")
+        self._jobs = jobs or max(1, min(CORES // cpus, at_once, total // memory if memory else at_once))
         if gpus and self._jobs > at_once:
             raise UsageError(f"{self._jobs} jobs of {gpus} GPU(s) do not fit the {len(devices)} of this machine.")
         self._cpus = cpus
@@ -122,6 +125,11 @@ class LocalRunner:
 def _environment(cpus: int, devices: list[str] | None) -> dict[str, str]:
     threads = dict.fromkeys(THREADS, str(cpus))
     return threads if devices is None else {**threads, "CUDA_VISIBLE_DEVICES": ",".join(devices)}
+
+
+def _memory() -> int:
+    """Bytes that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 1 << 62
 
 
 def _devices(gpus: int) -> list[str]:

@@ -17,20 +17,20 @@ NODE_DEATHS = 3  # how often Ray itself tries a task anew whose worker or node i
 class RayRunner:
     """A running cluster at `address` (HOST:6379, or auto), or with None one that is started for this sweep.
 
-    A point gets `cpus` CPUs and `gpus` GPUs of one node. Ray itself does a task again when its worker or node dies. Raises
-    UsageError where Ray is not installed, the cluster cannot be reached, or no node has room for a point.
+    A point gets `cpus` CPUs, `gpus` GPUs and `memory` bytes of one node. Ray itself does a task again when its worker or
+    node dies. Raises UsageError where Ray is not installed, the cluster cannot be reached, or no node has room for a point.
     """
 
-    def __init__(self, address: str | None = None, *, cpus: int = 1, gpus: float = 0) -> None:
+    def __init__(self, address: str | None = None, *, cpus: int = 1, gpus: int = 0, memory: int = 0) -> None:
         try:
             import ray
         except ImportError as error:
             raise missing_extra("ray", "sweep", "A sweep on Ray") from error
-        self._ray, self._cpus, self._gpus = ray, cpus, gpus
+        self._ray, self._cpus, self._gpus, self._memory = ray, cpus, gpus, memory
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(cpus))
         try:
             ray.init(
-                address=address, include_dashboard=None if address else False, log_to_driver=False,
+                address=address or "local", include_dashboard=None if address else False, log_to_driver=False,
                 logging_level=logging.ERROR, runtime_env={"env_vars": threads},
             )  # fmt: skip
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -39,7 +39,9 @@ class RayRunner:
                 f"No Ray cluster answers at {address}: {first} Start one with `ray start --head`."
             ) from error
         self._roomy()
-        self._call: Any = ray.remote(_call).options(num_cpus=cpus, num_gpus=gpus, max_retries=NODE_DEATHS)
+        self._call: Any = ray.remote(_call).options(
+            num_cpus=cpus, num_gpus=gpus, memory=memory or None, max_retries=NODE_DEATHS
+        )
         self._queue: deque[Task] = deque()
         self._running: dict[Any, Task] = {}
 
@@ -49,8 +51,12 @@ class RayRunner:
     def slots(self) -> int:
         """As many as the nodes that are there now hold."""
         total = self._ray.cluster_resources()
-        count = int(total.get("CPU", 0) // self._cpus)
-        return max(1, min(count, int(total.get("GPU", 0) // self._gpus)) if self._gpus else count)
+        return max(1, min(int(total.get(name, 0) // each) for name, each in self._needs.items()))
+
+    @property
+    def _needs(self) -> dict[str, int]:
+        needs = {"CPU": self._cpus, "GPU": self._gpus, "memory": self._memory}
+        return {name: each for name, each in needs.items() if each}
 
     def submit(self, task: Task) -> None:
         self._queue.append(task)
@@ -81,12 +87,11 @@ class RayRunner:
 
     def _roomy(self) -> None:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if not any(n.get("CPU", 0) >= self._cpus and n.get("GPU", 0) >= self._gpus for n in nodes):
-            most = max((n.get("CPU", 0) for n in nodes), default=0)
+        if not any(all(node.get(name, 0) >= each for name, each in self._needs.items()) for node in nodes):
+            needs = " and ".join(f"{each:,} {name}" for name, each in self._needs.items())
+            had = "; ".join(", ".join(f"{int(node.get(name, 0)):,} {name}" for name in self._needs) for node in nodes)
             self._ray.shutdown()
-            raise UsageError(
-                f"No node has {self._cpus} CPU(s) and {self._gpus:g} GPU(s) for a point; the largest has {most:g} CPU(s)."
-            )
+            raise UsageError(f"No node has {needs} for a point. There are: {had or 'none'}.")
 
 
 class _Shared:

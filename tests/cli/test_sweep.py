@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from padless.cli.sweep import _bytes
+
 GRID = 'model = "models.networks:Small"\nwork = "plan"\ntarget = "unit:4"\nbudget = ["macs=50%", "macs=1%"]\n'
 
 
@@ -34,6 +36,16 @@ def test_what_a_sweep_needs(run, tmp_path):
     (tmp_path / "g.toml").write_text(GRID + "sed = 1")
     code, _, err = run("sweep", "g.toml", "--trust", "--out", "o")
     assert code == 2 and "line 5: there is no option 'sed'. Did you mean seed" in err
+
+
+@pytest.mark.parametrize(("text", "count"), [("2GiB", 2 << 30), ("1.5kB", 1500), ("7", 7), (None, 0)])
+def test_memory_is_told_in_units(text, count):
+    assert _bytes(text) == count
+
+
+def test_memory_that_is_none(run):
+    code, _, err = run("sweep", "g.toml", "--out", "o", "--memory", "much")
+    assert code == 2 and "--memory is a number of bytes, such as 2GiB; got 'much'." in err
 
 
 def test_points_that_fail_are_an_exit_code(run, tmp_path):

@@ -57,6 +57,7 @@ def test_a_worker_keeps_to_its_group():
         ({"jobs": 0}, "--jobs is 1 or more; got 0"),
         ({"cpus": 0}, "A point takes 1 CPU or more; got 0"),
         ({"gpus": -1}, "--gpus is 0 or more; got -1"),
+        ({"memory": 1 << 60}, "A point asks for 1,152,921,504,606,846,976 bytes of memory; this machine has"),
         ({"gpus": 99}, r"A point asks for 99 GPU\(s\); this machine has \d+\. Leave --gpus out"),
     ],
 )
@@ -87,6 +88,12 @@ def test_a_cluster_that_does_not_answer():
     pytest.importorskip("ray")
     with pytest.raises(UsageError, match="No Ray cluster answers at auto: .* Start one with `ray start --head`"):
         on_ray.RayRunner("auto")
+
+
+def test_a_cluster_without_room():
+    pytest.importorskip("ray")
+    with pytest.raises(UsageError, match=r"No node has 999 CPU for a point\. There are: \d+ CPU\."):
+        on_ray.RayRunner(cpus=999)
 
 
 def test_nodes_that_differ_are_told(monkeypatch):

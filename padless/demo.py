@@ -1,20 +1,27 @@
 """The embedded default: a small ResNet on scikit-learn's digits, trained here, at half its cycles on an Ethos-U55-256."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from padless.choose import Choices
+from padless.choose.planning import plan
+from padless.choose.replay import prune
+from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import LoadedModel, load_images
+from padless.inputs import Images, LoadedModel, load_images
 from padless.progress import console
+from padless.recover import recover
+from padless.report.page import page
+from padless.report.report import FILE, Beside, Report
 from padless.report.summary import Summary
 from padless.runs.dense import Dense
 from padless.runs.exchange import claimed
-from padless.runs.folder import check_folder
+from padless.runs.folder import PAGE, check_folder
 from padless.runs.prune import Job, prune_and_save
-from padless.train import Recipe, finetune
+from padless.train import Recipe, evaluate, finetune
 
 
 class Block(nn.Module):
@@ -49,7 +56,10 @@ class DigitsResNet(nn.Sequential):
 
 
 def demo(folder: Path, seed: int, command: str) -> Summary:
-    """Train, prune to half the cycles on `ethos-u55-256`, recover, fine-tune, write `folder`; returns the summary."""
+    """Train, prune to half the cycles on `ethos-u55-256`, recover, fine-tune, write `folder`; returns the summary.
+
+    General pruning of the same network, at the same cycles, stands beside it in the report.
+    """
     check_folder(folder)
     with claimed(folder):
         return _demo(folder, seed, command)
@@ -66,4 +76,25 @@ def _demo(folder: Path, seed: int, command: str) -> Summary:
     images = load_images("digits", shape=(1, 32, 32))
     console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
     finetune(loaded.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))
-    return prune_and_save(job, Dense(loaded, images))
+    summary = prune_and_save(job, Dense(loaded, images))
+    report = replace(Report.read(folder), beside=(general_pruning(loaded.model, images, job, summary),))
+    write_atomically(folder / FILE, report.to_json())
+    write_atomically(folder / PAGE, page(summary, report))
+    return summary
+
+
+def general_pruning(model: nn.Module, images: Images, job: Job, summary: Summary) -> Beside:
+    """What does not look at units, brought to the run's own cycles: one ratio for all layers, by the weights' norms."""
+    console.print("Beside it: general pruning, at the same cycles")
+    assert summary.recovery is not None
+    batches = list(images.calibration(job.calibration, summary.seed))
+    choices = Choices(importance="l1", allocate="uniform", align="none", seed=summary.seed)
+    budget = f"cycles={summary.after['cycles']}"
+    made = plan(model, batches[0][:1], target=job.target, budget=budget, images=batches, choices=choices)
+    small = prune(model, made)
+    cut = evaluate(small, images)
+    recover(small, model, made, batches, method=summary.recovery.method.partition("+")[0])
+    return Beside(
+        name="general pruning", cycles=made.after["cycles"] or 0, macs=made.after["macs"],
+        avoidable_macs_percent=made.after["avoidable_macs_percent"], cut=cut, recovered=evaluate(small, images),
+    )  # fmt: skip

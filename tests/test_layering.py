@@ -10,7 +10,7 @@ import pytest
 import padless
 
 ORDER = [
-    "errors", "files", "progress", "calls", "pool", "optimise", "graph", "hardware", "importance", "tflite",
+    "errors", "files", "progress", "notebook", "calls", "pool", "optimise", "graph", "hardware", "importance", "tflite",
     "onnx", "inputs", "cut", "align", "cost", "deploy", "choose", "report", "recover", "train", "runs", "sweep", "__init__", "demo",
     "reproduction", "cli", "__main__",
 ]  # fmt: skip
@@ -76,7 +76,16 @@ def test_the_solver_imports_nothing_of_padless():
 
 
 def test_only_the_ground_lies_at_the_root():
-    ground = {"errors.py", "files.py", "progress.py", "calls.py", "demo.py", "__init__.py", "__main__.py"}
+    ground = {
+        "errors.py",
+        "files.py",
+        "progress.py",
+        "notebook.py",
+        "calls.py",
+        "demo.py",
+        "__init__.py",
+        "__main__.py",
+    }
     assert {file for file in SOURCES if "/" not in file} == ground
     assert {file.split("/")[0] for file in SOURCES if "/" in file} <= set(ORDER)
 

@@ -24,6 +24,7 @@ def test_a_canvas_needs_matplotlib(monkeypatch):
 
 def test_a_document_escapes_its_title_and_adds_to_the_style():
     assert document("a < b", "<p>c</p>", "p{d}") == (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>padless: a &lt; b</title>'
-        f"<style>{STYLE}p{{d}}</style>\n<p>c</p></html>\n"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>padless: a &lt; b</title>'
+        f"<style>{STYLE}p{{d}}</style></head>\n<body><main>\n<p>c</p>\n</main></body></html>\n"
     )

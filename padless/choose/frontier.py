@@ -75,9 +75,7 @@ def pareto(
         dense = pricing.dense()
         total = budget.of(dense)  # raises where the target cannot say
         unit = 1e3 / (dense.clock_hz or 1) if quantity == LATENCY else 1.0
-        layers = total
-        if pricing.oracle and (of_answer := FROM_ORACLE.get(budget.counted)):
-            layers = sum(getattr(answer, of_answer) for answer in pricing.oracle(graph.layers))
+        layers = summed(pricing, budget.counted) or total
         curves = scored(pricing, choices, batches)
         levels = offered(pricing, choices, curves)
         tables = priced(graph, levels, hardware, pricing.oracle, [budget.counted])
@@ -94,6 +92,14 @@ def pareto(
         )
         for point in found
     ]
+
+
+def summed(pricing: Pricing, counted: str) -> float | None:
+    """What the dense network's layers come to, each alone, where the oracle counts that."""
+    of_answer = FROM_ORACLE.get(counted)
+    if pricing.oracle is None or of_answer is None:
+        return None
+    return float(sum(getattr(answer, of_answer) for answer in pricing.oracle(pricing.graph.layers)))
 
 
 def _solved(

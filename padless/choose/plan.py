@@ -14,6 +14,7 @@ from padless.cost import Totals
 from padless.errors import UsageError
 from padless.files import regular
 from padless.graph import Graph, Keep
+from padless.notebook import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,17 @@ class Plan:
     def takes(self) -> int:
         """How many arguments the network's forward has."""
         return len(json.loads(self.example_structure)) if self.example_structure else len(self.example_shapes)
+
+    def _repr_html_(self) -> str:
+        asked = ", ".join(outcome.budget for outcome in self.outcomes)
+        line = (
+            f"Plan for {self.target}: {asked}, importance kept ({self.importance}) {100 * self.importance_kept:.2f} %"
+        )
+        names = ("macs", "weight_bytes", "cycles", "nanoseconds", "peak_sram_bytes")
+        sides = [(name, self.before[name], self.after[name]) for name in names]  # type: ignore[literal-required]
+        rows = [(name, f"{dense:,}", f"{now:,}") for name, dense, now in sides if dense is not None and now is not None]
+        rows += [(f"channels of {id}", "", str(len(kept))) for id, kept in self.keep.items()]
+        return shown(line, ("", "dense", "planned"), rows)
 
     def mask(self, graph: Graph) -> Keep:
         """How many of each channel stay on a graph, int [channels].

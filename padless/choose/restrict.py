@@ -1,7 +1,7 @@
 """What the user wants of single groups: layers that stay, least and greatest widths, a floor of importance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -82,12 +82,14 @@ class Held:
     """What keeps groups wide that could be cut: the target's units, or what was frozen and limited.
 
     `by_unit` and `by_choice` are groups of one width; `binding` those that a unit keeps from being narrower, the ones whose
-    layers compute most at their narrowest first.
+    layers compute most at their narrowest first. `least` has a reason for each group that could be narrower without its unit
+    or choice.
     """
 
     by_unit: tuple[str, ...] = ()
     by_choice: tuple[str, ...] = ()
     binding: tuple[str, ...] = ()
+    least: Mapping[str, str] = field(default_factory=dict)
     limited: bool = False  # whether anything was frozen or limited
     aligned: bool = True
     finer: bool = False  # whether a compiler's costs could allow widths that the units do not
@@ -120,27 +122,32 @@ def held(
     """Why groups are no narrower. `levels` are those of the target, `chosen` what freezing and limits left of them."""
     layers, units = {layer.name: layer for layer in graph.layers}, Units(target)
     work = _least_macs(graph, chosen)
-    by_unit, by_choice, binding = [], [], []
+    by_unit, by_choice, binding, reasons = [], [], [], dict[str, str]()
     for group in graph.groups:
         if group.pinned:
             continue
         offered, least = levels.widths[group.id], int(chosen.widths[group.id][0])
         if len(chosen.widths[group.id]) == 1 < len(offered):
-            by_choice.append(f"{group.id}: frozen or limited to {least} channels")
+            reasons[group.id] = f"frozen or limited to {least} channels"
+            by_choice.append(f"{group.id}: {reasons[group.id]}")
             continue
         needed = [(units.at(layers[m.layer], m.side, least) // m.repeats, m) for m in group.members]
         unit, member = max(needed, key=lambda pair: (offered[0] % max(1, pair[0]) == 0, pair[0]))
         side = "outputs" if member.side == "out" else "inputs"
+        if least > offered[0]:
+            reasons[group.id] = f"limited to {least} channels at least, by --floor or a range of widths"
         if len(chosen.widths[group.id]) == 1:
-            by_unit.append(f"{group.id}: its {least} channels are {side} of {member.layer}, in units of {unit}")
+            reasons[group.id] = f"its {least} channels are {side} of {member.layer}, in units of {unit}"
+            by_unit.append(f"{group.id}: {reasons[group.id]}")
         if unit > 1 and least == offered[0] and least % unit == 0:
             reason = f"{least} of {group.width} channels at least, as {side} of {member.layer}, in units of {unit}"
+            reasons.setdefault(group.id, reason)
             computed = sum(work[name] for name in dict.fromkeys(m.layer for m in group.members))
             binding.append((-computed, f"{group.id}: {reason}"))
     limited = any(len(chosen.widths[id]) < len(widths) for id, widths in levels.widths.items())
     return Held(
         by_unit=tuple(by_unit), by_choice=tuple(by_choice), binding=tuple(reason for _, reason in sorted(binding)),
-        limited=limited, aligned=aligned, finer=finer and aligned and not levels.priced,
+        least=reasons, limited=limited, aligned=aligned, finer=finer and aligned and not levels.priced,
     )  # fmt: skip
 
 

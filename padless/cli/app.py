@@ -49,6 +49,10 @@ COMMANDS = {
         "export",
         "Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.",
     ),
+    "report": (
+        "report",
+        "Write a run's page again from its folder, against your limits; of several runs, one page that compares them.",
+    ),
     "sweep": (
         "sweep",
         "Do many runs as one: models, targets, budgets and seeds from a grid, on this machine or a Ray cluster.",
@@ -207,6 +211,13 @@ Repair = Annotated[
 Freeze = Annotated[
     list[str] | None,
     typer.Option("--freeze", help="A layer whose output channels all stay; wildcards; may be given several times."),
+]
+Limit = Annotated[
+    str,
+    typer.Option(
+        "--limit",
+        help="What the network must fit into, such as sram=256KiB,flash=1MB: the report shows it beside them.",
+    ),
 ]
 Outputs = Annotated[
     list[str] | None,

@@ -16,6 +16,7 @@ from padless.cli.app import (
     Data,
     Dequantise,
     Freeze,
+    Limit,
     Memory,
     MemoryOracle,
     Model,
@@ -42,7 +43,9 @@ from padless.hardware import load_target
 from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
 from padless.onnx import Reading
 from padless.progress import console
+from padless.report.beside import beside_table
 from padless.report.inspection import inspection
+from padless.report.report import Report
 from padless.report.roofline import roofline_page
 from padless.report.summary import Summary
 from padless.report.tables import layers, totals, who_counted, widths
@@ -167,6 +170,7 @@ def prune_command(
         typer.Option("--export", help=f"Also write {FORMATS_HELP}; may be given several times. See `padless export`."),
     ] = None,
     out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
+    limit: Limit = "",
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")
     ] = DEFAULTS.seed,
@@ -182,8 +186,8 @@ def prune_command(
 ) -> None:
     """Prune a network to a budget on an NPU, recover it, and write the smaller network with a summary.
 
-    The folder gets plan.json, model.safetensors, summary.json and report.html, and model.onnx where MODEL is an ONNX
-    file: its graph, smaller. Without --data nothing is recovered or tested.
+    The folder gets plan.json, model.safetensors, summary.json, report.json and report.html, and model.onnx where MODEL is an
+    ONNX file: its graph, smaller. Without --data nothing is recovered or tested.
 
     Example: `padless prune cifar10/vgg16_bn --weights vgg16_bn.safetensors --data uoft-cs/cifar10 --target ethos-u55-256
     --budget cycles=50% --epochs 1`
@@ -203,7 +207,7 @@ def prune_command(
         weights=weights, data=data, preprocess=preprocess, choices=choices, steps=steps, recover=recover,
         calibration=calibration, regularize=regularize, epochs=epochs, int8=int8, inputs=tuple(input_shape or ()),
         oracle=oracle, memory_oracle=memory_oracle, reading=Reading(dequantise=dequantise, until=tuple(until or ())),
-        out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
+        limit=limit, out=out_dir or default_folder(model, target, "-".join(budget), choices, data), command=command_line(),
     )  # fmt: skip
     finish(run(job), job.out)
     if export:
@@ -224,11 +228,13 @@ def demo_command(
     """The embedded default, in under two minutes: train a small ResNet on scikit-learn's digits, halve its cycles.
 
     The network is pruned to half its cycles on an Arm Ethos-U55-256, recovered, fine-tuned, reported and written as INT8
-    TFLite, whose accuracy is measured in LiteRT. No network access.
+    TFLite, whose accuracy is measured in LiteRT. General pruning to the same cycles stands beside it. No network access.
     """
     from padless.demo import demo
 
-    finish(demo(out_dir, seed, command_line()), out_dir)
+    summary = demo(out_dir, seed, command_line())
+    finish(summary, out_dir)
+    out.print(beside_table(summary, Report.read(out_dir)))
     show(export_folder(out_dir, Handover(), TRUSTED))
     out.print(f"Compile it for the NPU, with a C array: padless export {out_dir} --compile")
 
@@ -236,7 +242,7 @@ def demo_command(
 def finish(summary: Summary, folder: Path) -> None:
     """The closing lines of a run."""
     out.print(widths(summary.widths))
-    out.print(totals(summary.sides))
+    out.print(totals(summary.sides, summary.align))
     for budget in summary.budgets:
 
         def told(value: float, of: str = budget.budget) -> str:
@@ -271,7 +277,7 @@ def finish(summary: Summary, folder: Path) -> None:
     for note in summary.notes:
         out.print(note, style="yellow")
     network = ", model.onnx" if (folder / ONNX).exists() else ""
-    out.print(f"Written: {folder}/plan.json, model.safetensors{network}, summary.json, report.html")
+    out.print(f"Written: {folder}/plan.json, model.safetensors{network}, summary.json, report.json, report.html")
 
 
 def default_folder(model: str, target: str, budget: str, choices: Choices, data: str | None) -> Path:

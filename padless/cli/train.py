@@ -132,4 +132,4 @@ def finetune_command(
     )
     for note in summary.notes:
         out.print(note, style="yellow")
-    out.print(f"Written: {results}/plan.json, model.safetensors, summary.json, report.html, log.csv")
+    out.print(f"Written: {results}/plan.json, model.safetensors, summary.json, report.json, report.html, log.csv")

@@ -14,6 +14,7 @@ from padless.cost.padding import Cost, padding
 from padless.graph import ChannelGroup, Graph, Layer, narrowed
 from padless.graph.structure import Side
 from padless.hardware import Target, Units
+from padless.notebook import shown
 
 
 class Totals(TypedDict):
@@ -93,6 +94,21 @@ class NetworkCost:
     def unit(self) -> Literal["cycles", "ns"]:
         """What the oracle counts in."""
         return self.cycles.source.unit if self.cycles else "cycles"
+
+    def _repr_html_(self) -> str:
+        totals = self.totals()
+        spent = totals["nanoseconds"] if self.unit == "ns" else totals["cycles"]
+        took = f", {spent:,} {'nanoseconds' if self.unit == 'ns' else 'cycles'} ({totals['oracle']})" if spent else ""
+        line = (
+            f"{len(self.layers)} layers on {self.target.name}: {totals['macs']:,} MACs, removable padding "
+            f"{totals['avoidable_macs_percent']:.2f} %{took}"
+        )
+        rows = (
+            (row.layer.name, f"{row.layer.c_in}→{row.layer.c_out}", f"{row.cost.macs:,}",
+             f"{row.cost.avoidable_macs_percent:.2f}", "" if row.cycles is None else f"{row.cycles:,}")
+            for row in self.layers
+        )  # fmt: skip
+        return shown(line, ("layer", "channels", "MACs", "removable padding %", self.unit), rows)
 
     def totals(self) -> Totals:
         """Sums over layers; shares are ratios of sums. Cycles are the oracle's for the whole network."""

@@ -22,6 +22,7 @@ from rich.text import Text
 from padless.graph.channels import ChannelIds, Contraction
 from padless.graph.examples import Example
 from padless.graph.record import Recording
+from padless.notebook import shown
 
 FIXED = -1
 
@@ -199,6 +200,10 @@ class Graph:
         for group in self.groups:
             table.add_row(Text(group.id), str(group.width), Text(group.pinned or "free"))
         return Group(Text(repr(self)), table)
+
+    def _repr_html_(self) -> str:
+        rows = ((group.id, group.width, group.pinned or "free") for group in self.groups)
+        return shown(repr(self), ("group", "width", "pinned"), rows)
 
     @property
     def example(self) -> Example:

@@ -15,6 +15,7 @@ from padless.errors import UsageError, expect, suggest
 from padless.files import regular
 from padless.hardware.lines import line_of, lines_of
 from padless.hardware.schema import Target
+from padless.notebook import shown
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 BOARDS = CATALOGUE / "boards.ini"  # systems of Ethos-U that Vela's own file does not have
@@ -87,7 +88,21 @@ def _family(id: str, known: Iterable[str]) -> str:
     return f"Did you mean {' or '.join(nearest)}{more}?"
 
 
-def targets() -> tuple[Target, ...]:
+class Targets(tuple[Target, ...]):
+    """Targets that show themselves as a table in notebooks."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (target.id, c.macs_per_cycle or "?", c.input_unit or "?", c.output_unit or "?", c.depthwise_unit or "?")
+            for target in self
+            for c in (target.active,)
+        )
+        return shown(f"{len(self)} targets", ("id", "MACs/cycle", "input unit", "output unit", "depthwise unit"), rows)
+
+
+def targets() -> Targets:
     """The targets that padless ships and those in the folders of PADLESS_TARGETS, sorted by id.
 
     Warns of files there that describe no target, or one whose id is taken: they are left out. Raises `UsageError` when such
@@ -96,7 +111,7 @@ def targets() -> tuple[Target, ...]:
     known, left_out = _all()
     for mistake in left_out.values():
         warnings.warn(f"Left out: {mistake}", stacklevel=2)
-    return known
+    return Targets(known)
 
 
 def _all() -> tuple[tuple[Target, ...], dict[Path, str]]:

@@ -16,6 +16,7 @@ from padless.files import digest
 from padless.inputs.decode import split_of, stacked
 from padless.inputs.places import Found, found
 from padless.inputs.preprocess import Preprocess
+from padless.notebook import shown
 from padless.progress import console
 
 HELD_OUT, MOST_HELD_OUT = 0.2, 2000  # of samples that come without a test set
@@ -39,10 +40,25 @@ class Images:
     flips: bool = False  # whether a mirrored image keeps its label
     names: tuple[str, ...] = ()  # of the classes, where they are known
 
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, len(samples), "x".join(map(str, samples.shape[1:])), str(samples.dtype).removeprefix("torch."),
+             "none" if labels is None else f"{len(labels.unique())} classes")
+            for name, samples, labels in (
+                ("train", self.train, self.train_labels), ("test", self.test, self.test_labels)
+            )
+        ]  # fmt: skip
+        return shown(f"Images {self.name}", ("", "samples", "shape", "type", "labels"), rows)
+
     @property
     def measured(self) -> Measured:
         """What a test on them gives."""
         return "accuracy" if self.test_labels is not None else "agreement"
+
+    @property
+    def counted(self) -> bool:
+        """Whether a test on them counts samples, so that its percentage has an interval; else it compares outputs."""
+        return self.test_labels is not None or self.train_labels is not None
 
     @property
     def classes(self) -> int:

@@ -2,7 +2,12 @@
 
 from padless.optimise.baselines import frozen_inputs, greedy
 from padless.optimise.buckets import Array, Factor, Pick, sum_at
+from padless.optimise.hull import Corner, hull, price_at
+from padless.optimise.moves import Moves
 from padless.optimise.problem import Problem, Solution
 from padless.optimise.search import solve
 
-__all__ = ["Array", "Factor", "Pick", "Problem", "Solution", "frozen_inputs", "greedy", "solve", "sum_at"]
+__all__ = [
+    "Array", "Corner", "Factor", "Moves", "Pick", "Problem", "Solution", "frozen_inputs", "greedy", "hull", "price_at",
+    "solve", "sum_at",
+]  # fmt: skip

@@ -53,6 +53,13 @@ class Moves:
             costs.append(entries)
         return State(pick, costs)
 
+    def ladder(self, state: "State", v: str) -> list[float | None]:
+        """What the tables of the first cost that depend on v come to at each of its levels, the others staying; None where
+        that is not allowed."""
+        touched = self._costs[v][0]
+        steps = (self.moved(state, v, level) for level in range(self.problem.sizes[v]))
+        return [None if step is None else sum(step.entries[0][i] for i in touched) for step in steps]
+
     def _complete(self, pick: Pick, sums: list[Factor]) -> Pick:
         for factor in sums:
             before, added, total = factor.scope

@@ -13,7 +13,7 @@ resort, and the status says so.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +56,19 @@ def solve(problem: Problem, time_limit: float = 60.0) -> Solution:
     solution = _solved(replace(problem, value=value), time_limit)
     objective = problem.worth(solution.pick) if solution.pick else -np.inf
     return replace(solution, objective=objective, bound=max(objective, solution.bound * unit))
+
+
+def pricer(problem: Problem) -> tuple[Callable[[float, Array], tuple[float, Pick]], int]:
+    """A function from what worth counts and a price for each cost to the least of price x cost - worth, and its levels; and
+    how often it may well be called: less often where each call takes long.
+
+    Exact but where buckets had to be split: then the levels are good ones.
+    """
+    try:
+        search = _Search(problem, np.inf)
+    except TooWideError:
+        search = _Entangled(problem, np.inf)
+    return search.cheapest, search.rounds
 
 
 def _solved(problem: Problem, time_limit: float) -> Solution:

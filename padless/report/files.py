@@ -8,8 +8,8 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from padless.deploy import Exported, Quantisation
+from padless.report.svg import table
 
-START, END = "<!-- files -->", "<!-- end of files -->"
 HEADINGS: Final = (
     "file", "bytes", "float parity", "agreement %", "signal to noise dB", "top-1 %", "cycles", "NPU cycles",
     "SRAM bytes", "flash bytes",
@@ -110,13 +110,10 @@ def interpreter(format: str) -> str:
 
 
 def section(files: Mapping[str, Written]) -> str:
-    """The part of the page that is about files; two marks where there are none."""
+    """The part of the page that is about files; empty where there are none."""
     if not files:
-        return f"{START}{END}"
-    head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(name, row))}</tr>" for name, row in files.items()
-    )
+        return ""
+    rows = (_cells(name, row) for name, row in files.items())
     oracles = list(dict.fromkeys(row.oracle for row in files.values() if row.oracle))
     notes = [f"{escape(name)}: {escape(row.note)}" for name, row in files.items() if row.note]
     made = " ".join(f"{escape(name)}: {_made(row)}." for name, row in files.items() if row.ranges)
@@ -126,7 +123,7 @@ def section(files: Mapping[str, Written]) -> str:
         f"Agreement, signal to noise and top-1 of INT8 files are measured in their own interpreters.{oracle} {made}"
     )
     told = "".join(f'<p class="note">{note}</p>' for note in notes)
-    return f"{START}<h2>Files</h2><table><tr>{head}</tr>{rows}</table><p>{text}</p>{told}{END}"
+    return f'<h2>Files</h2>{table("Files", HEADINGS, rows)}<p class="caption">{text}</p>{told}'
 
 
 def _made(row: Written) -> str:
@@ -150,10 +147,3 @@ def _or_empty(value: float | None, style: str) -> str:
 
 def _or_unknown(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
-
-
-def replaced(page: str, files: Mapping[str, Written]) -> str:
-    """A run's page with this section in the place of the one that it has."""
-    before, start, rest = page.partition(START)
-    _, end, after = rest.partition(END)
-    return before + section(files) + after if start and end else page

@@ -13,7 +13,7 @@ from padless.files import write_atomically
 from padless.report.picture import COLOURS, canvas, png
 
 BAR, LISTED = 20, 24  # characters; groups whose widths a row lists
-LINE, POINT = COLOURS["blue"], COLOURS["vermilion"]
+LINE, POINT = COLOURS["black"], COLOURS["blue"]
 
 
 def frontier(points: Sequence[FrontierPoint], quantity: str) -> Table:
@@ -54,8 +54,9 @@ def draw_frontier(points: Sequence[FrontierPoint], quantity: str, file: Path, ti
     figure = canvas("Drawing a family of budgets", figsize=(6.4, 4.2))
     axes = figure.subplots()
     shares, kept = [100 * p.share for p in points], [100 * p.importance_kept for p in points]
-    axes.step(shares, kept, where="post", color=LINE, linewidth=1.4)
     axes.plot(shares, kept, "o", color=POINT, markersize=4)
+    axes.plot([100], [100], "o", color="white", markeredgecolor=LINE, markersize=6)
+    axes.annotate("dense", (100, 100), xytext=(-8, -12), textcoords="offset points", ha="right", fontsize=8)
     axes.set_xlabel(f"{quantity}, % of dense")
     axes.set_ylabel("importance kept, %")
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)

@@ -1,66 +1,130 @@
-"""A run as one HTML page without scripts or outside files: what was wasted, what is left, what it costs."""
+"""A run as one HTML page, from its summary and its report alone: what was asked, what came of it, why, and what next."""
 
-from collections.abc import Callable, Mapping
-from html import escape
+import json
+from collections.abc import Sequence
 
-from padless.choose.budget import amount
-from padless.cost import LayerCost, NetworkCost
+from padless.report.beside import beside_section
+from padless.report.charts import Run, family, over_time
 from padless.report.files import section
+from padless.report.headline import bound_by, fits, stages, tiles
 from padless.report.html import document
-from padless.report.picture import COLOURS
+from padless.report.layertable import layer_table
+from padless.report.reasons import reasons
+from padless.report.report import FamilyPoint, GroupReport, Report
 from padless.report.summary import Summary
-from padless.report.tables import ROWS, who_counted
-
-USEFUL, AVOIDABLE, CYCLES = COLOURS["blue"], COLOURS["vermilion"], COLOURS["green"]
-FIXED = "#BBBBBB"
-STAYS = "padding that no cut can remove"
-NOT_CHARGED = {"cost": "padding that the compiler does not charge for, or that no cut can remove"}  # by alignment
-ROW, LABEL, WIDTH = 30, 230, 960  # pixels
-
-Parts = list[tuple[str, float]]  # colour and length of each part of a bar
+from padless.report.svg import element, folded, listed, memory, percent, table, text
+from padless.report.tables import ROWS, footnote, who_counted
+from padless.report.words import accuracy_change, quantity_name, verdict
 
 
-def page(summary: Summary, dense: NetworkCost, pruned: NetworkCost) -> str:
-    """The report of a run: headline, totals, MACs and cycles of every layer before and after."""
+def page(summary: Summary, report: Report) -> str:
+    """The page of a run."""
     title = f"{summary.model} on {summary.target}"
-    sections = [
-        f"<h1>{escape(title)}</h1>",
+    parts = [
+        f"<h1>{text(title)}</h1>",
         *(
-            f"<p>Asked <b>{escape(budget.budget)}</b> (at most {amount(budget.budget, budget.asked, summary.before)}), "
-            f"achieved <b>{amount(budget.budget, budget.achieved, summary.before)}</b>.</p>"
+            element("p", f"{'✓' if budget.met else '✗'} {text(verdict(budget, summary))}",
+                    class_=f"verdict {'ok' if budget.met else 'bad'}")
             for budget in summary.budgets
         ),
-        f"<p>{_solver(summary)}{escape(who_counted(summary.after))} "
-        f"Sliced equals masked to {summary.equivalence_max_error:.1e}.</p>",
-        *(f'<p class="note">{escape(note)}</p>' for note in summary.notes),
-        _totals(summary),
+        f'<p class="dim">{text(who_counted(summary.after))} {_kept(summary)} Sliced equals masked to '
+        f"{summary.equivalence_max_error:.1e}.</p>",
+        *(f'<p class="note">{text(note)}</p>' for note in summary.notes),
+        tiles(summary, report),
+        fits(summary, report),
+        bound_by(report),
+        stages(summary, report),
+        beside_section(summary, report),
+        "<h2>Layers</h2>",
+        layer_table(report),
+        _footnote(summary),
+        reasons(summary, report),
+        _family(summary, report),
+        _memory(report),
         section(summary.files),
-        "<h2>What each layer multiplies</h2>",
-        _key(
-            {
-                "useful": USEFUL,
-                "padding that aligned widths remove": AVOIDABLE,
-                NOT_CHARGED.get(summary.align, STAYS): FIXED,
-            }
-        ),
-        _chart(dense, pruned, _macs, "MACs, with padding"),
-    ]
-    if dense.cycles and pruned.cycles:
-        sections += ["<h2>What each layer takes</h2>", _chart(dense, pruned, _cycles, dense.unit)]
-    sections.append(f"<p><code>{escape(summary.command)}</code><br>{escape(_versions(summary.versions))}, "
-                    f"seed {summary.seed}</p>")  # fmt: skip
-    return document(title, "\n".join(sections))
+        _totals(summary),
+        _next(summary, report),
+        _again(summary),
+    ]  # fmt: skip
+    return document(title, "\n".join(filter(None, parts)), scripted=True)
 
 
-def _solver(summary: Summary) -> str:
-    kept = f"Importance kept ({escape(summary.importance)}): {100 * summary.importance_kept:.2f} %. "
+def _kept(summary: Summary) -> str:
+    kept = f"Importance kept ({text(summary.importance)}): {100 * summary.importance_kept:.2f} %."
     if not summary.solver:
         return kept
-    return f"{kept}No choice of widths keeps more than {round(100 * summary.solver.gap, 4):g} % above that, by the tables. "
+    return f"{kept} No choice of widths keeps more than {round(100 * summary.solver.gap, 4):g} % above that, by the tables."
 
 
-def _versions(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
+def _footnote(summary: Summary) -> str:
+    return f'<p class="caption">{text(footnote(summary.sides, summary.align))}</p>'
+
+
+def _family(summary: Summary, report: Report) -> str:
+    curves = report.curves
+    if curves is None or curves.kept is None or not curves.family or not curves.dense:
+        return ""
+    name = quantity_name(report)
+    final = next((tested for tested in report.stages if tested.stage == "final"), None)
+    tested = f", {report.measured} {final.percent:.2f} %" if final else ""
+    share = curves.spent / curves.dense
+    run = Run(
+        name=f"this run{tested}", share=share, kept=curves.kept,
+        tip=f"This run: {percent(share)} of the {name} keep {percent(curves.kept)} of the importance{tested}",
+    )  # fmt: skip
+    asked = next(
+        (budget.asked / spends for budget in summary.budgets if (spends := _dense(budget.budget, summary))), None
+    )
+    of_table = _asked_on(summary, report)
+    rows = [
+        (percent(point.share), percent(point.kept), text(_narrower(point, report.groups))) for point in curves.family
+    ]
+    heads = (f"{name}, of dense", "importance kept", "groups that are narrower")
+    steps = " It is the dense network's; later steps scored anew." if summary.steps > 1 else ""
+    picture = family(curves, [run], asked if of_table else None, name)
+    return (
+        "<h2>What other budgets would keep</h2>"
+        f'<p class="caption">Each mark is the best choice of widths for another budget on {text(name)} alone, by tables. '
+        f"Importance is by {text(summary.importance)}; it orders choices, and is no accuracy.{steps}</p>"
+        f"<figure>{picture}</figure>{folded('The same as a table', table('Other budgets', heads, rows, left=(2,)))}"
+    )
+
+
+def _narrower(point: FamilyPoint, groups: Sequence[GroupReport]) -> str:
+    cut = (f"{group.id} {width}" for group, width in zip(groups, point.widths, strict=True) if width < group.width)
+    return ", ".join(cut) or "none"
+
+
+def _dense(budget: str, summary: Summary) -> float | None:
+    """What the dense network spends of a budget."""
+    quantity = budget.partition("=")[0]
+    key = "cycles" if quantity == "latency" and summary.before["cycles"] is not None else quantity
+    key = "nanoseconds" if quantity == "latency" and summary.before["cycles"] is None else key
+    value = summary.before.get(key)
+    return float(value) if isinstance(value, int | float) and value else None
+
+
+def _asked_on(summary: Summary, report: Report) -> bool:
+    """Whether the first budget is on what the curves count."""
+    quantity = summary.budgets[0].budget.partition("=")[0] if summary.budgets else ""
+    counted = "cycles" if quantity == "latency" else quantity
+    return report.curves is not None and counted == report.curves.quantity
+
+
+def _memory(report: Report) -> str:
+    if not report.memory:
+        return ""
+    peak = max(report.memory, key=lambda moment: moment.bytes)
+    limit = next((limit for limit in report.limits if limit.of == "sram"), None)
+    makers = listed([f"{tensor.maker} ({memory(tensor.bytes)})" for tensor in peak.tensors])
+    return (
+        "<h2>Memory over time</h2>"
+        f'<p class="caption">What lives while each operation runs, by live ranges of whole maps; blocks are maps, the line '
+        "above them is the dense network. The compiler's own peak may be lower (it cuts maps into stripes) or higher (it "
+        "buffers weights).</p>"
+        f"<p>Most lives while <b>{text(peak.where)}</b> runs: {memory(peak.bytes)}, of which {text(makers)}.</p>"
+        f"<figure>{over_time(report.memory, limit)}</figure>"
+    )
 
 
 def _totals(summary: Summary) -> str:
@@ -68,56 +132,52 @@ def _totals(summary: Summary) -> str:
     for label, key, style in ROWS:
         values = [side.get(key) for side in summary.sides.values()]
         if any(value is not None for value in values):
-            cells = "".join(f"<td>{'' if v is None else format(v, style)}</td>" for v in values)
-            rows.append(f"<tr><td>{escape(label.strip())}</td>{cells}</tr>")
-    return "<table><tr><th></th><th>dense</th><th>pruned</th></tr>" + "".join(rows) + "</table>"
+            cells = ("" if value is None else format(value, style) for value in values)
+            rows.append((text(label.strip()), *cells))
+    content = table("Totals", ("quantity", *summary.sides), rows)
+    return f"<h2>Totals</h2>{folded('All numbers of both networks', content)}"
 
 
-def _key(colours: Mapping[str, str]) -> str:
-    return '<p class="key">' + "".join(f'<span style="background:{c}"></span>{n}' for n, c in colours.items()) + "</p>"
+def _next(summary: Summary, report: Report) -> str:
+    """Commands for this folder, each with its reason."""
+    ways = []
+    missed = [budget for budget in summary.budgets if not budget.met]
+    if missed:
+        ways.append((f"{missed[0].budget} was missed: prune again with a slightly smaller one.", ""))
+    _, lost = accuracy_change(report)
+    if lost:
+        ways.append(
+            (f"The {report.measured} is lower than the dense network's: fine-tune.", "padless finetune . --epochs 10")
+        )
+    if summary.data and not summary.files:
+        compiled = " --compile" if summary.target.startswith("ethos-u") else ""
+        ways.append(
+            ("Write the file that is flashed, and measure it in its own interpreter.", f"padless export .{compiled}")
+        )
+    elif not summary.files:
+        ways.append(("Write the network as ONNX; INT8 needs --data.", "padless export . --format onnx"))
+    if not report.limits:
+        ways.append(("See whether it fits your board.", "padless report . --limit sram=256KiB,flash=1MB"))
+    ways.append(("Compare it with another run.", "padless report . ../OTHER"))
+    items = "".join(
+        f"<li>{_copied(why, command, f'next{i}') if command else text(why)}</li>"
+        for i, (why, command) in enumerate(ways)
+    )
+    return f'<h2>What next</h2><p class="caption">In the folder of this page:</p><ul>{items}</ul>'
 
 
-def _macs(row: LayerCost) -> Parts:
-    cost = row.cost
-    return [(USEFUL, cost.macs), (AVOIDABLE, cost.padded_macs - cost.floor_macs), (FIXED, cost.floor_macs - cost.macs)]
+def _copied(what: str, content: str, id: str) -> str:
+    """A text with its name and a button that copies it."""
+    label = f"Copy: {what}"
+    button = element("button", "Copy", class_="action", type="button", data_copy=id, hidden=True, aria_label=label)
+    return f'<p>{text(what)} {button}</p><pre id="{id}">{text(content)}</pre>'
 
 
-def _cycles(row: LayerCost) -> Parts:
-    return [(CYCLES, row.cycles or 0)]
-
-
-def _chart(dense: NetworkCost, pruned: NetworkCost, parts: Callable[[LayerCost], Parts], unit: str) -> str:
-    """Two bars a layer, dense above pruned, on one linear scale."""
-    longest = max((sum(n for _, n in parts(row)) for row in (*dense.layers, *pruned.layers)), default=0) or 1
-    scale = (WIDTH - LABEL - 150) / longest
-    bars = []
-    for i, (before, after) in enumerate(zip(dense.layers, pruned.layers, strict=True)):
-        y = 24 + i * ROW
-        widths = f"{before.layer.c_in}→{before.layer.c_out}, now {after.layer.c_in}→{after.layer.c_out}"
-        bars.append(f'<text x="{LABEL - 8}" y="{y + 15}" text-anchor="end">{escape(_short(before.layer.name))}</text>')
-        for row, top, opacity in ((before, y, 0.45), (after, y + 11, 1.0)):
-            x = float(LABEL)
-            for colour, length in parts(row):
-                bars.append(
-                    f'<rect x="{x:.1f}" y="{top}" width="{length * scale:.1f}" height="10" fill="{colour}" '
-                    f'fill-opacity="{opacity}"/>'
-                )
-                x += length * scale
-            total = sum(n for _, n in parts(row))
-            bars.append(f'<text x="{x + 5:.1f}" y="{top + 9}" style="font-size:10px">{_human(total)}</text>')
-        bars.append(f'<rect x="0" y="{y}" width="{WIDTH}" height="{ROW - 8}" fill="transparent">'
-                    f"<title>{escape(before.layer.name)}: {widths}</title></rect>")  # fmt: skip
-    height = 30 + len(dense.layers) * ROW
-    head = f'<text x="{LABEL}" y="14">{unit}: dense above (pale), pruned below</text>'
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{unit} per layer">{head}{"".join(bars)}</svg>'
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 32 else f"…{name[-31:]}"
-
-
-def _human(number: float) -> str:
-    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {suffix}"
-    return f"{number:.0f}"
+def _again(summary: Summary) -> str:
+    widths = json.dumps({name: layer.c_out[1] for name, layer in summary.widths.items()})
+    versions = ", ".join(f"{name} {version}" for name, version in summary.versions.items())
+    return (
+        f"<h2>Again</h2>{_copied('The command:', summary.command, 'command')}"
+        f"{_copied('The output channels of each layer, as JSON:', widths, 'widths')}"
+        f'<p class="dim">{text(versions)}, seed {summary.seed}.</p>'
+    )

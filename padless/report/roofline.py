@@ -8,10 +8,8 @@ from padless.cost.roofline import RooflinePoint, bandwidths, roofline
 from padless.errors import UsageError
 from padless.hardware import Target
 from padless.report.html import document
-from padless.report.page import CYCLES, USEFUL
-from padless.report.picture import COLOURS
 
-MEMORY, UNKNOWN = COLOURS["vermilion"], "#888888"
+USEFUL, CYCLES, MEMORY, UNKNOWN = "var(--useful)", "var(--time)", "var(--removable)", "var(--floor)"
 BOUNDS = {"compute": USEFUL, "memory": MEMORY, "unknown": UNKNOWN}
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 520, 70, 110, 20, 50  # pixels
 
@@ -54,14 +52,16 @@ def _picture(points: list[RooflinePoint], peak: int, rates: dict[str, float]) ->
     parts = []
     for power in range(math.ceil(math.log10(low_x)), math.floor(math.log10(high_x)) + 1):
         at = x(10.0**power)
-        parts.append(f'<line x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{HEIGHT - BOTTOM}" stroke="#ddd"/>')
+        parts.append(f'<line x1="{at:.1f}" y1="{TOP}" x2="{at:.1f}" y2="{HEIGHT - BOTTOM}" stroke="var(--line)"/>')
         parts.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{10.0**power:g}</text>')
     for power in range(math.ceil(math.log10(low_y)), math.floor(math.log10(high_y)) + 1):
         at = y(10.0**power)
-        parts.append(f'<line x1="{LEFT}" y1="{at:.1f}" x2="{WIDTH - RIGHT}" y2="{at:.1f}" stroke="#ddd"/>')
+        parts.append(f'<line x1="{LEFT}" y1="{at:.1f}" x2="{WIDTH - RIGHT}" y2="{at:.1f}" stroke="var(--line)"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{10.0**power:g}</text>')
     end = WIDTH - RIGHT
-    parts.append(f'<line x1="{LEFT}" y1="{y(peak):.1f}" x2="{end}" y2="{y(peak):.1f}" stroke="#222" stroke-width="2"/>')
+    parts.append(
+        f'<line x1="{LEFT}" y1="{y(peak):.1f}" x2="{end}" y2="{y(peak):.1f}" stroke="var(--fg)" stroke-width="2"/>'
+    )
     parts.append(f'<text x="{end + 5}" y="{y(peak) + 4:.1f}">{peak} MACs/cycle</text>')
     for name, rate in rates.items():
         start = max(low_x, low_y / rate)
@@ -75,7 +75,7 @@ def _picture(points: list[RooflinePoint], peak: int, rates: dict[str, float]) ->
         radius = 3 + 17 * math.sqrt(p.cycles / longest)
         parts.append(
             f'<circle cx="{x(p.intensity):.1f}" cy="{y(p.rate):.1f}" r="{radius:.1f}" fill="{BOUNDS[p.bound]}" '
-            f'fill-opacity="0.55" stroke="#222" stroke-width="0.7"><title>{escape(p.name)}: {p.rate:.1f} MACs/cycle, '
+            f'fill-opacity="0.55" stroke="var(--fg)" stroke-width="0.7"><title>{escape(p.name)}: {p.rate:.1f} MACs/cycle, '
             f"{p.intensity:.1f} MACs/byte, {p.cycles:,} cycles</title></circle>"
         )
     parts.append(f'<text x="{(LEFT + end) / 2}" y="{HEIGHT - 8}" text-anchor="middle">useful MACs a byte</text>')
@@ -90,7 +90,7 @@ def _table(points: list[RooflinePoint]) -> str:
     for p in points:
         bar = (
             f'<svg viewBox="0 0 120 10" style="width:120px;height:10px"><rect width="{1.2 * p.utilisation_percent:.1f}" '
-            f'height="10" fill="{BOUNDS[p.bound]}"/><rect width="120" height="10" fill="none" stroke="#bbb"/></svg>'
+            f'height="10" fill="{BOUNDS[p.bound]}"/><rect width="120" height="10" fill="none" stroke="var(--line)"/></svg>'
         )
         rows.append(
             f"<tr><td>{escape(p.name)}</td><td>{p.macs / 1e6:.2f} M</td><td>{p.cycles:,}</td><td>{p.intensity:.1f}</td>"

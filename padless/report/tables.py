@@ -17,7 +17,7 @@ def layers(cost: NetworkCost, title: str) -> Group:
     """A row a layer: channels, units, padded channels, MACs, the wasted share with a bar, cycles."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("layer", overflow="fold", min_width=12)
-    for name, width in (("channels", 9), ("unit", 5), ("padded", 9), ("MACs", 8), ("waste %", 7), (cost.unit, 9)):
+    for name, width in (("channels", 9), ("unit", 5), ("padded", 9), ("MACs", 8), ("removable\n%", 9), (cost.unit, 9)):
         table.add_column(name, justify="right", no_wrap=True, min_width=width)
     table.add_column("", no_wrap=True, min_width=6)
     for row in cost.layers:
@@ -26,7 +26,7 @@ def layers(cost: NetworkCost, title: str) -> Group:
         table.add_row(
             layer.name, f"{layer.c_in}→{layer.c_out}{kind}", f"{row.units.input}x{row.units.output}",
             "=" if padded == (layer.c_in, layer.c_out) else "{}→{}".format(*padded), f"{row.cost.macs / 1e6:.3f}M",
-            f"{row.cost.wasted_macs_percent:.2f}", "" if row.cycles is None else f"{row.cycles:,}", waste_bar(row),
+            f"{row.cost.avoidable_macs_percent:.2f}", "" if row.cycles is None else f"{row.cycles:,}", waste_bar(row),
         )  # fmt: skip
     return Group(table, totals({"network": cost.totals()}), staying(cost), *map(Text, _notes(cost)))
 
@@ -105,11 +105,9 @@ def waste_bar(row: LayerCost, width: int = 6) -> Text:
 
 
 ROWS: tuple[tuple[str, str, str], ...] = (
+    ("removable padding, % of MACs", "avoidable_macs_percent", ".2f"),
     ("MACs", "macs", ",d"),
     ("padded MACs", "padded_macs", ",d"),
-    ("wasted MACs", "wasted_macs", ",d"),
-    ("wasted MACs %", "wasted_macs_percent", ".2f"),
-    ("  of which pruning can remove %", "avoidable_macs_percent", ".2f"),
     ("weight bytes", "weight_bytes", ",d"),
     ("wasted weight space %", "wasted_weight_percent", ".2f"),
     ("activation bytes", "activation_bytes", ",d"),
@@ -133,9 +131,23 @@ ROWS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def totals(columns: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Totals side by side; with two columns, also the second as a share of the first."""
-    table = Table(box=SIMPLE_HEAD)
+def footnote(columns: Mapping[str, Mapping[str, Any]], align: str = "unit") -> str:
+    """What is padded beside the padding that a cut can remove: its share rises where a cut takes useful MACs away."""
+    kinds = "what the compiler does not charge for, " if align == "cost" else ""
+    shares = [
+        f"{side['wasted_macs_percent'] - side['avoidable_macs_percent']:.2f} %{f' ({name})' if len(columns) > 1 else ''}"
+        for name, side in columns.items()
+    ]
+    rises = " Their share grows where a cut takes other MACs away." if len(columns) > 1 else ""
+    return (
+        f"Besides, {' and '.join(shares)} of the padded MACs are padding that no cut removes: {kinds}the image's channels, "
+        f"the class outputs, groups narrower than a unit.{rises}"
+    )
+
+
+def totals(columns: Mapping[str, Mapping[str, Any]], align: str = "unit") -> Table:
+    """Totals side by side; with two columns, also the second as a share of the first. `align` is the plan's."""
+    table = Table(box=SIMPLE_HEAD, caption=footnote(columns, align), caption_justify="left")
     table.add_column("")
     for name in columns:
         table.add_column(name, justify="right")

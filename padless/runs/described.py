@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.choose import Budget, Plan
+from padless.choose import Budget, Choices, Plan
 from padless.choose.replay import example_of, prune_with_error
 from padless.choose.undercut import charged_sides
 from padless.cost.pricing import Pricing
@@ -15,12 +15,14 @@ from padless.errors import UsageError, expect
 from padless.graph import trace
 from padless.hardware import Target
 from padless.hardware.target import as_target
+from padless.importance import CRITERIA, WATCHING, importance
 from padless.inputs import Preprocess, load_model, load_weights, parse_inputs, shapes_of, weights_digest
 from padless.inputs.shapes import text_of
 from padless.onnx import file_digest
 from padless.progress import bar
+from padless.report.making import draw_up
 from padless.report.notes import notes
-from padless.report.page import page
+from padless.report.report import Report
 from padless.report.summary import Summary
 from padless.runs.prune import achieved, measures, versions, widths_of
 from padless.runs.trust import target_of
@@ -40,8 +42,10 @@ def described(
     target: Target | str | Path | None = None,
     oracle: str | None = None,
     memory_oracle: str | None = None,
-) -> tuple[Summary, str]:
-    """The summary of a pruned model and its report as HTML, as `padless prune` writes them.
+) -> tuple[Summary, Report]:
+    """The summary of a pruned model and its report, as `padless prune` writes them.
+
+    Importance that weights alone tell is scored again; what images told is not known here.
 
     The dense network is built anew by its name, as a command will do it, and the plan is checked on it. Raises UsageError
     where the name cannot be found again, or the plan is not of that network.
@@ -64,8 +68,14 @@ def described(
     priced = Pricing(dense_model, arguments, hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=plan.outputs)
     budgets = [Budget.parse(outcome.budget) for outcome in plan.outcomes]
     with bar("Counting cycles", None), priced as pricing:
-        dense, final = pricing.dense(), pricing.whole(model, trace(model, *arguments))
+        pruned = trace(model, *arguments)
+        dense, final = pricing.dense(), pricing.whole(model, pruned)
         dense, final = charged_sides(pricing, budgets, plan, dense, final)
+        choices = Choices(allocate=plan.allocate, repair="up" if plan.zeros else "down", seed=plan.seed)
+        curves = None
+        if plan.importance in CRITERIA and plan.importance not in WATCHING:
+            curves = importance(pricing.graph, dense_model, plan.importance, seed=plan.seed)
+        report = draw_up(pricing, plan, choices, curves, (dense, final), pruned)
     summary = Summary(
         model=str(Path(name).absolute()) if file_digest(dense_model) else name,
         target=hardware.id,
@@ -101,7 +111,7 @@ def described(
         command=COMMAND,
         notes=notes(dense, final),
     )
-    return summary, page(summary, dense, final)
+    return summary, report
 
 
 def _path_of(factory: Callable[[], nn.Module]) -> str:

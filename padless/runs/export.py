@@ -13,7 +13,10 @@ from padless.errors import UsageError
 from padless.files import write_atomically
 from padless.inputs import Images, Preprocess, load_images, load_model, parse_inputs, sample_shape, shapes_of
 from padless.progress import console
-from padless.report.files import replaced, written
+from padless.report.files import written
+from padless.report.page import page
+from padless.report.report import FILE as REPORT
+from padless.report.report import Report
 from padless.report.summary import FILE, Measures, Summary
 from padless.runs.exchange import claimed, mended, renewed
 from padless.runs.folder import PAGE, load
@@ -131,7 +134,6 @@ def _record(folder: Path, summary: Summary, exported: Exported, handover: Handov
         after["accuracy_tflite"] = row.accuracy
     summary = replace(summary, files=files, after=after)
     write_atomically(folder / FILE, summary.to_json())
-    page = folder / PAGE
-    if page.exists():
-        write_atomically(page, replaced(page.read_text(encoding="utf-8"), files))
+    if (folder / REPORT).exists():  # a run from Python without a factory, or of an older padless, has none
+        write_atomically(folder / PAGE, page(summary, Report.read(folder)))
     return summary

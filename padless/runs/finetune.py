@@ -19,8 +19,9 @@ from padless.graph import trace
 from padless.hardware import Target
 from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
 from padless.progress import bar, console, quiet
+from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
-from padless.report.page import page
+from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
 from padless.runs.dense import opened
 from padless.runs.exchange import claimed, mended
@@ -56,7 +57,7 @@ def run_finetuning(job: Finetuning) -> Summary | None:
 
     While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
     """
-    summary = Summary.read(mended(job.folder))
+    summary, report = Summary.read(mended(job.folder)), Report.read(job.folder)
     target = believed(job.folder, summary, job.repeated, prices=True, images=True)
     data = job.repeated.data or summary.data
     if not data:
@@ -71,7 +72,7 @@ def run_finetuning(job: Finetuning) -> Summary | None:
             return Summary.read(job.out)
         fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
         with quiet(not fabric.is_global_zero):
-            return _trained(job, summary, target, data, start, scratch, fabric)
+            return _trained(job, summary, report, target, data, start, scratch, fabric)
 
 
 def run_until(job: Finetuning, epoch: int) -> float:
@@ -95,7 +96,14 @@ def run_until(job: Finetuning, epoch: int) -> float:
 
 
 def _trained(
-    job: Finetuning, summary: Summary, target: Target, data: str, start: str, scratch: Path, fabric: "Fabric"
+    job: Finetuning,
+    summary: Summary,
+    report: Report,
+    target: Target,
+    data: str,
+    start: str,
+    scratch: Path,
+    fabric: "Fabric",
 ) -> Summary | None:
     plan = Plan.read(job.folder / PLAN)
     loaded, images = _opened(job, summary, data, plan)
@@ -123,8 +131,11 @@ def _trained(
     )  # fmt: skip
     summary = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
     kept = loaded.model if (job.folder / DENSE).exists() else None
-    log = (scratch / LOG).read_text()
-    save(job.out, small, plan, summary, page=page(summary, dense_cost, cost), log=log, dense=kept)
+    report = with_tests(
+        priced_again(report, dense_cost, cost), summary.before, tested, images.measured, len(images.test),
+        counted=images.counted,
+    )  # fmt: skip
+    save(job.out, small, plan, summary, report=report, log=(scratch / LOG).read_text(), dense=kept)
     shutil.rmtree(scratch)
     return summary
 

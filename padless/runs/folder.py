@@ -17,6 +17,9 @@ from padless.files import is_unfinished
 from padless.hardware import Target
 from padless.inputs import load_weights
 from padless.onnx import OnnxNet, write_back
+from padless.report.page import page
+from padless.report.report import FILE as REPORT
+from padless.report.report import Report
 from padless.report.summary import FILE, Summary
 from padless.runs.exchange import claimed, renewed
 from padless.train import LOG
@@ -24,7 +27,7 @@ from padless.train import LOG
 PLAN, WEIGHTS, SUMMARY, PAGE, ONNX = "plan.json", "model.safetensors", FILE, "report.html", "model.onnx"
 DENSE = "dense.safetensors"  # where no other file has the dense network's weights
 EXPORTED = {path.name for ending in FORMATS.values() for path in family_of(Path(f"model{ending}"))}
-OURS = {PLAN, WEIGHTS, DENSE, SUMMARY, PAGE, LOG, *EXPORTED}
+OURS = {PLAN, WEIGHTS, DENSE, SUMMARY, REPORT, PAGE, LOG, *EXPORTED}
 
 
 def check_folder(folder: Path) -> None:
@@ -62,13 +65,13 @@ def save(
     plan: Plan,
     summary: Summary | None = None,
     *,
-    page: str | None = None,
+    report: Report | None = None,
     log: str | None = None,
     dense: nn.Module | None = None,
     factory: str | Callable[[], nn.Module] | None = None,
     **origin: Unpack[Origin],
 ) -> None:
-    """Write a pruned model, its plan, a summary, a report (HTML) and a training log (CSV) to `folder`.
+    """Write a pruned model, its plan, a summary, its report (as data and as a page) and a training log (CSV) to `folder`.
 
     With a `factory` summary and report are made here, and every command goes on from the folder, as from one of `padless
     prune`. It makes the dense network: the name that MODEL takes (`shop.networks:make`, `torchvision/resnet18`), or a
@@ -91,7 +94,7 @@ def save(
     if factory is not None:
         from padless.runs.described import described  # which imports what imports this module
 
-        summary, page = described(model, plan, factory, **origin)
+        summary, report = described(model, plan, factory, **origin)
     elif origin:
         raise UsageError(f"{', '.join(origin)} say what a factory's network is of. Give the factory, too.")
     with claimed(folder), renewed(folder) as new:
@@ -103,8 +106,9 @@ def save(
             write_back(model, new / ONNX, seed=plan.seed)
         if summary is not None:
             (new / SUMMARY).write_text(summary.to_json(), encoding="utf-8")
-        if page is not None:
-            (new / PAGE).write_text(page, encoding="utf-8")
+        if summary is not None and report is not None:
+            (new / REPORT).write_text(report.to_json(), encoding="utf-8")
+            (new / PAGE).write_text(page(summary, report), encoding="utf-8")
         if log is not None:
             (new / LOG).write_text(log, encoding="utf-8")
 

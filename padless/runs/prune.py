@@ -27,8 +27,10 @@ from padless.inputs import (
 from padless.onnx import OnnxNet, Reading, file_digest
 from padless.progress import bar, console
 from padless.recover import METHODS, Recovery, recover
+from padless.report.limits import parse_limits
+from padless.report.making import draw_up, with_tests
 from padless.report.notes import notes
-from padless.report.page import page
+from padless.report.report import Report
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
 from padless.runs.dense import Dense, opened
 from padless.runs.exchange import claimed
@@ -61,6 +63,7 @@ class Job:
     oracle: str | None = None
     memory_oracle: str | None = None
     reading: Reading = field(default_factory=Reading)
+    limit: str = ""  # as `--limit` says it
     out: Path
     command: str
     keep_dense: bool = False  # its weights, in the folder: where no other file has them
@@ -84,6 +87,7 @@ def run(job: Job, dense: Dense | None = None) -> Summary:
 def check_options(job: Job) -> None:
     """Raises UsageError for what does not fit together, before anything is loaded."""
     read_budgets(job.budgets)
+    parse_limits(job.limit)
     if job.choices.importance in WATCHING and not job.data:
         raise UsageError(f"The importance {job.choices.importance} watches calibration images. Give --data.")
     if not job.data:
@@ -126,9 +130,12 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
             final = pricing.whole(staged.model, graph)
         dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
+        report = draw_up(
+            pricing, staged.plan, job.choices, staged.importance, (dense, final), graph, told=parse_limits(job.limit)
+        )
     summary = work.summary(staged, dense, final)
     kept = source.loaded.model if job.keep_dense or job.regularize else None
-    save(job.out, staged.model, staged.plan, summary, page=page(summary, dense, final), dense=kept)
+    save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept)
     return summary
 
 
@@ -206,6 +213,14 @@ class _Work:
                 accuracies[f"{self.measured}_int8"] = evaluate(Int8(network, self.calibration), self.images)
             dense, pruned = (side[f"{self.measured}_int8"] for side in (self.before, self.after))
             console.print(f"In INT8: {dense:.2f} % dense, {pruned:.2f} % pruned")
+
+    def tested(self, report: Report) -> Report:
+        """The report with what the images said."""
+        if self.images is None:
+            return report
+        return with_tests(
+            report, self.before, self.after, self.measured, len(self.images.test), counted=self.images.counted
+        )
 
     def summary(self, staged: Staged, dense: NetworkCost, final: NetworkCost) -> Summary:
         job, plan, choices = self.job, staged.plan, self.job.choices

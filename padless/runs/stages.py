@@ -7,11 +7,13 @@ from typing import Any
 from torch import nn
 
 from padless.choose import Budget, Choices, Plan
-from padless.choose.planning import make_plan
+from padless.choose.planning import make_plan, scored
 from padless.choose.replay import prune_with_error
+from padless.choose.restrict import check_prunable
 from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
+from padless.importance import Importance
 from padless.progress import bar
 from padless.recover import Recovery
 
@@ -20,12 +22,16 @@ Recover = Callable[[nn.Module, Plan], Recovery | None]  # the cut network in pla
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Staged:
-    """A cut network, the plan that makes it of the model at once, what its checks found, a recovery for each stage."""
+    """A cut network, the plan that makes it of the model at once, what its checks found, a recovery for each stage.
+
+    `importance` is the one that the first stage planned with: of the model itself.
+    """
 
     model: nn.Module
     plan: Plan
     error: float
     recoveries: tuple[Recovery, ...]
+    importance: Importance
 
 
 def prune_in_stages(
@@ -50,6 +56,7 @@ def prune_in_stages(
         raise UsageError("Channels of zeros (--repair up) come in one step. Leave --steps out.")
     choices = replace(choices, floor=choices.floor ** (1 / steps))
     whole: Plan | None = None
+    first: Importance | None = None
     model, error, recoveries = pricing.model, 0.0, []
     for step in range(1, steps + 1):
         now = pricing if whole is None else pricing.on(model)
@@ -58,7 +65,10 @@ def prune_in_stages(
         needed = step == steps and whole is None  # then planning says that there is nothing to do
         if not needed and all(budget.of(cost) <= budget.limit(dense) for budget in wanted):
             continue
-        plan = make_plan(now, wanted, choices, images, dense=cost)
+        check_prunable(now.graph)
+        curves = scored(now, choices, images)
+        first = first or curves
+        plan = make_plan(now, wanted, replace(choices, importance=curves), images, dense=cost)
         with bar("Cutting, and checking against the masked original", None):
             model, worst = prune_with_error(model, plan, images)
         error = max(error, worst)
@@ -66,11 +76,13 @@ def prune_in_stages(
         recovery = recover(model, whole)
         recoveries += [recovery] if recovery else []
     assert whole is not None  # the last stage plans where none did
+    assert first is not None
     outcomes = [
         replace(outcome, budget=str(budget), asked=budget.limit(dense))
         for outcome, budget in zip(whole.outcomes, budgets, strict=True)
     ]
-    return Staged(model=model, plan=replace(whole, outcomes=outcomes), error=error, recoveries=tuple(recoveries))
+    plan = replace(whole, outcomes=outcomes)
+    return Staged(model=model, plan=plan, error=error, recoveries=tuple(recoveries), importance=first)
 
 
 def _part(budget: Budget, dense: NetworkCost, share_of_steps: float) -> Budget:

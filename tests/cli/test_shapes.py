@@ -105,7 +105,7 @@ def test_time_from_a_table_and_memory_from_the_compiler(run, tmp_path):
     for text in (out, (tmp_path / "run" / "report.html").read_text()):
         assert "Nanoseconds: csv, t.csv" in text and "Nanoseconds are a sum over layers" in text
         assert f"{after['nanoseconds']:,}" in text and not re.search(r"\bcycles\b", text, re.IGNORECASE)
-    assert 'aria-label="ns per layer"' in text
+    assert "µs, as bars" in text and "time, of the dense network" in text
 
 
 def test_the_unit_names_the_last_column(run):

@@ -11,7 +11,10 @@ import time
 
 import pytest
 
+from padless import Summary
 from padless.cli import main
+from padless.report.page import page
+from padless.report.report import Report
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def test_a_folder_is_finetuned_into_another(folder, tmp_path, capsys):
     said = " ".join(capsys.readouterr().out.split())
     assert "Fine-tuned 2 epoch(s)" in said and "log.csv" in said
     assert {p.name for p in out.iterdir()} == {
-        "plan.json", "model.safetensors", "summary.json", "report.html", "log.csv",
+        "plan.json", "model.safetensors", "summary.json", "report.json", "report.html", "log.csv",
     }  # fmt: skip
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert not out.with_name("out.training").exists()
@@ -52,6 +55,10 @@ def test_a_folder_is_finetuned_into_another(folder, tmp_path, capsys):
     assert summary["after"]["accuracy"] == did["after"] > did["before"]
     assert did["recipe"]["epochs"] == len(did["losses"]) == 2 and did["folder"] == str(folder)
     assert summary["budgets"][0]["met"]
+    first, tuned = Report.read(folder), Report.read(out)
+    assert (tuned.groups, tuned.curves, tuned.memory) == (first.groups, first.curves, first.memory)
+    assert [score.percent for score in tuned.stages if score.stage == "final"] == [did["after"]]
+    assert (out / "report.html").read_text() == page(Summary.read(out), tuned)
     assert command(["finetune", str(folder), *QUICK, "--out", str(out), "--resume"]) == 0
     assert "is finished already" in " ".join(capsys.readouterr().err.split())
 
@@ -62,6 +69,9 @@ def test_what_a_finetuning_refuses(folder, tmp_path, capsys):
         return " ".join(capsys.readouterr().err.split())
 
     assert "Give --out another folder" in refused("--out", folder)
+    (folder / "report.json").rename(tmp_path / "report.json")
+    assert "small has no readable report.json: an older padless made it" in refused("--out", tmp_path / "out")
+    (tmp_path / "report.json").rename(folder / "report.json")
     (tmp_path / "out.training").mkdir()
     assert "Go on with --resume, or remove it" in refused("--out", tmp_path / "out")
     other = tmp_path / "other"

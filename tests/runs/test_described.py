@@ -41,7 +41,7 @@ def test_the_summary_says_what_the_plan_does(digits_run):
     assert summary.budgets[0].met and summary.budgets[0].achieved == made.after["macs"]
     assert summary.equivalence_max_error < 1e-10 and summary.importance_kept == made.importance_kept
     page = (digits_run.folder / "report.html").read_text()
-    assert "padless.demo:DigitsResNet on ethos-u55-64" in page and "What each layer multiplies" in page
+    assert "padless.demo:DigitsResNet on ethos-u55-64" in page and "Why not less" in page
     assert "padless.save, from Python" in page
 
 

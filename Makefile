@@ -13,7 +13,7 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1,<26"
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0
-	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[all,sweep]" --group dev
 	@$(BIN)/python -c "import torchvision" 2>/dev/null || $(BIN)/python tools/without_operators.py
 	touch $@
 

@@ -24,7 +24,7 @@ from padless.recover import recover, reestimate_batchnorm
 from padless.reproduction.peers import APPROXIMATIONS
 from padless.reproduction.protocol import AWARE, MCT, PADLESS
 from padless.reproduction.subject import CALIBRATION, THEIRS, Subject
-from padless.runs.prune import opened
+from padless.runs.dense import opened
 from padless.train import evaluate
 
 TARGET, SHARES = "ethos-u55-256", (0.7, 0.5, 0.35, 0.25)

@@ -30,7 +30,7 @@ from padless.errors import InfeasibleError
 from padless.importance import importance
 from padless.inputs import load_model
 from padless.reproduction.subject import CALIBRATION
-from padless.runs.prune import opened
+from padless.runs.dense import opened
 from padless.train import evaluate
 
 SHARES = (0.7, 0.5, 0.4, 0.25)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from padless.recover import Recovery, recover
     from padless.report.summary import Summary
     from padless.runs.folder import load, save
+    from padless.sweep import sweep
     from padless.train import Recipe, against, evaluate, finetune
 
 __version__ = "0.1.0"
@@ -30,7 +31,7 @@ __all__ = [
     "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Preprocess", "Recipe",
     "Recovery", "Summary", "Target", "UsageError", "against", "as_images", "evaluate", "export", "finetune", "inspect",
     "load", "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
-    "recover", "rule", "save", "targets", "trace",
+    "recover", "rule", "save", "sweep", "targets", "trace",
 ]  # fmt: skip
 
 # The names of each module, imported when they are asked for: torch takes seconds, and targets need none of it.
@@ -51,6 +52,7 @@ _FROM = {
     "recover": ("Recovery", "recover"),
     "report.summary": ("Summary",),
     "runs.folder": ("load", "save"),
+    "sweep": ("sweep",),
     "train": ("Recipe", "against", "evaluate", "finetune"),
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _FROM.items() for name in names}

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from importlib import import_module
+from importlib import import_module, invalidate_caches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,43 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def imported(name: str) -> Any:
-    """What `package.module:function` names; a module beside the user is found, too, as `python -m` would find it."""
+    """What `package.module:function` names; a module beside the user is found, too, if no installed one is called so."""
     module, _, function = name.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    return getattr(import_module(module), function)
+    with current_folder():
+        return getattr(import_module(module), function)
+
+
+@contextmanager
+def current_folder() -> Iterator[None]:
+    """Inside, modules are also looked for in the current folder, after all other places: a file there that is called as a
+    package that padless needs, such as onnx.py, must not stand in for it."""
+    invalidate_caches()  # the module may be younger than the last look at its folder
+    here = str(Path.cwd())
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        last = len(sys.path) - 1 - sys.path[::-1].index(here) if here in sys.path else None
+        if last is not None:  # the user's module may have changed the path, too
+            del sys.path[last]
+
+
+def check_finite(model: nn.Module, where: str = "The network", given: Mapping[str, Tensor] | None = None) -> None:
+    """Raises UsageError, naming the tensor, for weights and running statistics that are not finite: the model's, or `given`.
+
+    Other buffers may well hold an infinity, such as the mask of an attention.
+    """
+    running = ((n, b) for n, b in model.named_buffers() if n.rpartition(".")[2].startswith("running_"))
+    for name, own in (*model.named_parameters(), *running):
+        tensor = own if given is None else given.get(name, own)
+        if tensor.is_meta or not tensor.is_floating_point() or bool(tensor.isfinite().all()):
+            continue
+        wrong = int((~tensor.isfinite()).sum())
+        what = "NaN" if bool(tensor.isnan().any()) else "infinity"
+        raise UsageError(
+            f"{where} holds {what} in {name}: {wrong} of {tensor.numel()} numbers are not finite. Nothing can be said "
+            "of such a network. Give other weights."
+        )
 
 
 def tensors_in(tree: Any) -> Iterator[Tensor]:

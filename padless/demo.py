@@ -17,6 +17,8 @@ from padless.recover import recover
 from padless.report.page import page
 from padless.report.report import FILE, Beside, Report
 from padless.report.summary import Summary
+from padless.runs.dense import Dense
+from padless.runs.exchange import claimed
 from padless.runs.folder import PAGE, check_folder
 from padless.runs.prune import Job, prune_and_save
 from padless.train import Recipe, evaluate, finetune
@@ -59,16 +61,22 @@ def demo(folder: Path, seed: int, command: str) -> Summary:
     General pruning of the same network, at the same cycles, stands beside it in the report.
     """
     check_folder(folder)
+    with claimed(folder):
+        return _demo(folder, seed, command)
+
+
+def _demo(folder: Path, seed: int, command: str) -> Summary:
     torch.manual_seed(seed)
     job = Job(
         model="padless.demo:DigitsResNet", target=load_target("ethos-u55-256"), budgets=("cycles=50%",), data="digits",
         choices=Choices(seed=seed), epochs=5, out=folder, command=command,
+        keep_dense=True,
     )  # fmt: skip
     loaded = LoadedModel(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, preprocess=None)
     images = load_images("digits", shape=(1, 32, 32))
     console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
     finetune(loaded.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))
-    summary = prune_and_save(job, loaded, images)
+    summary = prune_and_save(job, Dense(loaded, images))
     report = replace(Report.read(folder), beside=(general_pruning(loaded.model, images, job, summary),))
     write_atomically(folder / FILE, report.to_json())
     write_atomically(folder / PAGE, page(summary, report))

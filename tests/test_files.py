@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
 
-from padless.files import digest, write_atomically, write_json
+from padless.files import digest, take, unfinished, write_atomically, write_json
 
 
 def test_a_file_is_written_with_the_folders_above_it(tmp_path):
@@ -44,3 +45,42 @@ def test_a_digest_is_of_the_parts_joined():
     assert digest() == "e3b0c44298fc1c14"
     numbers = np.arange(3, dtype=np.int64)
     assert digest(numbers.data) == digest(numbers.tobytes()) != digest(b"")
+
+
+def test_a_write_follows_no_link_and_takes_a_name_that_nobody_foresees(tmp_path, monkeypatch):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / f".b.txt-{os.getpid()}").symlink_to(victim)  # as the name was before
+    names = iter(["0" * 16, "1" * 16])
+    monkeypatch.setattr("padless.files.secrets.token_hex", lambda _: next(names))
+    (tmp_path / f".b.txt.padless-{'0' * 16}").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_atomically(tmp_path / "b.txt", "other")
+    write_atomically(tmp_path / "b.txt", "other")
+    assert victim.read_text() == "mine" and (tmp_path / "b.txt").read_text() == "other"
+
+
+def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    file = tmp_path / "b.txt"
+    dead, alive, other = unfinished(file), unfinished(file), unfinished(tmp_path / "c.txt")
+    for path in (dead, alive, other):
+        path.write_text("half")
+    with alive.open() as opened:
+        assert take(opened.fileno())
+        write_atomically(file, "whole")
+        assert not dead.exists() and alive.exists() and other.exists()
+    write_atomically(file, "whole")
+    assert not alive.exists()
+
+
+def test_files_get_the_usual_permissions(tmp_path):
+    write_atomically(tmp_path / "a", "")
+    (tmp_path / "b").write_text("")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_disk_without_room_is_an_oserror_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "a", "x")
+    assert list(tmp_path.iterdir()) == []

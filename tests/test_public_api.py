@@ -20,7 +20,7 @@ def test_public_names():
         "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Preprocess", "Recipe",
         "Recovery", "Summary", "Target", "UsageError", "against", "as_images", "evaluate", "export", "finetune", "inspect",
         "load", "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
-        "recover", "rule", "save", "targets", "trace",
+        "recover", "rule", "save", "sweep", "targets", "trace",
     ]  # fmt: skip
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
     assert set(padless.__all__) <= set(dir(padless))

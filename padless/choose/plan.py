@@ -3,13 +3,16 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass as validated
 
+from padless.choose.fields import MOST_BYTES, Digest, Finite, Seed, Shapes, Structure, Type, Zeros, numbered
 from padless.cost import Totals
 from padless.errors import UsageError
+from padless.files import regular
 from padless.graph import Graph, Keep
 from padless.notebook import shown
 
@@ -38,7 +41,7 @@ class Proof:
     objective: float
     bound: float
     gap: float
-    seconds: float = field(compare=False)
+    seconds: float = field(default=0.0, compare=False)  # not in plan.json, which is the same for the same question
     rounds: int  # of asking the compiler for the whole network
 
 
@@ -47,25 +50,35 @@ class Plan:
     """Data only: JSON in, JSON out. Indices count within the group, ascending."""
 
     version: str
-    digest: str  # of the structure it was made on
-    example_shapes: list[list[int]]
+    digest: Digest  # of the structure it was made on
+    example_shapes: Shapes
     target: str
     importance: str
     allocate: str
     align: str  # "unit", "cost" or "none"
     ratio: float | None  # of uniform and global
-    seed: int
+    seed: Seed
     outcomes: list[Outcome]
     solver: Proof | None  # of optimal
-    importance_kept: float  # share of the dense network's
+    importance_kept: Finite  # share of the dense network's
     before: Totals
     after: Totals
     keep: dict[str, list[int]]
-    zeros: dict[str, int]  # channels of zeros that a group gets to fill its units
+    zeros: dict[str, Zeros]  # channels of zeros that a group gets to fill its units
     outputs: list[str] | None = None  # those whose channels stay; None: all
-    example_types: list[str] = field(default_factory=list)  # of each input; float32 or the model's own where left out
-    example_structure: str = ""  # JSON: how the inputs lie in the forward's arguments
+    example_types: list[Type] = field(default_factory=list)  # of each input; float32 or the model's own where left out
+    example_structure: Structure = ""  # JSON: how the inputs lie in the forward's arguments
     file_digest: str = ""  # of the ONNX file that the network was read from
+
+    @model_validator(mode="after")
+    def _inputs_agree(self) -> Self:
+        """Shapes, types and structure are of the same inputs."""
+        count = len(self.example_shapes)
+        if len(self.example_types) not in (0, count):
+            raise ValueError(f"example_types: {len(self.example_types)} types for {count} shapes")
+        if self.example_structure and numbered(self.example_structure) != list(range(count)):
+            raise ValueError(f"example_structure: it does not number the {count} inputs")
+        return self
 
     @property
     def takes(self) -> int:
@@ -113,7 +126,7 @@ class Plan:
         return keep
 
     def to_json(self) -> str:
-        return _ADAPTER.dump_json(self, indent=1).decode() + "\n"
+        return _ADAPTER.dump_json(self, indent=1, exclude={"solver": {"seconds"}}).decode() + "\n"
 
     @staticmethod
     def from_json(text: str | bytes, *, where: str = "plan") -> "Plan":
@@ -128,9 +141,11 @@ class Plan:
     @staticmethod
     def read(path: Path) -> "Plan":
         try:
-            return Plan.from_json(path.read_bytes(), where=str(path))
-        except FileNotFoundError as error:
-            raise UsageError(f"No plan at {path}. Give the folder that `padless prune --out` wrote.") from error
+            return Plan.from_json(regular(path, MOST_BYTES).read_bytes(), where=str(path))
+        except OSError as error:
+            raise UsageError(
+                f"No plan at {path} ({error.strerror}). Give the folder that `padless prune --out` wrote."
+            ) from error
 
 
 _ADAPTER = TypeAdapter(Plan)

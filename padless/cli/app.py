@@ -1,15 +1,18 @@
 """What every command shares: the application, where it prints, and the options that several have."""
 
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
 from padless import __version__
+from padless.errors import PadlessError
+from padless.pool import patience
+from padless.progress import Terminal
 
 # A day's work, in the order in which `padless --help` lists it. Of each command: its module, and what the list says of it,
 # which its own docstring begins with. Only the command that is called is imported: torch takes seconds.
@@ -50,6 +53,14 @@ COMMANDS = {
         "report",
         "Write a run's page again from its folder, against your limits; of several runs, one page that compares them.",
     ),
+    "sweep": (
+        "sweep",
+        "Do many runs as one: models, targets, budgets and seeds from a grid, on this machine or a Ray cluster.",
+    ),
+    "cache": (
+        "cache",
+        "Carry the answers of compilers to another machine, or bring them from one.",
+    ),
     "reproduce": (
         "reproduce",
         "Reproduce NPU-aware against general pruning (Lee et al., ICEIC 2023), and compare all methods at equal cycles.",
@@ -77,6 +88,23 @@ class Workday(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         return name, imported(str(name)), rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Raises PadlessError where code that is called ends the program: a factory, a forward, a module."""
+        try:
+            return super().invoke(ctx)
+        except SystemExit as end:
+            raise PadlessError(_ended(end)) from end
+
+
+def _ended(end: SystemExit) -> str:
+    """Where the program was ended."""
+    frames = traceback.extract_tb(end.__traceback__)
+    frame = next(frame for frame in reversed(frames) if "_sitebuiltins" not in frame.filename)  # of exit()
+    return (
+        f"{frame.filename}, line {frame.lineno}, in {frame.name}: the program was ended (sys.exit, code {end.code!r}). "
+        "What padless calls must return, or raise an error."
+    )
+
 
 def imported(name: str) -> Any:
     """A command, from its module."""
@@ -93,7 +121,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-out = Console(width=None if sys.stdout.isatty() else 120, highlight=False)  # a pipe has no width of its own
+out = Terminal(width=None if sys.stdout and sys.stdout.isatty() else 120)  # a pipe has no width of its own
 
 MODEL_HELP = (
     "cifar10/NAME (vgg16_bn, resnet18, mobilenet_v2, densenet_bc), torchvision/NAME, timm/NAME, package.module:factory, "
@@ -135,6 +163,21 @@ MemoryOracle = Annotated[
         help="Who is asked for peak_sram_bytes, where --oracle does not know it: vela, beside a table of times.",
     ),
 ]
+
+
+def be_patient(seconds: float) -> float:
+    patience.set(seconds)
+    return seconds
+
+
+OracleTimeout = Annotated[
+    float,
+    typer.Option(
+        "--oracle-timeout", min=0.1, callback=be_patient,
+        help="Seconds that a command, compiler or simulator may take for one question; then it is stopped.",
+    ),
+]  # fmt: skip
+PATIENCE = patience.get()
 Weights = Annotated[Path | None, typer.Option("--weights", help="A safetensors file. Nothing is ever unpickled.")]
 Data = Annotated[
     str | None,
@@ -205,6 +248,18 @@ Shape = Annotated[
         "given several times, in the order of the forward's arguments; NAME=1,3,32,32 for a dictionary's entries, or an "
         "ONNX file's input of that name; types as in 1,16:int64. With --data one image.",
     ),
+]
+
+
+# Of a run's folder, for commands that go on from one.
+AGAIN = "What the folder says, repeated word for word, where it does not come with padless: "
+ModelAgain = Annotated[str | None, typer.Option("--model", help=f"{AGAIN}a factory, or an ONNX file with other files.")]
+TargetAgain = Annotated[str | None, typer.Option("--target", help=f"{AGAIN}a TOML file.")]
+OracleAgain = Annotated[str | None, typer.Option("--oracle", help=f"{AGAIN}a command, a table, an entry point.")]
+MemoryOracleAgain = Annotated[str | None, typer.Option("--memory-oracle", help=f"{AGAIN}as --oracle.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Use all that the folder names, commands and modules included: you know who made it."),
 ]
 
 

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from padless.cli.app import Data, PreprocessOption, app, out
+from padless.cli.app import Data, ModelAgain, PreprocessOption, TargetAgain, Trust, app, out
 from padless.deploy import Exported, Quantisation
 from padless.errors import UsageError
 from padless.report.files import lines
 from padless.report.report import Report
 from padless.runs.export import CALIBRATION, Handover, export_folder
 from padless.runs.overlays import write_overlays
+from padless.runs.trust import Repeated
 from padless.tflite.calibrated import IO
 from padless.tflite.ranges import METHODS
 
@@ -62,6 +63,9 @@ def export_command(
             "layer.",
         ),
     ] = False,
+    model: ModelAgain = None,
+    target: TargetAgain = None,
+    trust: Trust = False,
 ) -> None:
     """Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.
 
@@ -78,7 +82,8 @@ def export_command(
         raise UsageError("Overlays are laid over the PyTorch program. Add --format pt2.")
     if node_data:
         Report.read(folder)  # says what is missing before anything is written
-    show(export_folder(folder, handover, data, preprocess))
+    repeated = Repeated(model=model, target=target, data=data, trust=trust)
+    show(export_folder(folder, handover, repeated, preprocess))
     for path in write_overlays(folder) if node_data else ():
         out.print(f"Written: {path}", markup=False)
 

@@ -11,6 +11,7 @@ from padless.choose import PEAKS, Choices
 from padless.choose.budget import QUANTITIES
 from padless.choose.frontier import pareto
 from padless.cli.app import (
+    PATIENCE,
     Align,
     Data,
     Dequantise,
@@ -18,6 +19,7 @@ from padless.cli.app import (
     Memory,
     Model,
     Oracle,
+    OracleTimeout,
     Outputs,
     PreprocessOption,
     Shape,
@@ -37,14 +39,15 @@ from padless.inputs import parse_inputs
 from padless.onnx import Reading
 from padless.report.frontier import draw_frontier, legend
 from padless.report.frontier import frontier as frontier_table
-from padless.runs.prune import CALIBRATION, opened
+from padless.runs.dense import opened
+from padless.runs.prune import CALIBRATION
 
 
 @app.command("plan")
 def plan_command(
     model: Model,
     target: TargetOption,
-    points: Annotated[int, typer.Option("--pareto", min=2, help="How many budgets.")] = 20,
+    points: Annotated[int, typer.Option("--pareto", min=2, max=1000, help="How many budgets.")] = 20,
     quantity: Annotated[
         str, typer.Option("--quantity", help=f"{', '.join(q for q in QUANTITIES if q not in PEAKS)}.")
     ] = "cycles",
@@ -63,6 +66,7 @@ def plan_command(
     dequantise: Dequantise = False,
     until: Until = None,
     oracle: Oracle = None,
+    oracle_timeout: OracleTimeout = PATIENCE,
     system: System = None,
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,

@@ -11,6 +11,7 @@ import typer
 from padless.choose import Choices
 from padless.choose.budget import amount
 from padless.cli.app import (
+    PATIENCE,
     Align,
     Data,
     Dequantise,
@@ -20,6 +21,7 @@ from padless.cli.app import (
     MemoryOracle,
     Model,
     Oracle,
+    OracleTimeout,
     Outputs,
     PreprocessOption,
     Repair,
@@ -50,6 +52,7 @@ from padless.report.tables import layers, totals, who_counted, widths
 from padless.runs.export import Handover, export_folder
 from padless.runs.folder import ONNX
 from padless.runs.prune import CALIBRATION, Job, run
+from padless.runs.trust import TRUSTED
 
 
 @app.command("inspect")
@@ -68,6 +71,7 @@ def inspect_command(
     until: Until = None,
     oracle: Oracle = None,
     memory_oracle: MemoryOracle = None,
+    oracle_timeout: OracleTimeout = PATIENCE,
     system: System = None,
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
@@ -129,7 +133,8 @@ def prune_command(
         typer.Option("--floor", min=0, max=1, help="The share of its importance that every group keeps at least."),
     ] = DEFAULTS.floor,
     steps: Annotated[
-        int, typer.Option("--steps", min=1, help="Prune in so many stages, each scored on the recovered network.")
+        int,
+        typer.Option("--steps", min=1, max=64, help="Prune in so many stages, each scored on the recovered network."),
     ] = 1,
     recover: Annotated[
         str,
@@ -174,6 +179,7 @@ def prune_command(
     until: Until = None,
     oracle: Oracle = None,
     memory_oracle: MemoryOracle = None,
+    oracle_timeout: OracleTimeout = PATIENCE,
     system: System = None,
     memory_mode: Memory = None,
     vela_config: VelaConfig = None,
@@ -205,7 +211,7 @@ def prune_command(
     )  # fmt: skip
     finish(run(job), job.out)
     if export:
-        show(export_folder(job.out, handover))
+        show(export_folder(job.out, handover, TRUSTED))
 
 
 def _idle(*, recover: str, calibration: int) -> str:
@@ -229,7 +235,7 @@ def demo_command(
     summary = demo(out_dir, seed, command_line())
     finish(summary, out_dir)
     out.print(beside_table(summary, Report.read(out_dir)))
-    show(export_folder(out_dir, Handover()))
+    show(export_folder(out_dir, Handover(), TRUSTED))
     out.print(f"Compile it for the NPU, with a C array: padless export {out_dir} --compile")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from padless.cli.app import TARGET_HELP, Memory, Oracle, System, VelaConfig, app, out
+from padless.cli.app import PATIENCE, TARGET_HELP, Memory, Oracle, OracleTimeout, System, VelaConfig, app, out
 from padless.cost.oracles import default_oracle, open_oracle
 from padless.cost.probe import Setting, Staircase, Swept, probe
 from padless.errors import UsageError
@@ -18,13 +18,14 @@ from padless.report.staircase import draw, staircases
 @app.command("probe")
 def probe_command(
     oracle: Oracle = None,
+    oracle_timeout: OracleTimeout = PATIENCE,
     target: Annotated[
         str | None, typer.Option("--target", help=f"{TARGET_HELP} Only where the oracle needs one.")
     ] = None,
     kernel: Annotated[int, typer.Option("--kernel", min=1, help="Rows and columns of the kernel.")] = 3,
     hw: Annotated[int, typer.Option("--hw", min=1, help="Rows and columns of the map.")] = 16,
     other: Annotated[int, typer.Option("--other", min=1, help="Channels on the side that is not swept.")] = 64,
-    most: Annotated[int, typer.Option("--max", min=16, help="Widths from 1 to this are asked.")] = 128,
+    most: Annotated[int, typer.Option("--max", min=16, max=8192, help="Widths from 1 to this are asked.")] = 128,
     side: Annotated[str, typer.Option("--side", help="output, input, depthwise or all.")] = "all",
     png: Annotated[Path | None, typer.Option("--png", help="Also draw the staircases to this file.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write widths, costs and units here.")] = None,

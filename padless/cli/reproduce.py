@@ -69,6 +69,9 @@ def reproduce_command(
     images: Annotated[int | None, typer.Option("--images", help="For fine-tuning, at most; 0: all.")] = None,
     test_images: Annotated[int | None, typer.Option("--test-images", help="At most; 0: all.")] = None,
     target: Annotated[str, typer.Option("--target", help="An id (see `padless targets`).")] = FULL.target,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, help="Processes that share the cells and this machine's cores.")
+    ] = 1,
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("reproduction"),
 ) -> None:
     """Reproduce NPU-aware against general pruning (Lee et al., ICEIC 2023), and compare all methods at equal cycles.
@@ -87,5 +90,5 @@ def reproduce_command(
         "epochs": epochs, "dense_epochs": dense_epochs, "images": images, "test_images": test_images, "target": target,
     }  # fmt: skip
     protocol = replace(QUICK if quick else FULL, **{key: value for key, value in asked.items() if value is not None})
-    reproduce(protocol, data=data, weights=weights, out=out_dir, command=command_line())
+    reproduce(protocol, data=data, weights=weights, out=out_dir, command=command_line(), jobs=jobs)
     out.print(f"Written: {out_dir}/results.json, tables.md, cells.csv, layers.csv, figures/, report.html")

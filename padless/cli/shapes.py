@@ -1,6 +1,5 @@
 """The command that lists what is to be measured."""
 
-import sys
 from typing import Annotated
 
 import torch
@@ -52,4 +51,4 @@ def shapes_command(
     loaded = load_model(model, input_shape=shapes_of(input_shape, model), reading=reading)
     example = parse_inputs(loaded.inputs(input_shape))
     shapes = shapes_to_measure(loaded.model, example, load_target(target), oracle=oracle, choices=choices)
-    sys.stdout.write(shapes_csv(shapes, unit))
+    print(shapes_csv(shapes, unit), end="")

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from padless.cli.app import Data, PreprocessOption, Weights, app, out
+from padless.cli.app import (
+    PATIENCE,
+    Data,
+    MemoryOracleAgain,
+    ModelAgain,
+    OracleAgain,
+    OracleTimeout,
+    PreprocessOption,
+    TargetAgain,
+    Trust,
+    Weights,
+    app,
+    out,
+)
 from padless.cli.model import command_line
 from padless.report.summary import Summary
 from padless.train import Recipe, peak_lr
@@ -74,6 +87,12 @@ def finetune_command(
     checkpoint_seconds: Annotated[
         float, typer.Option("--checkpoint-every", min=0, help="Seconds between checkpoints; also after each epoch.")
     ] = 60.0,
+    model: ModelAgain = None,
+    target: TargetAgain = None,
+    oracle: OracleAgain = None,
+    memory_oracle: MemoryOracleAgain = None,
+    oracle_timeout: OracleTimeout = PATIENCE,
+    trust: Trust = False,
 ) -> None:
     """Fine-tune a pruned network, with the dense one as its teacher, into a folder of the same kind.
 
@@ -83,18 +102,22 @@ def finetune_command(
 
     Example: `padless finetune runs/small --epochs 10 --resume`
     """
+    from padless.runs.exchange import mended
     from padless.runs.finetune import Finetuning, run_finetuning
+    from padless.runs.trust import Repeated
 
-    rate = peak_lr(Summary.read(folder).model.endswith(".onnx"))
+    rate = peak_lr(Summary.read(mended(folder)).model.endswith(".onnx"))
     recipe = Recipe(
         epochs=epochs, batch=batch, peak_lr=lr or rate, schedule=schedule, weight_decay=weight_decay,  # type: ignore[arg-type]
         label_smoothing=label_smoothing, distill=distill, temperature=temperature, features=features, mixup=mixup, ema=ema,
         augment=augment, clip=clip, precision=precision, channels_last=channels_last, compile=compile, seed=seed,  # type: ignore[arg-type]
     )  # fmt: skip
-    target = out_dir or folder.resolve().with_name(f"{folder.resolve().name}-finetuned")
+    repeated = Repeated(model=model, target=target, oracle=oracle, memory_oracle=memory_oracle, data=data, trust=trust)
+    results = out_dir or folder.resolve().with_name(f"{folder.resolve().name}-finetuned")
     summary = run_finetuning(Finetuning(
-        folder=folder, out=target, recipe=recipe, data=data, preprocess=preprocess, weights=weights, accelerator=accelerator,
-        devices=devices, resume=resume, checkpoint_seconds=checkpoint_seconds, command=command_line(),
+        folder=folder, out=results, recipe=recipe, repeated=repeated, preprocess=preprocess, weights=weights,
+        accelerator=accelerator, devices=devices, resume=resume, checkpoint_seconds=checkpoint_seconds,
+        command=command_line(),
     ))  # fmt: skip
     if summary is None:
         return
@@ -109,4 +132,4 @@ def finetune_command(
     )
     for note in summary.notes:
         out.print(note, style="yellow")
-    out.print(f"Written: {target}/plan.json, model.safetensors, summary.json, report.json, report.html, log.csv")
+    out.print(f"Written: {results}/plan.json, model.safetensors, summary.json, report.json, report.html, log.csv")

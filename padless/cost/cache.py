@@ -9,7 +9,8 @@ import json
 import os
 import sqlite3
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,27 @@ from platformdirs import user_cache_path
 VARIABLE = "PADLESS_CACHE"
 FILE = "costs.sqlite"
 AT_ONCE = 500  # keys in one query
+FORMAT = 1  # of the rows: others are as good as not there
+
+# Of this process: answers that another machine handed to it, and those that it found while somebody wants to know of them.
+_handed: dict[str, Any] = {}
+_found: list[dict[str, Any]] = []
+
+
+def hand_over(values: Mapping[str, Any]) -> None:
+    """Let every cache of this process know these answers, on disk or not."""
+    _handed.update(values)
+
+
+@contextmanager
+def recorded() -> Iterator[dict[str, Any]]:
+    """The answers that are put into any cache of this process inside, as they come."""
+    found: dict[str, Any] = {}
+    _found.append(found)
+    try:
+        yield found
+    finally:
+        _found[:] = [other for other in _found if other is not found]
 
 
 class Cache:
@@ -32,12 +54,20 @@ class Cache:
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those keys that are there."""
         wanted = list(keys)
-        return self._guarded(lambda database: _read(database, wanted)) or {}
+        handed = {key: _handed[key] for key in wanted if key in _handed}
+        others = [key for key in wanted if key not in handed]
+        return {**handed, **(self._guarded(lambda database: _read(database, others)) or {})}
 
     def put(self, values: Mapping[str, Any]) -> None:
         """Keep these values, all or none of them."""
-        rows = [(key, json.dumps(value)) for key, value in values.items()]
+        for found in _found:
+            found.update(values)
+        rows = [(key, json.dumps([FORMAT, value])) for key, value in values.items()]
         self._guarded(lambda database: _write(database, rows))
+
+    def all(self) -> dict[str, Any]:
+        """Every answer that is kept."""
+        return self._guarded(_read_all) or {}
 
     def close(self) -> None:
         if self._database:
@@ -85,15 +115,26 @@ def key_of(*parts: Any) -> str:
 
 
 def _read(database: sqlite3.Connection, keys: list[str]) -> dict[str, Any]:
-    values = {}
+    rows: dict[str, Any] = {}
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
         marks = ",".join("?" * len(some))
         for key, value in database.execute(f"SELECT key, value FROM answers WHERE key IN ({marks})", some):
-            values[key] = json.loads(value)
-    if not values.keys() <= set(keys):  # a file copied without its write-ahead log still opens
+            rows[key] = json.loads(value)
+    if not rows.keys() <= set(keys):  # a file copied without its write-ahead log still opens
         raise sqlite3.DatabaseError("rows out of place")
-    return values
+    return _ours(rows.items())
+
+
+def _read_all(database: sqlite3.Connection) -> dict[str, Any]:
+    rows = database.execute("SELECT key, value FROM answers ORDER BY key")
+    return _ours((key, json.loads(value)) for key, value in rows)
+
+
+def _ours(rows: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The values of rows that this version wrote."""
+    ours = {key: row for key, row in rows if isinstance(row, list) and len(row) == 2 and row[0] == FORMAT}
+    return {key: value for key, (_, value) in ours.items()}
 
 
 def _write(database: sqlite3.Connection, rows: list[tuple[str, str]]) -> None:

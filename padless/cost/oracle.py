@@ -4,9 +4,11 @@ An oracle does not know the network that a layer comes from. Nobody tests for on
 do beside answering for layers, its attributes and methods say.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple
 from typing import Any, Self
 
@@ -19,6 +21,7 @@ from padless.graph import Graph, Layer, LayerShape
 from padless.progress import bar
 
 SECONDS = 1.0  # between two writes to the cache
+MOST = 1 << 53  # of a layer's cost: sums of more are not exact
 
 # An error in an answer's place: this layer has none, the next ones may. An error that is raised ends the asking.
 Answers = Iterable[Answer | OracleError]
@@ -35,6 +38,7 @@ class Oracle(ABC):
     batch_of_one: bool = False  # whether it counts for one input at a time only
     systems: bool = False  # whether it knows the target's system and memory mode
     compiles: bool = False  # whether a compiler answers, which may charge for other steps than the target's units
+    portable: bool = False  # whether other machines, and several processes at once, would get the same answers
 
     @abstractmethod
     def __call__(self, shapes: Sequence[LayerShape]) -> Answers:
@@ -88,11 +92,12 @@ class _Adapted(Oracle):
         self.batch_of_one = getattr(oracle, "batch_of_one", False)
         self.systems = getattr(oracle, "systems", False)
         self.compiles = getattr(oracle, "compiles", False)
+        self.portable = getattr(oracle, "portable", False)
         self._source = Source(oracle=getattr(oracle, "__name__", type(oracle).__name__))
 
     def __call__(self, shapes: Sequence[LayerShape]) -> Iterator[Answer | OracleError]:
         for answer in self._oracle(shapes):
-            if isinstance(answer, int | float):
+            if isinstance(answer, int | float) and math.isfinite(answer):
                 answer = Answer(source=self._source, total=round(answer), npu=round(answer))
             yield answer
 
@@ -135,12 +140,25 @@ class CachedOracle:
         self, shapes: Sequence[LayerShape], names: Mapping[LayerShape, str] | None = None
     ) -> list[Answer | OracleError]:
         """The same, with an error in the place of each shape that the oracle has no answer for."""
-        missing = [shape for shape in dict.fromkeys(shapes) if shape not in self._known]
-        self._recall(missing)
-        missing = [shape for shape in missing if shape not in self._known]
-        if missing:
+        if missing := self.unknown(shapes):
             self._ask(missing, names or {})
         return [self._known[shape] for shape in shapes]
+
+    def unknown(self, shapes: Sequence[LayerShape]) -> list[LayerShape]:
+        """Those of the shapes that the oracle would have to be asked about, each once."""
+        distinct = list(dict.fromkeys(shapes))
+        self._recall([shape for shape in distinct if shape not in self._known])
+        return [shape for shape in distinct if shape not in self._known]
+
+    def rows(self, shapes: Iterable[LayerShape]) -> dict[str, object]:
+        """What is known of these shapes, as the cache keeps it."""
+        assert self.oracle.key is not None
+        answers = {shape: self._known.get(shape) for shape in shapes}
+        return {
+            key_of(self.oracle.key, astuple(shape)): asdict(answer)
+            for shape, answer in answers.items()
+            if isinstance(answer, Answer)
+        }
 
     def close(self) -> None:
         """End what the oracle runs, and leave the cache."""
@@ -151,7 +169,8 @@ class CachedOracle:
         if self.oracle.key is not None and shapes:
             keys = {key_of(self.oracle.key, astuple(shape)): shape for shape in shapes}
             for key, stored in self.cache.get(keys).items():
-                self._known[keys[key]] = _answer(stored)
+                with suppress(TypeError, KeyError, UsageError):  # of another version: it is asked again
+                    self._known[keys[key]] = _checked(_answer(stored), "")
 
     def _ask(self, shapes: list[LayerShape], names: Mapping[LayerShape, str]) -> None:
         fresh: dict[str, object] = {}
@@ -192,6 +211,12 @@ def _checked(answer: object, name: str) -> Answer | OracleError:
         raise UsageError(
             f"The oracle answered {answer!r} for layer {name}; expected a number of cycles or a padless.cost.Answer."
         )
+    for what in ("total", "npu", "peak_sram_bytes", "energy_pj", "cpu_operators"):
+        value = getattr(answer, what)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < MOST):
+            raise UsageError(
+                f"The oracle answered {what} {value!r} for layer {name}; expected a number from 0 to {MOST:,}."
+            )
     return answer
 
 

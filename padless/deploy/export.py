@@ -1,6 +1,6 @@
 """The small network as a file: INT8 TFLite, INT8 ONNX, ONNX, a PyTorch program. Each is run and compared with the model."""
 
-import tempfile
+import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ from padless.deploy.onnx import write_onnx, write_qdq
 from padless.deploy.tflite import Quantisation, TFLiteNetwork
 from padless.deploy.trial import Arrays, Trial, trial_of, trial_of_test
 from padless.errors import UsageError, expect, suggest
-from padless.files import write_json
+from padless.files import unfinished, write_json
 from padless.graph.agreement import TOLERANCE, agreed, differs, finite_run, largest_difference
 from padless.graph.record import tensors_of
 from padless.graph.shadow import eval_only, rebuilt, single
@@ -87,11 +87,12 @@ def export(
     model = eval_only(rebuilt(model, lambda _, tensor: tensor.cpu()))  # the caller's stays in its mode
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent)
+        scratch = unfinished(file)
+        scratch.mkdir(0o700)
     except OSError as error:
         raise UsageError(f"{file.parent} cannot be written: {error.strerror}. Give another folder.") from error
-    with scratch as folder:
-        beside = Path(folder) / file.name
+    try:
+        beside = scratch / file.name
         if format in INT8:
             quantised = single(model)
             example = like_model(example, quantised)
@@ -120,6 +121,8 @@ def export(
                 path.unlink(missing_ok=True)
         for path in written:
             path.replace(file.parent / path.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return replace(exported, file=file, others=tuple(file.parent / path.name for path in exported.others))
 
 

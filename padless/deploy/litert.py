@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from padless.errors import PadlessError, missing_extra
-from padless.pool import CORES, Pool, Request
+from padless.pool import Pool, Request
 from padless.progress import bar
 from padless.tflite.ranges import BINS, Seen
 
@@ -27,7 +27,7 @@ class LiteRT:
     Raises PadlessError where LiteRT refuses or crashes on a file, UsageError where it is not installed.
     """
 
-    def __init__(self, workers: int = CORES) -> None:
+    def __init__(self, workers: int | None = None) -> None:
         if find_spec("ai_edge_litert") is None:
             raise missing_extra("ai-edge-litert", "tflite", "Running TFLite files")
         self._pool = Pool(WORKER, "LiteRT", workers=workers, failure=PadlessError)

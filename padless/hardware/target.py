@@ -12,12 +12,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from padless.errors import UsageError, expect, suggest
+from padless.files import regular
 from padless.hardware.lines import line_of, lines_of
 from padless.hardware.schema import Target
 from padless.notebook import shown
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 BOARDS = CATALOGUE / "boards.ini"  # systems of Ethos-U that Vela's own file does not have
+LONGEST = 1 << 20  # bytes of a target's file
 NEAR = 6  # names that a message suggests
 VARIABLE = "PADLESS_TARGETS"  # folders of the user's own files, separated as in PATH
 
@@ -44,6 +46,11 @@ def load_target(
     return _find(name).at(
         precision.lower() if at else None, system=system, memory_mode=memory_mode, vela_config=vela_config
     )
+
+
+def names_file(spec: str) -> bool:
+    """Whether it is a file that `load_target` would read as a target."""
+    return spec.endswith(".toml") or spec.rpartition("@")[0].endswith(".toml")
 
 
 def _find(text: str) -> Target:
@@ -141,11 +148,11 @@ def _cached(path: Path) -> Target:
 def read_target(path: Path) -> Target:
     """The target that a file describes. Raises `UsageError` with the line of everything that is wrong."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular(path, LONGEST).read_text(encoding="utf-8")
         data = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"Cannot read the target file {path}: {error.strerror}.") from error
-    except ValueError as error:  # TOMLDecodeError, which names line and column, or UnicodeDecodeError
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, which names line and column, or UnicodeDecodeError
         raise UsageError(f"{path} is not TOML: {error}.") from error
     try:
         return Target.model_validate(data)

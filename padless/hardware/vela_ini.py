@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Literal, Self
 
 from padless.errors import UsageError, suggest
+from padless.files import regular
 
 Kind = Literal["System_Config", "Memory_Mode"]
 CALLED: dict[Kind, str] = {"System_Config": "system configuration", "Memory_Mode": "memory mode"}
 OPTIONS: dict[Kind, str] = {"System_Config": "--system", "Memory_Mode": "--memory-mode"}
+LONGEST, REFERENCES = 1 << 20, 16  # characters; references, which may multiply each other's lengths
 FIELDS = {"Sram": "sram", "Dram": "dram", "OnChipFlash": "flash", "OffChipFlash": "flash"}  # ours, by Vela's memories
 
 
@@ -37,7 +39,7 @@ class VelaIni:
         if isinstance(source, str) and "\n" in source:
             return cls._parsed("the Vela configuration", source)
         try:
-            text = Path(source).read_text(encoding="utf-8")
+            text = regular(Path(source), LONGEST).read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"Cannot read the Vela configuration {source}: {error.strerror}.") from error
         except UnicodeDecodeError as error:
@@ -51,6 +53,11 @@ class VelaIni:
 
     @classmethod
     def _parsed(cls, where: str, text: str) -> Self:
+        if len(text) > LONGEST or text.count("%(") > REFERENCES:
+            raise UsageError(
+                f"{where} is no Vela configuration: at most {LONGEST:,} characters and {REFERENCES} references %(…)s are "
+                "read."
+            )
         parser = ConfigParser()
         try:
             parser.read_string(text, where)

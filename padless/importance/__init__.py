@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from padless.calls import imported
+from padless.calls import check_finite, current_folder, imported
 from padless.errors import UsageError, suggest
 from padless.graph import Graph
 from padless.graph.shadow import single
@@ -42,12 +42,14 @@ def importance(
     """A curve for each group by one of `CRITERIA`, by a function, or by one named `package.module:function`.
 
     `images` are batches [N, ...] as the network takes them: shuffled, from the training data; no labels. `seed` is for
-    random. Raises UsageError for an unknown criterion, missing images, or scores that are not one number a channel.
+    random. Raises UsageError for an unknown criterion, missing images, weights that are not finite, or scores that are
+    not one number a channel.
     """
     if not callable(criterion) and criterion not in CRITERIA and ":" not in criterion:
         raise UsageError(f"Unknown importance {criterion!r}. {suggest(criterion, CRITERIA)}")
     if criterion in WATCHING and not images:
         raise UsageError(f"The importance {criterion} watches calibration images. Give --data (or images=).")
+    check_finite(model)
     name = criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "a function")
     if not callable(criterion) and criterion in CRITERIA:
         model = single(model)
@@ -67,7 +69,8 @@ def importance(
 
 
 def _own(graph: Graph, model: nn.Module, criterion: Criterion, images: Sequence[Any]) -> Scores:
-    scores = np.asarray(criterion(graph, model, images), dtype=np.float64)
+    with current_folder():  # it may import more
+        scores = np.asarray(criterion(graph, model, images), dtype=np.float64)
     sound = bool(np.isfinite(scores).all() and (scores >= 0).all())
     if scores.shape != (graph.channels,) or not sound:
         raise UsageError(

@@ -77,6 +77,14 @@ class Images:
             answers=None,
         )
 
+    def held_out(self, share: float) -> "Images":
+        """The training set without a share of it, and that share in the test set's place: to choose by, not to report."""
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))
+        count = min(max(1, round(share * len(self.train))), len(self.train) - 1)
+        apart, rest = order[:count].sort().values, order[count:].sort().values
+        labels = None if self.train_labels is None else self.train_labels[apart]
+        return replace(self.part(rest, torch.arange(0)), test=self.train[apart], test_labels=labels)
+
     def digest(self) -> str:
         """A hash of the training images and labels."""
         labels = [] if self.train_labels is None else [self.train_labels.numpy().data]

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
 
-from padless.calls import imported
+from padless.calls import current_folder, imported
 from padless.errors import PadlessError, UsageError, missing_extra
 from padless.inputs.decode import Split, split_of
 
@@ -37,17 +37,32 @@ def found(place: str, shape: Sequence[int]) -> Found:
     Raises UsageError when there is no such place, or nothing there that can be taken.
     """
     path = Path(place)
-    if place == "digits":
-        return _digits()
-    if path.is_dir():
-        return _parquet(path) or _folder(path)
-    if path.suffix in (".npy", ".npz"):
-        return _arrays(path, shape)
-    if ":" in place and not path.exists():
-        return _function(place, shape)
-    if "/" in place and not place.startswith((".", "/")):
-        return _hub(place)
+    match reach(place):
+        case "digits":
+            return _digits()
+        case "folder":
+            return _parquet(path) or _folder(path)
+        case "arrays":
+            return _arrays(path, shape)
+        case "function":
+            return _function(place, shape)
+        case "hub":
+            return _hub(place)
     raise UsageError(f"No images at {place!r}. Give {PLACES}.")
+
+
+def reach(place: str) -> Literal["digits", "folder", "arrays", "function", "hub", "nowhere"]:
+    """What is looked at for samples at `place`: files, a function of the user's, or the network."""
+    path = Path(place)
+    if place == "digits":
+        return "digits"
+    if path.is_dir():
+        return "folder"
+    if path.suffix in (".npy", ".npz"):
+        return "arrays"
+    if ":" in place and not path.exists():
+        return "function"
+    return "hub" if "/" in place and not place.startswith((".", "/")) else "nowhere"
 
 
 def found_in(given: Any, shape: Sequence[int], name: str) -> Found:
@@ -209,7 +224,8 @@ def _function(place: str, shape: Sequence[int]) -> Found:
     except Exception as error:  # the user's module may fail in any way
         raise UsageError(f"No images at {place!r}: {error}. Write package.module:function.") from error
     try:
-        given = function()
+        with current_folder():  # it may import more
+            given = function()
     except Exception as error:
         raise PadlessError(f"{place} failed: {type(error).__name__}: {error}") from error
     return found_in(given, shape, place)

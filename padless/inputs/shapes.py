@@ -14,6 +14,7 @@ import torch
 from padless.errors import UsageError
 from padless.onnx import Shapes
 
+ELEMENTS, AXES = 1 << 28, 8  # of an input, at most
 WRITE = (
     "Write whole numbers from 1 up, such as 1,3,32,32; NAME=1,3,32,32 for a dictionary's entry, 1,16:int64 for a type."
 )
@@ -84,13 +85,15 @@ def sample_shape(texts: Sequence[str], model: str) -> tuple[int, ...]:
 def _parsed(text: str) -> tuple[str, tuple[int, ...], torch.dtype]:
     name, _, rest = text.rpartition("=")
     sizes, _, kind = rest.partition(":")
-    dtype = getattr(torch, kind or "float32", None)
+    dtype = getattr(torch, kind or "float32", None) if kind.isidentifier() or not kind else None
     try:
         shape = () if sizes == "()" else tuple(int(part) for part in sizes.split(","))
     except ValueError:
         shape = (0,)
-    if min(shape, default=1) < 1 or math.prod(shape) > 1 << 40:
+    if min(shape, default=1) < 1:
         raise UsageError(f"Cannot read the input shape {text!r}. {WRITE}")
+    if math.prod(shape) > ELEMENTS or len(shape) > AXES:
+        raise UsageError(f"The input shape {text!r} is too large: {ELEMENTS:,} elements and {AXES} axes at most.")
     if not isinstance(dtype, torch.dtype):
         raise UsageError(f"Cannot read the input shape {text!r}: torch has no type {kind!r}. {WRITE}")
     return name, shape, dtype

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from padless.calls import imported
+from padless.calls import check_finite, current_folder, imported
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
-from padless.files import digest
+from padless.files import digest, regular
 from padless.inputs.preprocess import Preprocess
 from padless.inputs.shapes import inputs_of, text_of
 from padless.onnx import OnnxNet, Reading, Shapes, example_inputs, load_onnx
@@ -177,7 +177,8 @@ def _factory(name: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
     except Exception as error:  # the user's module may fail in any way
         raise UsageError(f"Cannot load the model {name!r}: {error}. Expected package.module:factory.") from error
     try:
-        model = factory()
+        with current_folder():  # it may import more
+            model = factory()
     except Exception as error:
         raise PadlessError(f"{name}() failed: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
@@ -191,10 +192,11 @@ def _factory(name: str, input_shape: tuple[int, ...] | None) -> LoadedModel:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load safetensors into `model`, converted to its own types. Nothing is unpickled.
 
-    Raises UsageError when the file is not safetensors or does not fit, with the first names and shapes that differ.
+    Raises UsageError when the file is not safetensors or does not fit, with the first names and shapes that differ, and
+    where it has whole or complex numbers for floating point ones, or a NaN or infinity. Then the model stays as it is.
     """
     try:
-        weights = load_file(path)
+        weights = load_file(regular(path))
     except FileNotFoundError as error:
         raise UsageError(f"No weights at {path}.") from error
     except (safetensors.SafetensorError, OSError) as error:
@@ -214,6 +216,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if wrong:
         hidden = f"\n  … and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UsageError(f"{path} does not fit the model:\n  " + "\n  ".join(wrong[:3]) + hidden)
+    kinds = [f"{n}: the file has {_kind(t)}, the model {_kind(own[n])}" for n, t in weights.items()
+             if _kind(t) != _kind(own[n]) and (own[n].is_floating_point() or t.is_complex())]  # fmt: skip
+    if kinds:
+        raise UsageError(
+            f"{path} does not fit the model, whose numbers are of another kind:\n  " + "\n  ".join(kinds[:3])
+        )
+    check_finite(model, str(path), weights)
     model.load_state_dict(weights)
 
 
@@ -223,6 +232,13 @@ def weights_digest(model: nn.Module) -> str:
     for name, tensor in sorted(model.state_dict().items()):
         parts += [name.encode(), tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data]
     return digest(*parts)
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    """What a conversion must not cross: a network of whole numbers is none of floating point ones."""
+    if tensor.is_floating_point():
+        return "floating point numbers"
+    return f"{str(tensor.dtype).removeprefix('torch.')} numbers" if tensor.is_complex() else "whole numbers"
 
 
 def _shape(tensors: dict[str, torch.Tensor], name: str) -> str:

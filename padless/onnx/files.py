@@ -59,6 +59,17 @@ def read(file: Path) -> tuple[Any, str, bool]:
     return model, digest(content, *(t.raw_data for t in outside)), bool(outside)
 
 
+def keeps_weights_outside(file: Path) -> bool:
+    """Whether a file's constants lie in others beside it; False for what is no ONNX file, which `read` refuses."""
+    onnx = package("onnx")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(file.read_bytes() if file.is_file() else b"")
+    except Exception:  # protobuf's own class, of one of its three implementations
+        return False
+    return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors_of(model.graph))
+
+
 def opset_of(model: Any) -> int:
     """The version of the standard operators that a model is written in."""
     return next((int(o.version) for o in model.opset_import if o.domain in STANDARD), 0)

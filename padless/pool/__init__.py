@@ -11,24 +11,37 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from padless.errors import OracleError, PadlessError
+from padless.pool.command import end, last_of
 
 SERVE = Path(__file__).parent / "serve.py"
 Reply = dict[str, Any]
 Request = tuple[dict[str, Any], bytes]
+# Seconds that an oracle may take for one question.
+patience: ContextVar[float] = ContextVar("patience", default=600.0)
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_most = CORES
+
+
+def limit_workers(count: int) -> None:
+    """Let pools that are opened from now on have at most `count` workers: where several jobs share the machine."""
+    global _most
+    _most = count
 
 
 class Pool:
-    """As many workers as there are cores, started when they are needed. Use it in a `with`, or `close` it.
+    """As many workers as there are cores, or `limit_workers` allows, started when needed. Use it in a `with`, or `close` it.
 
     A worker that ends in the middle of a request is replaced and the request is sent once more, since whatever killed
-    it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`.
+    it (a full memory, a user) may have had nothing to do with the request. The second time it is a `failure`. Each worker
+    is killed with all that it started.
     """
 
     def __init__(
@@ -36,13 +49,14 @@ class Pool:
         script: Path,
         name: str,
         *,
-        workers: int = CORES,
-        timeout: float = 600,
+        workers: int | None = None,
+        timeout: float | None = None,
         failure: type[PadlessError] = OracleError,
     ) -> None:
-        self.name, self._script, self._timeout, self._failure = name, script, timeout, failure
-        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._workers = [_Worker(script) for _ in range(workers)]
+        self.name, self._script, self._failure = name, script, failure
+        self._timeout = patience.get() if timeout is None else timeout
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        self._workers = [Worker(script) for _ in range(workers or _most)]
         for worker in self._workers:
             self._free.put(worker)
 
@@ -90,22 +104,24 @@ class Pool:
         return self.ask(make(item), what(item))
 
 
-class _Worker:
-    """One process, restarted when it is gone."""
+class Worker:
+    """One process, started when it is asked and again when it is gone. `environment` is added to this process' own."""
 
-    def __init__(self, script: Path) -> None:
-        self._script = script
+    def __init__(self, script: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._script, self._environment = script, environment
         self.process: subprocess.Popen[bytes] | None = None
         self._printed: IO[bytes] | None = None
 
-    def ask(self, request: Request, timeout: float) -> bytes:
+    def ask(self, request: Request, timeout: float | None) -> bytes:
         """The line that answers; empty when the process ended, or had to be ended after `timeout` seconds."""
         process = self._start()
         assert process.stdin
         assert process.stdout
         header, payload = request
-        watchdog = threading.Timer(timeout, process.kill)  # waiting on a pipe has no time limit on every system
-        watchdog.start()
+        watchdog = None
+        if timeout is not None:
+            watchdog = threading.Timer(timeout, end, [process])  # waiting on a pipe has no time limit on every system
+            watchdog.start()
         try:
             process.stdin.write(json.dumps({**header, "bytes": len(payload)}).encode() + b"\n" + payload)
             process.stdin.flush()
@@ -113,20 +129,28 @@ class _Worker:
         except OSError:
             return b""
         finally:
-            watchdog.cancel()
+            if watchdog:
+                watchdog.cancel()
 
     def last_words(self) -> str:
         """The last line that the process printed, in brackets."""
         if self._printed is None:
             return ""
-        self._printed.seek(0)
-        lines = self._printed.read().decode(errors="replace").strip().splitlines()
+        lines = last_of(self._printed).strip().splitlines()
         return f" ({lines[-1]})" if lines else ""
+
+    def kill(self) -> None:
+        """End the process, from another thread than the one that asks: its answer is then empty."""
+        if process := self.process:
+            end(process)
 
     def stop(self) -> None:
         if self.process:
-            self.process.kill()
-            self.process.communicate()
+            end(self.process)
+            for stream in (self.process.stdin, self.process.stdout):
+                with suppress(OSError):  # a request that it did not read
+                    if stream:
+                        stream.close()
             self.process = None
         if self._printed:
             self._printed.close()
@@ -141,5 +165,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._printed,
+                env={**os.environ, **self._environment} if self._environment else None,
+                start_new_session=sys.platform != "win32",
             )
         return self.process

@@ -29,9 +29,9 @@ def roofline_page(cost: NetworkCost, target: Target, title: str) -> str:
             f"{waiting:.0%} of the layers' time. Cycles: {escape(cost.cycles.oracle)}. {escape(cost.cycles.note)}</p>",
             _picture(points, peak, bandwidths(target)),
             '<p class="key">Each circle is a layer, its area its cycles:'
-            + "".join(f'<span style="background:{c}"></span>{name}-bound' for name, c in BOUNDS.items()
+            + "".join(f'<span><i style="background:{c}"></i>{name}-bound</span>' for name, c in BOUNDS.items()
                       if any(p.bound == name for p in points))
-            + ". Useful MACs, without padding; bytes are weights, input and output, read or written once.</p>",
+            + "</p><p>Useful MACs, without padding; bytes are weights, input and output, read or written once.</p>",
             _table(points),
         ]
     )  # fmt: skip

@@ -3,20 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import NotRequired
+from typing import Annotated, NotRequired
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from padless.choose import Proof
+from padless.choose.fields import INPUTS, MOST_BYTES, Digest, Seed
 from padless.choose.plan import Outcome
 from padless.cost import Totals
 from padless.errors import UsageError
+from padless.files import regular
 from padless.onnx import Reading
 from padless.report.files import Written
 
 FILE = "summary.json"
-STRICT = ConfigDict(extra="forbid", strict=True)
+STRICT = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="constants")
+
+Count = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
 class Measures(Totals):
@@ -35,6 +39,15 @@ class Measures(Totals):
     agreement_before_recovery: NotRequired[float]
     agreement_after_recovery: NotRequired[float]
     agreement_int8: NotRequired[float]
+
+
+def _variant(asked: dict[str, str]) -> dict[str, str]:
+    """A target's variant: nothing but its three settings, and an .ini file by its text: a folder names no file to read."""
+    if unknown := sorted(set(asked) - {"system", "memory_mode", "vela_config"}):
+        raise ValueError(f"{unknown[0]!r} is no system, memory_mode or vela_config")
+    if "\n" not in asked.get("vela_config", "\n"):
+        raise ValueError("vela_config names a file, and not its text")
+    return asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -80,6 +93,7 @@ class Finetuned:
     losses: tuple[float, ...]  # the mean of each epoch
     seconds: float
     images_per_second: float
+    held_out: int = 0  # training images that were not trained on, for `padless sweep --halve` to choose by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -88,10 +102,12 @@ class Summary:
 
     model: str
     target: str
-    variant: dict[str, str]  # the system and memory mode that were asked for, as `load_target` takes them
-    inputs: tuple[str, ...]  # what the network takes, as `--input-shape` says it
+    variant: Annotated[dict[str, str], AfterValidator(_variant)]  # what was asked for, as `load_target` takes it
+    inputs: Annotated[
+        tuple[str, ...], Field(min_length=1, max_length=INPUTS)
+    ]  # what the network takes, as `--input-shape` says it
     weights: str | None
-    weights_digest: str
+    weights_digest: Digest
     oracle: str | None  # None: the best that the target has
     budgets: tuple[Achieved, ...]
     solver: Proof | None
@@ -102,12 +118,12 @@ class Summary:
     align: str
     repair: str
     freeze: tuple[str, ...]
-    floor: float
-    steps: int
+    floor: Annotated[float, Field(ge=0, le=1)]
+    steps: Count
     recovery: Recovered | None
-    calibration: int
-    regularize: int
-    epochs: int
+    calibration: Count
+    regularize: Count
+    epochs: Count
     data: str | None
     preprocess: str | None  # as `--preprocess` says it; None: the model's own
     before: Measures
@@ -115,7 +131,7 @@ class Summary:
     widths: dict[str, Widths]
     equivalence_max_error: float
     versions: dict[str, str]
-    seed: int
+    seed: Seed
     command: str
     memory_oracle: str | None = None  # None: the same
     reading: Reading = field(default_factory=Reading)  # how an ONNX file was read
@@ -140,7 +156,7 @@ class Summary:
         """
         folder = Path(folder)
         try:
-            return _ADAPTER.validate_json((folder / FILE).read_bytes())
+            return _ADAPTER.validate_json(regular(folder / FILE, MOST_BYTES).read_bytes())
         except OSError as error:
             if (folder / "plan.json").exists():
                 raise UsageError(

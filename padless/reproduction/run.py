@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import time
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,21 @@ import torch
 from safetensors.torch import save
 
 from padless.cost.oracles import default_oracle
-from padless.errors import UsageError
+from padless.errors import PadlessError, UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, LoadedModel, load_images, load_model, load_weights, weights_digest
+from padless.inputs import Images, load_model, load_weights, weights_digest
+from padless.pool import CORES
 from padless.progress import console
+from padless.reproduction.cells import close_subjects, images_at
 from padless.reproduction.figures import empty_figure
-from padless.reproduction.measure import measured
-from padless.reproduction.peers import PeerError
 from padless.reproduction.protocol import MCT, TORCH_PRUNING, Protocol
 from padless.reproduction.staircase import staircases
 from padless.reproduction.store import Results
-from padless.reproduction.subject import Subject
 from padless.reproduction.written import write_everything
 from padless.runs.prune import versions
+from padless.sweep.local import LocalRunner
+from padless.sweep.runner import Ended, Here, Runner, Task
 from padless.train import Checkpoints, Recipe, finetune, make_fabric
 
 PEERS = ("torch-pruning", "model-compression-toolkit")
@@ -34,18 +36,18 @@ DENSE_LR = 0.08
 SCRATCH = ".training"
 
 
-def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path, command: str) -> dict[str, Any]:
+def reproduce(
+    protocol: Protocol, *, data: str, weights: Path | None, out: Path, command: str, jobs: int = 1
+) -> dict[str, Any]:
     """Fill all cells of `protocol` that `out/results.json` lacks; write tables, figures and the page after every seed.
 
     `weights` is a folder with NETWORK.safetensors; a network without a file there is trained first, into `out/weights`.
-    A cell in which another tool fails is left out, and tried again by the next run. Returns the results. Raises
-    UsageError for what is not there, or results of another protocol in `out`.
+    `jobs` above 1 are processes that share the cells, and this machine's cores. A cell in which another tool fails is left
+    out, and tried again by the next run. Returns the results. Raises UsageError for what is not there, or results of another
+    protocol in `out`.
     """
     protocol = _checked(protocol, weights, out)
-    first = load_model(f"cifar10/{protocol.networks[0]}")
-    shape = first.input_shape[1:]
-    whole = load_images(data, shape=shape, preprocess=first.preprocess)
-    images = some(whole, protocol.images, protocol.test_images)
+    whole = images_at(data, protocol.networks[0])
     facts = {
         **{key: value for key, value in asdict(protocol).items() if key in FIXED}, "commands": [command],
         "data": f"{Path(data).name} {whole.digest()}", "versions": versions(*PEERS), "seconds": 0.0, "weights": {},
@@ -54,29 +56,50 @@ def reproduce(protocol: Protocol, *, data: str, weights: Path | None, out: Path,
     results = Results(out, facts, FIXED)
     cells = [cell for cell in dict.fromkeys(protocol.cells()) if cell not in results]
     spent, started = results.facts["seconds"], time.monotonic()
-    subjects: dict[str, Subject] = {}
+    runner: Runner = Here() if jobs == 1 else LocalRunner(jobs, cpus=max(1, CORES // jobs))
     try:
-        for n, cell in enumerate(cells, 1):
-            if cell.network not in subjects:
-                loaded = dense_network(cell.network, whole, protocol, weights, results)
-                results.know_weights(cell.network, weights_digest(loaded.model))
-                subjects[cell.network] = Subject(loaded, images, protocol.target)
-            try:
-                row = measured(subjects[cell.network], cell, protocol, out / SCRATCH)
-            except PeerError as error:
-                console.print(f"{n} of {len(cells)}: {cell}: {error}", style="yellow")
-                continue
-            results.facts["seconds"] = round(spent + time.monotonic() - started, 1)
-            results.add(cell, row)
-            console.print(f"{n} of {len(cells)}: {cell}: {_accuracy_text(row['accuracy'])}", highlight=False)
-            shutil.rmtree(out / SCRATCH, ignore_errors=True)
-            if n < len(cells) and cells[n].seed != cell.seed:
+        files = {
+            network: _dense_file(network, whole, protocol, weights, results)
+            for network in dict.fromkeys(cell.network for cell in cells)
+        }
+        for n, cell in enumerate(cells):
+            scratch = out / SCRATCH if jobs == 1 else out / SCRATCH / str(n)
+            runner.submit(Task(
+                id=str(n), function="padless.reproduction.cells:do_cell", group=cell.network,
+                arguments={
+                    "cell": asdict(cell), "protocol": asdict(protocol), "data": data, "weights": str(files[cell.network]),
+                    "scratch": str(scratch),
+                },
+            ))  # fmt: skip
+        left = Counter(cell.seed for cell in cells)
+        for n in range(1, len(cells) + 1):
+            ended = _next(runner)
+            cell = cells[int(ended.task.id)]
+            if "left_out" in ended.result:
+                console.print(f"{n} of {len(cells)}: {cell}: {ended.result['left_out']}", style="yellow")
+            else:
+                row = ended.result["row"]
+                results.facts["seconds"] = round(spent + time.monotonic() - started, 1)
+                results.add(cell, row)
+                console.print(f"{n} of {len(cells)}: {cell}: {_accuracy_text(row['accuracy'])}", highlight=False)
+            shutil.rmtree(ended.task.arguments["scratch"], ignore_errors=True)
+            left[cell.seed] -= 1
+            if n < len(cells) and not left[cell.seed]:
                 _write(out, results, protocol)
     finally:
-        for subject in subjects.values():
-            subject.__exit__()
+        runner.close()
+        close_subjects()
     shutil.rmtree(out / SCRATCH, ignore_errors=True)
     return _write(out, results, protocol)
+
+
+def _next(runner: Runner) -> Ended:
+    """The next task that ends. Raises UsageError or PadlessError for one that failed."""
+    while (ended := runner.wait(5)) is None:
+        pass
+    if ended.error:
+        raise UsageError(ended.error) if ended.refused else PadlessError(f"A cell failed: {ended.error}")
+    return ended
 
 
 def _checked(protocol: Protocol, weights: Path | None, out: Path) -> Protocol:
@@ -108,35 +131,26 @@ def _accuracy_text(accuracy: float | None) -> str:
     return "out of its reach" if accuracy is None else f"{accuracy:.2f} %"
 
 
-def some(images: Images, train: int, test: int) -> Images:
-    """At most so many images of each set (0: all), the same ones every time."""
-
-    def chosen(count: int, of: int) -> torch.Tensor:
-        order = torch.randperm(of, generator=torch.Generator().manual_seed(0))
-        return order[: count or of].sort().values
-
-    kept, tested = chosen(train, len(images.train)), chosen(test, len(images.test))
-    return images.part(kept, tested)
-
-
-def dense_network(name: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> LoadedModel:
-    """A network with the weights that are given, those of an earlier start, or those that it is trained to here.
+def _dense_file(network: str, whole: Images, protocol: Protocol, weights: Path | None, results: Results) -> Path:
+    """A network's weights: those that are given, those of an earlier start, or those that it is trained to here.
 
     Raises UsageError for a file that does not fit, and where earlier rows are of weights that are not at hand.
     """
     torch.manual_seed(0)
-    loaded, out = load_model(f"cifar10/{name}"), results.file.parent
-    own = out / "weights" / f"{name}.safetensors"
+    model, out = load_model(f"cifar10/{network}").model, results.file.parent
+    own = out / "weights" / f"{network}.safetensors"
     file = next((f for f in (weights / own.name if weights else None, own) if f and f.exists()), None)
     if file:
-        load_weights(loaded.model, file)
-        return loaded
-    if name in results.facts["weights"]:
-        raise UsageError(f"{results.file} holds {name} with weights that are not at hand. Give --weights.")
-    console.print(f"No weights for {name}: training it for {protocol.dense_epochs} epoch(s).")
-    recipe = Recipe(epochs=protocol.dense_epochs, peak_lr=DENSE_LR, channels_last=True)
-    finetune(loaded.model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / name), fabric=make_fabric())
-    tensors = {key: value.cpu().clone().contiguous() for key, value in loaded.model.cpu().state_dict().items()}
-    write_atomically(own, save(tensors))
-    results.facts["trained"][name] = protocol.dense_epochs
-    return loaded
+        load_weights(model, file)
+    elif network in results.facts["weights"]:
+        raise UsageError(f"{results.file} holds {network} with weights that are not at hand. Give --weights.")
+    else:
+        file = own
+        console.print(f"No weights for {network}: training it for {protocol.dense_epochs} epoch(s).")
+        recipe = Recipe(epochs=protocol.dense_epochs, peak_lr=DENSE_LR, channels_last=True)
+        finetune(model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / network), fabric=make_fabric())
+        tensors = {key: value.cpu().clone().contiguous() for key, value in model.cpu().state_dict().items()}
+        write_atomically(own, save(tensors))
+        results.facts["trained"][network] = protocol.dense_epochs
+    results.know_weights(network, weights_digest(model))
+    return file

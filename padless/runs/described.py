@@ -25,6 +25,7 @@ from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import Summary
 from padless.runs.prune import achieved, measures, versions, widths_of
+from padless.runs.trust import target_of
 
 COMMAND = "padless.save, from Python"
 
@@ -63,7 +64,7 @@ def described(
     if weights is not None:
         load_weights(dense_model, Path(weights))
     _, error = prune_with_error(dense_model, plan)
-    hardware, arguments = as_target(plan.target if target is None else target), parse_inputs(inputs)
+    hardware, arguments = target_of(plan) if target is None else as_target(target), parse_inputs(inputs)
     priced = Pricing(dense_model, arguments, hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=plan.outputs)
     budgets = [Budget.parse(outcome.budget) for outcome in plan.outcomes]
     with bar("Counting cycles", None), priced as pricing:

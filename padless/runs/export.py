@@ -11,7 +11,6 @@ from padless.deploy.export import FORMATS, INT8, known_format
 from padless.deploy.trial import classes_of
 from padless.errors import UsageError
 from padless.files import write_atomically
-from padless.hardware import load_target
 from padless.inputs import Images, Preprocess, load_images, load_model, parse_inputs, sample_shape, shapes_of
 from padless.progress import console
 from padless.report.files import written
@@ -19,7 +18,9 @@ from padless.report.page import page
 from padless.report.report import FILE as REPORT
 from padless.report.report import Report
 from padless.report.summary import FILE, Measures, Summary
+from padless.runs.exchange import claimed, mended, renewed
 from padless.runs.folder import PAGE, load
+from padless.runs.trust import Repeated, believed
 
 CALIBRATION = 256  # images that ranges are taken from
 
@@ -48,34 +49,43 @@ class Handover:
 
 
 def export_folder(
-    folder: Path, handover: Handover, data: str | None = None, preprocess: str | None = None
+    folder: Path, handover: Handover, repeated: Repeated, preprocess: str | None = None
 ) -> list[Exported]:
-    """Write the files of a run into its folder; `data` and `preprocess` are the run's own by default.
+    """Write the files of a run into its folder; data (`repeated`) and `preprocess` are the run's own by default.
 
-    Raises UsageError where INT8 is asked for and there are no images, or of one class alone.
+    Raises UsageError where INT8 is asked for and there are no images, or of one class alone; and for what the folder names
+    and the user did not repeat.
     """
-    summary = Summary.read(folder)
-    target = load_target(summary.target, **summary.variant)
-    loaded = load_model(summary.model, input_shape=shapes_of(summary.inputs, summary.model), reading=summary.reading)
-    images = None
-    if handover.needs_images:
-        place = data or summary.data
-        if not place:
-            raise UsageError(f"{folder} was made without images, and INT8 needs some to see ranges on. Give --data.")
-        text = preprocess or summary.preprocess
-        how = Preprocess.parse(text) if text else loaded.preprocess
-        images = load_images(place, shape=sample_shape(summary.inputs, summary.model), preprocess=how)
-    small, exported = load(folder, loaded.model), []
-    of_int8 = {} if images is None else _calibrated_on(small, images, summary, handover)
-    for name in handover.formats:
-        options = {"quantisation": handover.quantisation, **of_int8} if name in INT8 else {}
-        if name == "tflite":
-            options |= {"target": target, "compile": handover.compile}
-        file = folder / f"model{FORMATS[name]}"
-        exported.append(export(small, parse_inputs(summary.inputs), file, seed=summary.seed, **options))
-        summary = _record(folder, summary, exported[-1], handover)  # at once: the next one may fail
-        _compare(summary, exported[-1])
-    return exported
+    summary = Summary.read(mended(folder))
+    target = believed(folder, summary, repeated, prices=False, images=handover.needs_images)
+    with claimed(folder):
+        loaded = load_model(
+            summary.model, input_shape=shapes_of(summary.inputs, summary.model), reading=summary.reading
+        )
+        images = None
+        if handover.needs_images:
+            place = repeated.data or summary.data
+            if not place:
+                raise UsageError(
+                    f"{folder} was made without images, and INT8 needs some to see ranges on. Give --data."
+                )
+            text = preprocess or summary.preprocess
+            how = Preprocess.parse(text) if text else loaded.preprocess
+            images = load_images(place, shape=sample_shape(summary.inputs, summary.model), preprocess=how)
+        small, exported = load(folder, loaded.model), []
+        of_int8 = {} if images is None else _calibrated_on(small, images, summary, handover)
+        for name in handover.formats:
+            options = {"quantisation": handover.quantisation, **of_int8} if name in INT8 else {}
+            if name == "tflite":
+                options |= {"target": target, "compile": handover.compile}
+            with renewed(folder, keep=True) as new:
+                file = new / f"model{FORMATS[name]}"
+                made = export(small, parse_inputs(summary.inputs), file, seed=summary.seed, **options)
+                summary = _record(new, summary, made, handover)  # at once: the next one may fail
+            others = tuple(folder / path.name for path in made.others)
+            exported.append(replace(made, file=folder / file.name, others=others))
+            _compare(summary, exported[-1])
+        return exported
 
 
 def _compare(summary: Summary, exported: Exported) -> None:

@@ -1,7 +1,7 @@
 """Fine-tuning of a run's folder into another one: whole or not there, resumable in between."""
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,18 @@ from padless.deploy import Int8
 from padless.errors import UsageError
 from padless.files import digest
 from padless.graph import trace
-from padless.hardware import load_target
+from padless.hardware import Target
 from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
 from padless.progress import bar, console, quiet
 from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
-from padless.runs.folder import PLAN, WEIGHTS, check_folder, load, save
-from padless.runs.prune import measures, opened, versions
+from padless.runs.dense import opened
+from padless.runs.exchange import claimed, mended
+from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
+from padless.runs.prune import measures, versions
+from padless.runs.trust import Repeated, believed
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
 
 if TYPE_CHECKING:
@@ -38,13 +41,14 @@ class Finetuning:
     folder: Path
     out: Path
     recipe: Recipe
-    data: str | None = None  # those of the run by default
+    repeated: Repeated = field(default_factory=Repeated)  # its data are those of the run by default
     preprocess: str | None = None  # that of the run by default
     weights: Path | None = None
     accelerator: str = "auto"
     devices: int = 1
     resume: bool = False
     checkpoint_seconds: float = 60.0
+    held_out: float = 0.0  # the share of the training images that is not trained on, to compare runs by
     command: str
 
 
@@ -53,21 +57,53 @@ def run_finetuning(job: Finetuning) -> Summary | None:
 
     While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
     """
-    summary, report = Summary.read(job.folder), Report.read(job.folder)
-    data = job.data or summary.data
+    summary, report = Summary.read(mended(job.folder)), Report.read(job.folder)
+    target = believed(job.folder, summary, job.repeated, prices=True, images=True)
+    data = job.repeated.data or summary.data
     if not data:
         raise UsageError(f"{job.folder} was made without images. Give --data.")
     start = _file_digest(job.folder / WEIGHTS)
-    scratch = _scratch(job, summary, data, start)
-    if scratch is None:
-        return Summary.read(job.out)
-    fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
-    with quiet(not fabric.is_global_zero):
-        return _trained(job, summary, report, data, start, scratch, fabric)
+    if job.out.resolve() == job.folder.resolve():
+        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
+    check_folder(job.out)
+    with claimed(job.out):
+        scratch = _scratch(job, summary, data, start)
+        if scratch is None:
+            return Summary.read(job.out)
+        fabric = make_fabric(job.accelerator, job.devices, job.recipe.precision)
+        with quiet(not fabric.is_global_zero):
+            return _trained(job, summary, report, target, data, start, scratch, fabric)
+
+
+def run_until(job: Finetuning, epoch: int) -> float:
+    """Fine-tune as `run_finetuning` with these options does, pause after an epoch, and test on the images held out.
+
+    Returns the accuracy there in percent (without labels the agreement with the dense network's choices). What
+    `run_finetuning` does afterwards goes on from it. Raises what that raises.
+    """
+    summary = Summary.read(mended(job.folder))
+    believed(job.folder, summary, job.repeated, prices=True, images=True)
+    plan, fabric = Plan.read(job.folder / PLAN), make_fabric(job.accelerator, job.devices, job.recipe.precision)
+    loaded, images = _opened(job, summary, job.repeated.data or summary.data or "", plan)
+    small, apart = load(job.folder, loaded.model), images.held_out(job.held_out)
+    teacher = _teacher(job, summary, loaded, images)
+    checkpoints = Checkpoints(job.out.with_name(f"{job.out.name}.training"), job.checkpoint_seconds)
+    with claimed(job.out):
+        finetune(
+            small, apart, job.recipe, teacher=teacher, plan=plan, checkpoints=checkpoints, fabric=fabric, until=epoch
+        )
+    return evaluate(small.cpu(), apart)
 
 
 def _trained(
-    job: Finetuning, summary: Summary, report: Report, data: str, start: str, scratch: Path, fabric: "Fabric"
+    job: Finetuning,
+    summary: Summary,
+    report: Report,
+    target: Target,
+    data: str,
+    start: str,
+    scratch: Path,
+    fabric: "Fabric",
 ) -> Summary | None:
     plan = Plan.read(job.folder / PLAN)
     loaded, images = _opened(job, summary, data, plan)
@@ -75,14 +111,15 @@ def _trained(
     small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
+    trained_on = images.held_out(job.held_out) if job.held_out else images
     history = finetune(
-        small, images, job.recipe, teacher=teacher, plan=plan,
+        small, trained_on, job.recipe, teacher=teacher, plan=plan,
         checkpoints=Checkpoints(scratch, job.checkpoint_seconds), fabric=fabric,
     )  # fmt: skip
     if not fabric.is_global_zero:
         return None
     small = small.cpu()
-    dense_cost, cost = _costs(summary, plan, loaded.model.cpu(), small)
+    dense_cost, cost = _costs(summary, target, plan, loaded.model.cpu(), small)
     tested = _tested(small, images, summary)
     epochs, after = job.recipe.epochs, tested[images.measured]
     console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")
@@ -90,20 +127,23 @@ def _trained(
         start=start, folder=str(job.folder), data=data, recipe=asdict(job.recipe), devices=fabric.world_size,
         accelerator=fabric.device.type, before=before, after=after, losses=history.losses,
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
+        held_out=len(images.train) - len(trained_on.train),
     )  # fmt: skip
     summary = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
+    kept = loaded.model if (job.folder / DENSE).exists() else None
     report = with_tests(
         priced_again(report, dense_cost, cost), summary.before, tested, images.measured, len(images.test),
         counted=images.counted,
     )  # fmt: skip
-    save(job.out, small, plan, summary, report=report, log=(scratch / LOG).read_text())
+    save(job.out, small, plan, summary, report=report, log=(scratch / LOG).read_text(), dense=kept)
     shutil.rmtree(scratch)
     return summary
 
 
 def _opened(job: Finetuning, summary: Summary, data: str, plan: Plan) -> tuple[LoadedModel, Images]:
     """The dense network and the images."""
-    weights = job.weights or (Path(summary.weights) if summary.weights else None)
+    own = job.folder / DENSE
+    weights = job.weights or (own if own.exists() else Path(summary.weights) if summary.weights else None)
     torch.manual_seed(summary.seed)
     loaded, images = opened(
         summary.model, weights, data, summary.inputs, summary.reading, _preprocess(job, summary), plan.outputs
@@ -129,9 +169,11 @@ def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel, images: Ima
     return loaded.model if teaches else None
 
 
-def _costs(summary: Summary, plan: Plan, dense: nn.Module, small: nn.Module) -> tuple[NetworkCost, NetworkCost]:
+def _costs(
+    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module
+) -> tuple[NetworkCost, NetworkCost]:
     """Both networks by the run's own oracle."""
-    target, example = load_target(summary.target, **summary.variant), parse_inputs(summary.inputs)
+    example = parse_inputs(summary.inputs)
     priced = Pricing(
         dense, example, target, oracle=summary.oracle, memory_oracle=summary.memory_oracle, outputs=plan.outputs
     )
@@ -170,9 +212,6 @@ def _continued(
 
 def _scratch(job: Finetuning, summary: Summary, data: str, start: str) -> Path | None:
     """Where checkpoints go; None where the result is there already."""
-    if job.out.resolve() == job.folder.resolve():
-        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
-    check_folder(job.out)
     scratch = job.out.with_name(f"{job.out.name}.training")
     if job.resume and (job.out / FILE).exists():
         there = Summary.read(job.out)

@@ -1,13 +1,11 @@
 """A run's folder: plan, weights, summary and report. Whole or not there at all; nothing is pickled."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from safetensors.torch import save_file
+from safetensors.torch import save as serialized
 from torch import nn
 
 from padless.choose import Plan
@@ -15,6 +13,7 @@ from padless.choose.replay import retrace
 from padless.cut import cut
 from padless.deploy.export import FORMATS, family_of
 from padless.errors import UsageError, expect
+from padless.files import is_unfinished
 from padless.hardware import Target
 from padless.inputs import load_weights
 from padless.onnx import OnnxNet, write_back
@@ -22,18 +21,20 @@ from padless.report.page import page
 from padless.report.report import FILE as REPORT
 from padless.report.report import Report
 from padless.report.summary import FILE, Summary
+from padless.runs.exchange import claimed, renewed
 from padless.runs.overlays import OVERLAYS
 from padless.train import LOG
 
 PLAN, WEIGHTS, SUMMARY, PAGE, ONNX = "plan.json", "model.safetensors", FILE, "report.html", "model.onnx"
+DENSE = "dense.safetensors"  # where no other file has the dense network's weights
 EXPORTED = {path.name for ending in FORMATS.values() for path in family_of(Path(f"model{ending}"))}
-OURS = {PLAN, WEIGHTS, SUMMARY, REPORT, PAGE, LOG, *EXPORTED, *OVERLAYS}
+OURS = {PLAN, WEIGHTS, DENSE, SUMMARY, REPORT, PAGE, LOG, *EXPORTED, *OVERLAYS}
 
 
 def check_folder(folder: Path) -> None:
     """Raises UsageError when `folder` cannot be written or holds something else than a run, before work is done."""
     if folder.is_dir():
-        others = sorted(p.name for p in folder.iterdir() if p.name not in OURS)
+        others = sorted(p.name for p in folder.iterdir() if p.name not in OURS and not is_unfinished(p))
         if others:
             raise UsageError(
                 f"{folder} holds {', '.join(others[:3])}, beside what a run writes. Move that away or give another folder."
@@ -67,6 +68,7 @@ def save(
     *,
     report: Report | None = None,
     log: str | None = None,
+    dense: nn.Module | None = None,
     factory: str | Callable[[], nn.Module] | None = None,
     **origin: Unpack[Origin],
 ) -> None:
@@ -79,10 +81,13 @@ def save(
     images as commands take them, `target`, `oracle` and `memory_oracle` those that the plan was made with, where the
     target's id does not say it all (a file, a system).
 
+    The weights of a `dense` network that no other file has are kept beside them: fine-tuning takes it as its teacher.
+
     It replaces an earlier run there. A network of `load_onnx` is also written back into its own graph, as model.onnx.
 
-    Everything is written beside it first and moved into place at the end. Raises UsageError when the folder holds
-    something else, and where the factory cannot be found again or makes another network.
+    Everything is written beside it first and takes its place at once at the end: after a kill at any moment the old run or
+    the new one is there, whole. Raises UsageError when the folder holds something else, or another run writes it, and where
+    the factory cannot be found again or makes another network.
     """
     expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
     folder = Path(folder)
@@ -93,35 +98,25 @@ def save(
         summary, report = described(model, plan, factory, **origin)
     elif origin:
         raise UsageError(f"{', '.join(origin)} say what a factory's network is of. Give the factory, too.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        new = scratch / "new"
-        new.mkdir()
-        # Tied weights appear under several names in a state_dict; safetensors wants tensors that share no memory.
-        tensors = {name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()}
-        save_file(tensors, new / WEIGHTS)
-        (new / PLAN).write_text(plan.to_json())
-        shutil.copymode(new / PLAN, new / WEIGHTS)  # safetensors makes it the owner's alone
+    with claimed(folder), renewed(folder) as new:
+        (new / WEIGHTS).write_bytes(_weights(model))
+        if dense is not None:
+            (new / DENSE).write_bytes(_weights(dense))
+        (new / PLAN).write_text(plan.to_json(), encoding="utf-8")
         if isinstance(model, OnnxNet):
             write_back(model, new / ONNX, seed=plan.seed)
         if summary is not None:
-            (new / SUMMARY).write_text(summary.to_json())
+            (new / SUMMARY).write_text(summary.to_json(), encoding="utf-8")
         if summary is not None and report is not None:
-            (new / REPORT).write_text(report.to_json())
+            (new / REPORT).write_text(report.to_json(), encoding="utf-8")
             (new / PAGE).write_text(page(summary, report), encoding="utf-8")
         if log is not None:
-            (new / LOG).write_text(log)
-        if folder.exists():
-            folder.rename(scratch / "old")
-        try:
-            new.rename(folder)
-        except OSError:
-            if (scratch / "old").exists():
-                (scratch / "old").rename(folder)
-            raise
-    finally:
-        shutil.rmtree(scratch)
+            (new / LOG).write_text(log, encoding="utf-8")
+
+
+def _weights(model: nn.Module) -> bytes:
+    """Tied weights appear under several names in a state_dict; safetensors wants tensors that share no memory."""
+    return serialized({name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()})
 
 
 def load(folder: str | Path, model: nn.Module) -> nn.Module:

@@ -2,16 +2,15 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from padless.choose import Budget, Choices, Outcome, Plan
 from padless.choose.budget import amount, read_budgets
-from padless.choose.restrict import check_prunable
 from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost, Totals
 from padless.cost.pricing import Pricing
@@ -21,16 +20,8 @@ from padless.graph import trace
 from padless.hardware import Target
 from padless.importance import WATCHING
 from padless.inputs import (
-    Images,
-    LoadedModel,
     Measured,
-    Preprocess,
-    load_images,
-    load_model,
-    load_weights,
     parse_inputs,
-    sample_shape,
-    shapes_of,
     weights_digest,
 )
 from padless.onnx import OnnxNet, Reading, file_digest
@@ -41,9 +32,11 @@ from padless.report.making import draw_up, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
+from padless.runs.dense import Dense, opened
+from padless.runs.exchange import claimed
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
-from padless.train import Recipe, against, check_trainable, evaluate, finetune, peak_lr
+from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
 
 CALIBRATION = 512  # images for importance and recovery
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
@@ -73,11 +66,26 @@ class Job:
     limit: str = ""  # as `--limit` says it
     out: Path
     command: str
+    keep_dense: bool = False  # its weights, in the folder: where no other file has them
 
 
-def run(job: Job) -> Summary:
-    """Do the job, write its folder and return the summary. Nothing is written when any step fails."""
+def run(job: Job, dense: Dense | None = None) -> Summary:
+    """Do the job, write its folder and return the summary. Nothing is written when any step fails.
+
+    `dense` is the job's network with its images, where it is at hand already. Raises UsageError where another run writes the
+    folder.
+    """
     check_folder(job.out)
+    with claimed(job.out):
+        check_options(job)
+        if dense is None:
+            dense = open_dense(job)
+        torch.manual_seed(job.choices.seed)  # however much was drawn before
+        return prune_and_save(job, dense)
+
+
+def check_options(job: Job) -> None:
+    """Raises UsageError for what does not fit together, before anything is loaded."""
     read_budgets(job.budgets)
     parse_limits(job.limit)
     if job.choices.importance in WATCHING and not job.data:
@@ -92,63 +100,29 @@ def run(job: Job) -> Summary:
                 raise UsageError(message)
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
+
+
+def open_dense(job: Job) -> Dense:
+    """The network that a job starts from, with its images. Raises UsageError for what is not there."""
     torch.manual_seed(job.choices.seed)
-    loaded, images = opened(
+    return Dense(*opened(
         job.model, job.weights, job.data, job.inputs, job.reading, job.preprocess, job.choices.outputs
-    )
-    return prune_and_save(job, loaded, images)
+    ))  # fmt: skip
 
 
-def opened(
-    model: str,
-    weights: Path | None,
-    data: str | None,
-    inputs: Sequence[str] | None,
-    reading: Reading | None = None,
-    preprocess: str | None = None,
-    outputs: Sequence[str | int] | None = None,
-) -> tuple[LoadedModel, Images | None]:
-    """A model with its weights, and its images where there are any. Raises UsageError for what is not there.
-
-    Images without labels come with the model's answers.
-    """
-    if preprocess and not data:
-        raise UsageError("--preprocess is for images. Give --data, or leave it out.")
-    how = Preprocess.parse(preprocess) if preprocess else None
-    loaded = load_model(model, input_shape=shapes_of(inputs, model), reading=reading)
-    inputs = loaded.inputs(inputs)
-    example, shape = parse_inputs(inputs), sample_shape(inputs, model) if data else None
-    if weights:
-        load_weights(loaded.model, weights)
-    elif ":" not in model and not isinstance(loaded.model, OnnxNet):  # a factory may well bring its own, as files do
-        console.print(f"No --weights: {model} has random weights, so only its costs mean anything.", style="yellow")
-    if not data or not shape:
-        return loaded, None
-    check_prunable(trace(loaded.model, *example, outputs=outputs))  # before minutes are spent on data
-    images = load_images(data, shape=shape, preprocess=how or loaded.preprocess)
-    if isinstance(loaded.model, OnnxNet) and images.preprocess and not how:
-        console.print(
-            "No --preprocess: images are brought to mean 0 and deviation 1 by their own statistics. Give what the network "
-            "was trained with.",
-            style="yellow",
-        )
-    if images.measured == "agreement":
-        console.print(f"{images.name} has no labels: networks are judged by their agreement with the dense one.")
-    return loaded, against(images, loaded.model)
-
-
-def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summary:
+def prune_and_save(job: Job, source: Dense) -> Summary:
     """The part of `run` after loading."""
-    work = _Work(job, loaded, images)
+    work = _Work(job, source)
     work.prepare()
     with Pricing(
-        loaded.model, work.example, job.target, oracle=job.oracle, memory_oracle=job.memory_oracle,
+        source.loaded.model, work.example, job.target, oracle=job.oracle, memory_oracle=job.memory_oracle,
         outputs=job.choices.outputs,
     ) as pricing:  # fmt: skip
         dense = pricing.dense()
         work.test_dense()
+        choices = work.choices(pricing)
         staged = prune_in_stages(
-            pricing, work.budgets, dense, work.recover, job.choices, images=work.calibration, steps=job.steps
+            pricing, work.budgets, dense, work.recover, choices, images=work.calibration, steps=job.steps
         )
         work.train(staged.model)
         work.test_int8(staged.model)
@@ -160,21 +134,22 @@ def prune_and_save(job: Job, loaded: LoadedModel, images: Images | None) -> Summ
             pricing, staged.plan, job.choices, staged.importance, (dense, final), graph, told=parse_limits(job.limit)
         )
     summary = work.summary(staged, dense, final)
-    save(job.out, staged.model, staged.plan, summary, report=work.tested(report))
+    kept = source.loaded.model if job.keep_dense or job.regularize else None
+    save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept)
     return summary
 
 
 class _Work:
     """A job's model and images, and the accuracies of both networks as they come."""
 
-    def __init__(self, job: Job, loaded: LoadedModel, images: Images | None) -> None:
-        self.job, self.loaded, self.images = job, loaded, images
-        self.inputs, self.budgets = loaded.inputs(job.inputs), read_budgets(job.budgets)
+    def __init__(self, job: Job, source: Dense) -> None:
+        self.job, self.source, self.loaded, self.images = job, source, source.loaded, source.images
+        self.inputs, self.budgets = self.loaded.inputs(job.inputs), read_budgets(job.budgets)
         self.example = parse_inputs(self.inputs)
-        self.calibration: list[Tensor] = []
+        self.calibration = source.calibration(job.calibration, job.choices.seed)
         self.before: dict[str, float] = {}  # accuracies, or agreement
         self.after: dict[str, float] = {}
-        self.measured = images.measured if images else "accuracy"
+        self.measured: Measured = self.images.measured if self.images else "accuracy"
 
     def prepare(self) -> None:
         """Check that the network can be trained, and regularise it where that was asked for."""
@@ -186,12 +161,19 @@ class _Work:
         if job.regularize:  # not clipped: the pull would be lost
             recipe = Recipe(epochs=job.regularize, sparsity=SPARSITY, clip=0.0, seed=job.choices.seed)
             finetune(model, self.images, recipe, graph=trace(model, *self.example))
+            self.source.changed()
 
     def test_dense(self) -> None:
         if self.images:
-            self.calibration = list(self.images.calibration(self.job.calibration, self.job.choices.seed))
-            self.before[self.measured] = evaluate(self.loaded.model, self.images)
+            self.before[self.measured] = self.source.accuracy()
             console.print(f"Dense {self.measured} {self.before[self.measured]:.2f} %")
+
+    def choices(self, pricing: Pricing) -> Choices:
+        """The job's, with the channels scored; several stages score each network anew."""
+        choices = self.job.choices
+        if self.job.steps > 1:
+            return choices
+        return replace(choices, importance=self.source.importance(pricing, choices, self.job.calibration))
 
     def recover(self, small: nn.Module, plan: Plan) -> Recovery | None:
         """Give a cut network its accuracy back, as far as that goes without labels."""

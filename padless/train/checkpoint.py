@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from padless.errors import UsageError
-from padless.files import write_atomically, write_json
+from padless.files import is_unfinished, write_atomically, write_json
 
 STATE = "checkpoint.json"
-OURS = re.compile(r"\.?checkpoint-\d{8}\.safetensors(-\d+)?")  # also what a kill left unfinished
+OURS = re.compile(r"checkpoint-\d{8}\.safetensors")
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Checkpoints:
         )
         write_json(self.folder / STATE, {"step": step, "tensors": name, **facts})
         for file in self.folder.iterdir():
-            if OURS.fullmatch(file.name) and file.name != name:
+            if (OURS.fullmatch(file.name) and file.name != name) or is_unfinished(file):  # what a kill left
                 file.unlink()
         self._written = time.monotonic()
 
@@ -56,8 +56,10 @@ class Checkpoints:
             return None
         try:
             facts = json.loads(file.read_text())
+            if not OURS.fullmatch(facts["tensors"]):
+                raise ValueError(f"{facts['tensors']!r} is no file of a checkpoint")
             tensors = load_file(self.folder / facts["tensors"])
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             raise UsageError(f"{file} is no checkpoint that can be read: {error}. Remove {self.folder}.") from error
         for name, value in expected.items():
             if facts.get(name) != value:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from padless.errors import UsageError
+from padless.pool import CORES
 from padless.train.recipe import TrainingPrecision
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def make_fabric(
     world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     started = "TORCHELASTIC_RUN_ID" in os.environ
     devices, nodes = (local, world // local) if started else (devices, 1)
+    there = torch.cuda.device_count() if accelerator in ("auto", "cuda", "gpu") else 0
+    there = there or (CORES if accelerator in ("auto", "cpu") else 0)
+    if not started and isinstance(devices, int) and there and devices > there:
+        raise UsageError(f"There are {there} device(s) of the kind {accelerator} here; {devices} were asked for.")
     many = (devices if isinstance(devices, int) else len(devices)) * nodes
     try:
         fabric = Fabric(

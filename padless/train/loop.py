@@ -34,7 +34,8 @@ LOG = "log.csv"  # of a training, beside its checkpoints and in the folder of it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What a training run did: the mean loss of each step and epoch. Seconds and speed are of this call alone."""
+    """What a training run did: the mean loss of each step and epoch. Seconds and speed are of all processes
+    that worked on it, up to the last checkpoint of each that was stopped."""
 
     step_losses: tuple[float, ...]
     losses: tuple[float, ...]
@@ -52,6 +53,7 @@ def finetune(
     graph: Graph | None = None,
     checkpoints: Checkpoints | None = None,
     fabric: "Fabric | None" = None,
+    until: int | None = None,
 ) -> History:
     """Train `model` in place, all its modules in training mode; evaluation mode at the end.
 
@@ -59,7 +61,8 @@ def finetune(
     distilled, and with `plan` its features too where the recipe asks for them. Sparsity takes the model's `graph`. With
     `checkpoints` a run goes on from the last one there; each step depends on the seed and its number alone, so the result
     is that of a run that was never stopped. `fabric` says on which devices; by default where the model is. With several
-    processes the batch is shared and batch norms see all of it.
+    processes the batch is shared and batch norms see all of it. `until` is an epoch to pause after: the next call with these
+    checkpoints goes on from there.
 
     Raises UsageError when the network gives no class scores, a label lies beyond them, nothing can be trained, a batch
     cannot be shared, or a checkpoint is of another run.
@@ -74,6 +77,12 @@ def finetune(
     run = _Run(model, images, recipe, Lesson(model, recipe, teacher, plan), sparsity, fabric)
     if checkpoints:
         run.take_up(checkpoints)
+    if until is not None:
+        if not checkpoints:
+            raise UsageError(
+                "Training that pauses needs checkpoints to go on from. Give checkpoints=, or leave until out."
+            )
+        run.last = min(run.total, max(run.step, until * run.batches.steps))
     return run.to_the_end(checkpoints)
 
 
@@ -91,7 +100,7 @@ class _Run:
     ) -> None:
         self.model, self.recipe, self.lesson, self.sparsity, self.fabric = model, recipe, lesson, sparsity, fabric
         self.batches = Batches(images, recipe, fabric.global_rank, fabric.world_size)
-        self.total = recipe.epochs * self.batches.steps
+        self.total = self.last = recipe.epochs * self.batches.steps
         self.facts = {
             "recipe": asdict(recipe), "data": images.name, "images": images.digest(), "preprocess": repr(images.preprocess),
             "start": weights_digest(model),
@@ -110,6 +119,7 @@ class _Run:
         self.losses = torch.zeros(self.total)
         self.right = torch.zeros(self.total)
         self.step = 0
+        self.spent, self.started = 0.0, time.monotonic()  # seconds of earlier processes; when this one began
 
     # --- on and off the disk ---------------------------------------------------------------------------------------
 
@@ -118,17 +128,32 @@ class _Run:
         if last is None:
             return
         facts, tensors = last
-        self.step = facts["step"]
-        self.losses, self.right = tensors["losses"], tensors["right"]
-        with torch.no_grad():
-            for name, tensor in self._live().items():
-                tensor.copy_(tensors[name])
-        for i, parameter in enumerate(self._trained()):
-            if f"momentum.{i}" in tensors:
-                self.optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{i}"].to(parameter.device)
+        try:
+            self._restore(facts, tensors)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise UsageError(
+                f"The checkpoint in {checkpoints.folder} does not hold what this training needs ({error}). Remove it."
+            ) from error
+
+    def _restore(self, facts: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        live = self._live()
+        for name, tensor in {**live, "losses": self.losses, "right": self.right}.items():
+            if tensors[name].shape != tensor.shape:  # before any of them is changed
+                raise ValueError(f"{name} is {list(tensors[name].shape)}, not {list(tensor.shape)}")
+        if not 0 <= facts["step"] <= self.total:
+            raise ValueError(f"step is {facts['step']} of {self.total}")
         self.schedule.load_state_dict(facts["schedule"])
         for group, numbers in zip(self.optimiser.param_groups, facts["groups"], strict=True):
             group.update(numbers)
+        for i, parameter in enumerate(self._trained()):
+            if f"momentum.{i}" in tensors:
+                momentum = tensors[f"momentum.{i}"].to(parameter.device)
+                self.optimiser.state[parameter]["momentum_buffer"] = momentum.reshape(parameter.shape)
+        with torch.no_grad():
+            for name, tensor in live.items():
+                tensor.copy_(tensors[name])
+        self.step, self.spent = facts["step"], float(facts["seconds"])
+        self.losses, self.right = tensors["losses"], tensors["right"]
 
     def write(self, checkpoints: Checkpoints) -> None:
         momenta = {
@@ -140,7 +165,12 @@ class _Run:
         schedule = {k: v for k, v in self.schedule.state_dict().items() if isinstance(v, int | float | list | str)}
         tensors = {**self._live(), **momenta, "losses": self.losses, "right": self.right}
         write_atomically(checkpoints.folder / LOG, self.log())  # first: no checkpoint is without its log
-        checkpoints.write(self.step, tensors, {**self.facts, "schedule": schedule, "groups": groups})
+        facts = {**self.facts, "schedule": schedule, "groups": groups, "seconds": self.seconds()}
+        checkpoints.write(self.step, tensors, facts)
+
+    def seconds(self) -> float:
+        """Of all processes so far."""
+        return self.spent + time.monotonic() - self.started
 
     def _live(self) -> dict[str, Tensor]:
         networks = {"model": self.model, **({"average": self.average} if self.average else {})}
@@ -163,14 +193,14 @@ class _Run:
     # --- training --------------------------------------------------------------------------------------------------
 
     def to_the_end(self, checkpoints: Checkpoints | None) -> History:
-        started, first = time.monotonic(), self.step
+        self.started, first = time.monotonic(), self.step
         norms = GlobalBatchNorm(self.fabric.world_size) if self.fabric.world_size > 1 else nullcontext()
         self.model.train()
         with (
             torch.random.fork_rng(), self.lesson.listening(), norms, bar("Fine-tuning", self.total) as shown,
         ):  # fmt: skip
             shown.advance(first)
-            for batch in self.batches.since(first, self.total):
+            for batch in self.batches.since(first, self.last):
                 self.advance(_moved(batch, self))
                 shown.advance(1, self.note())
                 ended = self.step % self.batches.steps == 0
@@ -182,12 +212,12 @@ class _Run:
         if self.lesson.teacher:
             _lay_out(self.lesson.teacher.to(self.home), torch.contiguous_format)
         self.model.eval()
-        seconds = time.monotonic() - started
+        seconds = self.seconds()
         return History(
-            step_losses=tuple(self.losses.tolist()),
-            losses=tuple(float(part.mean()) for part in self.losses.split(self.batches.steps)),
+            step_losses=tuple(self.losses[: self.last].tolist()),
+            losses=tuple(float(part.mean()) for part in self.losses[: self.last].split(self.batches.steps)),
             seconds=seconds,
-            images_per_second=(self.total - first) * self.batches.size / max(seconds, 1e-9),
+            images_per_second=self.last * self.batches.size / max(seconds, 1e-9),
         )
 
     def advance(self, batch: Batch) -> None:

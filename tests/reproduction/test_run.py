@@ -4,9 +4,11 @@ import json
 import sys
 
 import pytest
+import torch
 from models.tiny import Tiny, telling
 from safetensors.torch import save_file
 
+from padless import load_model
 from padless.errors import UsageError
 from padless.reproduction import tables
 from padless.reproduction.store import Results, read_results
@@ -116,3 +118,28 @@ def test_results_that_are_none(tmp_path):
     (tmp_path / "results.json").write_text('{"rows')
     with pytest.raises(UsageError, match="holds no results that can be read"):
         Results(tmp_path, {}, ())
+
+
+def test_processes_share_the_cells(run, tmp_path):
+    (tmp_path / "w").mkdir()
+    torch.manual_seed(0)
+    save_file(load_model("cifar10/mobilenet_v2").model.state_dict(), tmp_path / "w" / "mobilenet_v2.safetensors")
+    options = ("--networks", "mobilenet_v2", "--weights", "w", "--ratios", "", "--budgets", "", "--seeds", "0,1")
+    for jobs in ("1", "2"):
+        code, _, err = run(*options, "--jobs", jobs, "--out", f"r{jobs}")
+        assert code == 0, err
+    alone, shared = (
+        {
+            (row["method"], row["seed"]): {k: v for k, v in row.items() if k != "seconds"}
+            for row in read_results(tmp_path / f"r{jobs}" / "results.json")["rows"]
+        }
+        for jobs in (1, 2)
+    )
+    assert len(alone) == 2 and alone == shared
+    assert not (tmp_path / "r2" / ".training").exists()
+
+
+def test_a_cell_that_fails_is_told(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("padless.reproduction.cells.measured", lambda *_: 1 / 0)
+    code, _, err = run("--methods", "padless", "--ratios", "", "--budgets", "70", "--out", "r")
+    assert code == 1 and "A cell failed: ZeroDivisionError: division by zero" in err

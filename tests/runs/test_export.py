@@ -11,6 +11,7 @@ from padless.errors import UsageError
 from padless.report.summary import Summary
 from padless.runs import export as module
 from padless.runs.export import Handover, export_folder
+from padless.runs.trust import TRUSTED
 
 pytest.importorskip("ai_edge_litert", reason="the extra tflite is not installed")
 NETWORK = "padless.demo:DigitsResNet"
@@ -111,7 +112,7 @@ def test_one_class_alone(folder, monkeypatch):
     alone = as_images([(pixels, 1)] * 4, [(pixels, 1)], shape=(1, 32, 32), name="ones")
     monkeypatch.setattr(module, "load_images", lambda *_, **__: alone)
     with pytest.raises(UsageError, match="All training images of ones are of one class"):
-        export_folder(folder, Handover(quantisation=Quantisation()))
+        export_folder(folder, Handover(quantisation=Quantisation()), TRUSTED)
 
 
 def test_finetuning_drops_the_files_of_the_weights_before(run, folder):

@@ -20,7 +20,7 @@ def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):
     first = inspect(model, torch.zeros(1, 3, 16, 16), target=target).totals()
     made = summary(target=target.id, variant=target.variant)
     in_units = plan(model, torch.zeros(1, 3, 16, 16), target="unit:8", budget="macs=60%")
-    dense, pruned = _costs(made, in_units, model, model)
+    dense, pruned = _costs(made, target, in_units, model, model)
     assert dense.totals() == pruned.totals() == first
     assert first["clock_hz"] == 100_000_000 and "Board (ini " in first["oracle"]
 
@@ -28,7 +28,7 @@ def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):
 def test_the_outputs_that_may_be_cut_are_remembered():
     model, example = Two().eval(), torch.zeros(1, 3, 8, 8)
     made = plan(model, example, target="unit:8", budget="macs=70%", outputs=["1"])
-    dense, _ = _costs(summary(inputs=("1,3,8,8",)), made, model, model)
+    dense, _ = _costs(summary(inputs=("1,3,8,8",)), load_target("unit:8"), made, model, model)
     assert dense.totals() == inspect(model, example, target="unit:8", outputs=["1"]).totals() == made.before
     assert dense.totals() != inspect(model, example, target="unit:8").totals()
 
@@ -38,19 +38,32 @@ def test_a_run_without_images_remembers_those_of_its_fine_tuning(run, tmp_path):
     np.savez(tmp_path / "images.npz", x_train=pixels, y_train=np.arange(24) % 4)
     ask = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
     assert run("prune", *ask, "--out", "run")[0] == 0
-    for command in (("finetune", "run"), ("export", "run")):
+    for command in (("finetune", "run", "--trust"), ("export", "run", "--trust")):
         code, _, err = run(*command)
         assert code == 2 and "run was made without images" in err and "Give --data" in err
     ask = ("--data", "images.npz", "--preprocess", "mean=127.5,std=127.5,scale=1")
-    code, _, err = run("finetune", "run", "--epochs", "1", "--distill", "0", "--out", "tuned", *ask)
+    code, _, err = run("finetune", "run", "--trust", "--epochs", "1", "--distill", "0", "--out", "tuned", *ask)
     assert code == 0, err
     tuned = Summary.read(tmp_path / "tuned")
     assert (tuned.data, tuned.preprocess) == ("images.npz", "mean=127.5,std=127.5,scale=1")
-    again = ("finetune", "run", "--epochs", "1", "--distill", "0", "--out", "tuned", "--resume", "--data", "images.npz")
+    again = (
+        "finetune",
+        "run",
+        "--trust",
+        "--epochs",
+        "1",
+        "--distill",
+        "0",
+        "--out",
+        "tuned",
+        "--resume",
+        "--data",
+        "images.npz",
+    )
     assert "tuned is finished already" in run(*again, *ask[2:])[2]
     assert "tuned is finished already" not in run(*again, "--preprocess", "mean=127.5,std=127.5,scale=1.0")[2]
     for ask_again in ((), ask):
-        code, _, err = run("export", "tuned" if not ask_again else "run", "--calibration", "8", *ask_again)
+        code, _, err = run("export", "tuned" if not ask_again else "run", "--trust", "--calibration", "8", *ask_again)
         assert code == 0, err
         folder = tmp_path / ("tuned" if not ask_again else "run")
         assert b"127.5" in (folder / "model.tflite").read_bytes()
@@ -63,11 +76,11 @@ def test_only_the_networks_own_dense_one_answers_for_labels(run, tmp_path):
     assert code == 0, err
     file = tmp_path / "run" / "summary.json"
     file.write_text(file.read_text().replace(Summary.read(tmp_path / "run").weights_digest, "0" * 16))
-    code, _, err = run("finetune", "run", "--epochs", "1", "--distill", "0")
+    code, _, err = run("finetune", "run", "--trust", "--epochs", "1", "--distill", "0")
     told = "The dense network whose answers stand for labels does not have the weights that run was cut from. Give --weights."
     assert code == 2 and told in " ".join(err.split())
     file.write_text(
         file.read_text().replace('"regularize": 0', '"regularize": 1')
     )  # the dense one answered before that
-    code, _, err = run("finetune", "run", "--epochs", "1", "--distill", "0")
+    code, _, err = run("finetune", "run", "--trust", "--epochs", "1", "--distill", "0")
     assert code == 0, err

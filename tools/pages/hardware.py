@@ -10,7 +10,7 @@ from typing import Any
 from padless.hardware import Target, targets
 from padless.report.catalogue import board_rows
 from padless.report.markdown import markdown_table
-from tools.pages import DOCS, RESULTS, deployed, onnx_files
+from tools.pages import DOCS, RESULTS, deployed, onnx_files, sweeps
 
 RANKED = {"documented": 0, "derived": 1, "reverse-engineered": 2}
 
@@ -194,6 +194,7 @@ Not done within the time limit, on a busy machine: {late}. Half is out of reach 
 
 {deployed}
 {onnx_files}
+{sweeps}
 ## Seconds
 
 Recording, grouping, planning and cutting, beside Torch-Pruning's graph and pruning. One thread, medians of {repeats}; in
@@ -265,6 +266,7 @@ def measurements_page() -> str:
         **_real(),
         deployed=deployed.section(),
         onnx_files=onnx_files.section(),
+        sweeps=sweeps.section(),
     )
 
 

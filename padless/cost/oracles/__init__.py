@@ -26,6 +26,14 @@ BUILT_IN = {
     "command": "padless.cost.oracles.command:Command",
 }
 
+OF_THE_USER = ("csv", "command")  # which read a file or run a program of the user's
+
+
+def ships(spec: str) -> bool:
+    """Whether an oracle that is named so is padless's own, and asks nothing of the user's."""
+    name = spec.strip().partition(" ")[0]
+    return name in BUILT_IN and name not in OF_THE_USER
+
 
 def default_oracle(target: Target) -> str | None:
     """The best oracle that a target has: Arm's compiler, the closed form, or none."""

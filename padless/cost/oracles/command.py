@@ -1,18 +1,20 @@
 """A user's own program, such as one that measures on a board: `./measure {h} {w} {cin} {cout} {k} {stride} {groups}`.
 
-It is run once a layer, one at a time, without a shell, and prints the layer's cycles as the last word of its output.
+It is run once a layer, one at a time, without a shell and without input, and prints the layer's cycles as the last word of
+its output. What it starts ends with it.
 """
 
 import shlex
-import subprocess
 from collections.abc import Iterator, Sequence
 from string import Formatter
 
 from padless.cost.cycles import Answer, Source
-from padless.cost.oracle import Oracle
+from padless.cost.oracle import MOST, Oracle
 from padless.errors import LayersError, OracleError, UsageError
 from padless.graph import LayerShape
 from padless.hardware import Target
+from padless.pool import patience
+from padless.pool.command import run_program
 
 # Of the input map (h, w), the output map (oh, ow) and the kernel; {k}, {stride}, {dilation} where both sides are equal.
 FIELDS = ("h", "w", "cin", "cout", "k", "kh", "kw", "stride", "sh", "sw", "dilation", "dh", "dw", "groups", "oh", "ow")
@@ -25,19 +27,22 @@ class Command(Oracle):
     anything is run. Answers are kept on disk by the command's text: an empty PADLESS_CACHE measures anew.
     """
 
-    def __init__(self, target: Target, argument: str = "", *, timeout: float = 600) -> None:
+    def __init__(self, target: Target, argument: str = "", *, timeout: float | None = None) -> None:
         try:
             self._words = shlex.split(argument)
-            [word.format(**dict.fromkeys(FIELDS, 1)) for word in self._words]
-            self._said = {name for word in self._words for _, name, _, _ in Formatter().parse(word) if name}
-        except (KeyError, IndexError, ValueError) as error:
+            fields = [field for word in self._words for field in Formatter().parse(word) if field[1] is not None]
+            for _, name, style, conversion in fields:
+                if name not in FIELDS or style or conversion:
+                    raise KeyError(name)
+            self._said = {str(name) for _, name, _, _ in fields}
+        except (KeyError, ValueError) as error:
             raise UsageError(
                 f"Cannot read the command {argument!r} ({type(error).__name__}: {error}). "
                 f"It may hold {', '.join('{' + name + '}' for name in FIELDS)}."
             ) from error
         if not {"cin", "cout"} <= self._said:
             raise UsageError(f"The command {argument!r} names no widths. Write {{cin}} and {{cout}} into it.")
-        self._timeout = timeout
+        self._timeout = patience.get() if timeout is None else timeout
         self.source = Source(oracle="command", device=argument)
         self.key = f"command {argument}"
 
@@ -77,18 +82,22 @@ class Command(Oracle):
         )  # fmt: skip
         words = [word.format(**dict(zip(FIELDS, values, strict=True))) for word in self._words]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=self._timeout)
-        except OSError as error:
-            raise OracleError(f"Cannot run {words[0]}: {error.strerror}.") from error
-        except subprocess.TimeoutExpired as error:
-            raise OracleError(f"{shlex.join(words)} took more than {self._timeout:g} s.") from error
-        words_printed = done.stdout.split()
+            done = run_program(words, self._timeout)
+        except (OSError, ValueError) as error:
+            raise OracleError(f"Cannot run {words[0]}: {getattr(error, 'strerror', error)}.") from error
+        if done.stopped:
+            raise OracleError(f"{shlex.join(words)} {done.stopped}; it was stopped.")
+        words_printed = done.out.split()
         try:
-            if done.returncode:
+            if done.code:
                 raise ValueError
-            return round(float(words_printed[-1]))
+            cycles = round(float(words_printed[-1]))
+            if not 0 <= cycles < MOST:
+                raise ValueError
+            return cycles
         except (ValueError, IndexError, OverflowError):
-            last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
+            last = (done.err or done.out).strip().splitlines()[-1:] or ["nothing"]
             raise OracleError(
-                f"{shlex.join(words)} ended with code {done.returncode} and printed {last[0]!r}; a number was expected."
+                f"{shlex.join(words)} ended with code {done.code} and printed {last[0]!r}; a number from 0 up was "
+                "expected."
             ) from None

@@ -22,7 +22,7 @@ from padless.cost.oracle import Oracle
 from padless.errors import OracleError, UsageError, missing_extra
 from padless.graph import LayerShape
 from padless.hardware import Target
-from padless.pool import CORES, Pool, Request
+from padless.pool import Pool, Request
 
 Question = dict[str, int | tuple[int, ...]]
 WORKERS = Path(__file__).parent.parent / "workers"
@@ -38,8 +38,9 @@ class _Simulator(Oracle):
     package: ClassVar[str]
     extra: ClassVar[str]
     memories: ClassVar[str]
+    portable = True
 
-    def __init__(self, target: Target, argument: str = "", *, workers: int = CORES) -> None:
+    def __init__(self, target: Target, argument: str = "", *, workers: int | None = None) -> None:
         try:
             release = version(self.package)
         except PackageNotFoundError as error:

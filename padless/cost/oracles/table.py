@@ -11,8 +11,9 @@ import numpy as np
 import scipy
 
 from padless.cost.cycles import Answer, Source
-from padless.cost.oracle import Oracle
+from padless.cost.oracle import MOST, Oracle
 from padless.errors import LayersError, UsageError
+from padless.files import regular
 from padless.graph import LayerShape
 from padless.hardware import Target
 
@@ -120,7 +121,7 @@ def _between(table: dict[_Widths, float], widths: _Widths, depthwise: bool) -> f
 def read_table(file: Path) -> Rows:
     """The rows of a file that have a cost. Raises UsageError for a file that is no such table."""
     try:
-        with file.open(newline="", encoding="utf-8") as opened:
+        with regular(file).open(newline="", encoding="utf-8-sig") as opened:  # Excel writes a byte-order mark
             reader = csv.DictReader(opened)
             columns = [re.sub(r"\s", "", name).lower() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
@@ -144,6 +145,8 @@ def read_table(file: Path) -> Rows:
             return Rows(unit, settings, outputs)
     except OSError as error:
         raise UsageError(f"Cannot read the cost table {file}: {error.strerror}.") from error
+    except csv.Error as error:
+        raise UsageError(f"{file} is no table: {error}.") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is no text in UTF-8.") from error
 
@@ -155,15 +158,20 @@ def _row(file: Path, line: int, row: dict[str, str], cost: str, outputs: bool) -
         groups, transposed = int(row.get("groups") or 1), bool(int(row.get("transposed") or 0))
         out_hw = (int(row["oh"]), int(row["ow"])) if outputs else ()
         value = float(row[cost])
-        if not value >= 0:
+        if not 0 <= value < MOST or min(h, w, cin, cout, groups, *kernel, *stride, *dilation, *out_hw) < 1:
             raise ValueError
     except (TypeError, ValueError):
-        raise UsageError(f"{file}, line {line}: whole numbers and a cost of 0 or more are expected.") from None
+        raise UsageError(
+            f"{file}, line {line}: whole numbers from 1 up and a cost from 0 to {MOST:,} are expected."
+        ) from None
     kind = "all" if groups == cin > 1 else groups
     return ((h, w), kernel, stride, dilation, out_hw, kind, transposed), (cin, cout), value
 
 
 def _pair(row: dict[str, str], whole: str, sides: tuple[str, str]) -> tuple[int, int]:
     """Rows and columns of a kernel, a stride or a dilation: two columns, or one for both; without them 1, but the kernel."""
+    for side in sides:
+        if row.get(side) and row.get(whole) and int(row[side]) != int(row[whole]):
+            raise ValueError  # both are told, and they contradict each other
     down, across = (row.get(side) or row.get(whole) or ("" if whole == "k" else "1") for side in sides)
     return int(down), int(across)

@@ -24,7 +24,7 @@ from padless.hardware import Target
 from padless.hardware.schema import System
 from padless.hardware.target import BOARDS, targets
 from padless.hardware.vela_ini import CALLED, Kind, VelaIni
-from padless.pool import CORES, Pool, Reply, Request
+from padless.pool import Pool, Reply, Request
 from padless.tflite import Unlowered, lower, lower_layer, nominal
 
 WORKER = Path(__file__).parent.parent / "workers" / "ask_vela.py"
@@ -40,8 +40,11 @@ class Vela(Oracle):
     batch_of_one = True
     systems = True
     compiles = True
+    portable = True
 
-    def __init__(self, target: Target, argument: str = "", *, timeout: float = 600, workers: int = CORES) -> None:
+    def __init__(
+        self, target: Target, argument: str = "", *, timeout: float | None = None, workers: int | None = None
+    ) -> None:
         if target.vela is None:
             raise UsageError(f"Vela compiles for Arm Ethos-U; {target.id} is none. Try ethos-u55-256 or ethos-u85-512.")
         if target.precision != "int8" or argument:

@@ -1,0 +1,329 @@
+"""What is read has bounds: numbers that cannot be meant, files without an end, programs that do not end."""
+
+import json
+import math
+import os
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from checks.summaries import summary
+from models.layers import layer
+from models.networks import Small, small
+from safetensors.torch import save_file
+
+import padless
+from padless import Plan, load_target, load_weights, plan
+from padless.cost import Answer, CachedOracle, Source
+from padless.cost.cache import FORMAT, Cache
+from padless.cost.oracle import MOST
+from padless.cost.oracles import open_oracle
+from padless.cost.oracles.table import read_table
+from padless.errors import OracleError, UsageError
+from padless.files import regular
+from padless.hardware.vela_ini import REFERENCES, VelaIni
+from padless.importance import importance
+from padless.pool import Pool, patience
+from padless.pool.command import KEPT, PRINTED, run_program
+from padless.report.summary import FILE, Summary
+from padless.train.fabric import CORES, make_fabric
+
+X = torch.zeros(1, 3, 16, 16)
+UNIT = load_target("unit:8")
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "what"), [(math.nan, "NaN"), (math.inf, "infinity")])
+def test_weights_that_are_not_finite_are_named_before_anything_is_scored(tmp_path, value, what):
+    model = small()
+    with torch.no_grad():
+        model.stem.weight[0, 0, 0, 0] = value
+    told = f"The network holds {what} in stem.weight: 1 of 432 numbers are not finite"
+    with pytest.raises(UsageError, match=told):
+        plan(model, X, target="unit:8", budget="macs=60%")
+    with pytest.raises(UsageError, match=told):
+        importance(padless.trace(model, X), model)
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    fresh = small()
+    before = {name: tensor.clone() for name, tensor in fresh.state_dict().items()}
+    with pytest.raises(UsageError, match=f"w.safetensors holds {what} in stem.weight"):
+        load_weights(fresh, tmp_path / "w.safetensors")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in fresh.state_dict().items())
+
+
+def test_running_statistics_count_and_masks_do_not():
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.BatchNorm2d(16), torch.nn.Conv2d(16, 4, 1)).eval()
+    model.register_buffer("mask", torch.full((2,), -math.inf))
+    assert plan(model, X, target="unit:8", budget="macs=60%").keep
+    model[1].running_var[3] = math.nan
+    with pytest.raises(UsageError, match="NaN in 1.running_var: 1 of 16"):
+        plan(model, X, target="unit:8", budget="macs=60%")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "told"),
+    [(torch.int32, "whole numbers"), (torch.complex64, "complex64 numbers"), (torch.bool, "whole numbers")],
+)
+def test_numbers_of_another_kind_are_no_weights(tmp_path, dtype, told):
+    save_file({name: tensor.to(dtype) for name, tensor in Small().state_dict().items()}, tmp_path / "w.safetensors")
+    with pytest.raises(UsageError, match=f"another kind:\n  .*: the file has {told}, the model floating point"):
+        load_weights(Small(), tmp_path / "w.safetensors")
+    save_file({name: tensor.half() for name, tensor in Small().state_dict().items()}, tmp_path / "h.safetensors")
+    load_weights(Small(), tmp_path / "h.safetensors")
+
+
+# --- costs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cost", [-1, math.nan, math.inf, MOST, -0.6])
+def test_an_oracle_that_answers_no_cost_is_named(cost):
+    with pytest.raises(UsageError, match="The oracle answered .*for layer"):
+        CachedOracle(lambda shapes: [cost] * len(shapes)).shapes([layer(8, 8).shape])
+    source = Source(oracle="mine")
+    with pytest.raises(
+        UsageError, match=r"answered npu .* for layer .*; expected a number from 0 to 9,007,199,254,740,992"
+    ):
+        CachedOracle(lambda shapes: [Answer(source=source, total=1, npu=cost)]).shapes([layer(8, 8).shape])
+
+
+@pytest.mark.parametrize("printed", ["-5", "nan", "inf", "1e300", "x"])
+def test_a_command_that_prints_no_cost(printed):
+    with pytest.raises(OracleError, match="a number from 0 up was expected"):
+        list(open_oracle(f"echo {{cin}} {{cout}} {printed}", UNIT)([layer(8, 8).shape]))
+
+
+HEAD = "h,w,cin,cout,k,kh,kw,groups,cycles\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [("8,8,8,8,3,,,1,-1\n", "line 2: whole numbers from 1 up and a cost from 0"),
+     ("8,8,8,8,3,,,1,inf\n", "line 2: whole numbers from 1 up"),
+     ("8,8,8,8,3,,,1,1e17\n", "line 2: whole numbers from 1 up"),
+     ("8,8,0,8,3,,,1,5\n", "line 2: whole numbers from 1 up"),
+     ("8,8,8,8,3,5,5,1,5\n", "line 2: whole numbers from 1 up"),  # k and kh contradict each other
+     ("8,8,8,8,3,,,1,5\n8,8,8,8,,3,3,1,6\n", "line 3: an earlier line has the same layer with another cost"),
+     (f"8,8,8,8,{'3' * 200_000},,,1,5\n", "is no table: field larger than field limit")],
+)  # fmt: skip
+def test_tables_that_contradict_themselves_or_cannot_be_meant(tmp_path, rows, told):
+    (tmp_path / "t.csv").write_text(HEAD + rows)
+    with pytest.raises(UsageError, match=told):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf" + (HEAD + "8,8,8,8,3,,,1,7\n").encode())
+    assert list(read_table(tmp_path / "t.csv").by_setting.values()) == [{(8, 8): 7.0}]
+
+
+# --- plans and summaries ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"digest": "0"}, "digest: String should match pattern"),
+     ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
+     ({"zeros": {"stem": 10**9}}, "zeros.stem: Input should be less than or equal to 4096"),
+     ({"example_shapes": []}, "example_shapes: List should have at least 1 item"),
+     ({"example_shapes": [[1, 3, 10**12, 16]]}, "example_shapes.0.2: Input should be less than or equal to 268435456"),
+     ({"example_shapes": [[1, 3, 10**6, 10**6]]}, "3,000,000,000,000 elements is too large; at most 268,435,456"),
+     ({"example_shapes": [[1] * 9]}, "example_shapes.0: List should have at most 8 items"),
+     ({"example_types": ["load"]}, "torch has no type 'load'"),
+     ({"example_types": ["float32"] * 2}, "example_types: 2 types for 1 shapes"),
+     ({"example_structure": "[7]"}, "example_structure: it does not number the 1 inputs"),
+     ({"example_structure": "[" * 9000}, "expected a JSON list of the arguments, of at most 10,000 letters"),
+     ({"example_structure": "[true]"}, "expected a JSON list of the arguments"),
+     ({"example_structure": '[{"a": ["set", 0]}]'}, "expected a JSON list of the arguments"),
+     ({"importance_kept": math.nan}, "importance_kept: Input should be a finite number")],
+)  # fmt: skip
+def test_a_plans_fields_have_bounds(changes, told):
+    made = json.loads(plan(small(), X, target="unit:8", budget="macs=60%").to_json())
+    with pytest.raises(UsageError, match=f"plan is not a padless plan: .*{told}"):
+        Plan.from_json(json.dumps({**made, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"weights_digest": "x"}, "weights_digest: String should match"), ({"inputs": []}, "inputs: Tuple should have at least 1"),
+     ({"seed": 1 << 70}, "seed: "), ({"steps": -1}, "steps: "), ({"floor": 2.0}, "floor: "), ({"calibration": 1 << 40}, "calibration: ")],
+)  # fmt: skip
+def test_a_summarys_fields_have_bounds(tmp_path, changes, told):
+    (tmp_path / FILE).write_text(json.dumps({**json.loads(summary().to_json()), **changes}))
+    with pytest.raises(UsageError, match=f"does not hold a run: {told}"):
+        Summary.read(tmp_path)
+
+
+def test_a_loss_that_is_no_number_can_be_read_again(tmp_path):
+    told = summary(importance_kept=math.nan)
+    (tmp_path / FILE).write_text(told.to_json())
+    assert math.isnan(Summary.read(tmp_path).importance_kept)
+
+
+@pytest.mark.parametrize("shape", ["1,3,100000,100000", ",".join("1" * 9)])
+def test_inputs_have_bounds(run, shape):
+    code, _, err = run("inspect", "models.networks:Small", "--target", "unit:8", "--input-shape", shape)
+    assert code == 2 and "is too large: 268,435,456 elements and 8 axes at most" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("prune", "--budget", "macs=50%", "--steps", "1000"),
+        ("plan", "--pareto", "100000"),
+        ("probe", "--max", "100000"),
+    ],
+)
+def test_steps_points_and_widths_have_bounds(run, words):
+    model = [] if words[0] == "probe" else ["models.networks:Small"]
+    code, _, err = run(words[0], *model, "--target", "unit:8", *words[1:])
+    assert code == 2 and "should be less than or equal to" in " ".join(err.split())
+
+
+def test_references_of_an_ini_have_bounds():
+    text = "[System_Config.A]\ncore_clock=1e6\n" + "".join(f"a{i}=%(a{i + 1})s%(a{i + 1})s\n" for i in range(9))
+    with pytest.raises(UsageError, match=f"at most 1,048,576 characters and {REFERENCES} references"):
+        VelaIni.read(text)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_has_no_end_is_not_read(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a pipe or a device"):
+        regular(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a folder"):
+        regular(tmp_path)
+    (tmp_path / "a").write_text("12345")
+    with pytest.raises(OSError, match="it has 5 bytes, and 4 are read at most"):
+        regular(tmp_path / "a", 4)
+    os.mkfifo(tmp_path / "t.toml")
+    os.mkfifo(tmp_path / "plan.json")
+    for words in (
+        ("--weights", "pipe"), ("--target", "t.toml"), ("--oracle", "csv pipe"), ("--vela-config", "pipe", "--target", "ethos-u55-64")
+    ):  # fmt: skip
+        target = () if "--target" in words else ("--target", "unit:8")
+        code, _, err = run("inspect", "models.networks:Small", *target, *words)
+        assert code == 2 and "it is a pipe or a device" in " ".join(err.split()), err
+    with pytest.raises(UsageError, match="No plan at .*plan.json .it is a pipe or a device"):
+        Plan.read(tmp_path / "plan.json")
+
+
+# --- programs --------------------------------------------------------------------------------------------------------
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within five seconds."""
+    for _ in range(50):
+        about = Path(f"/proc/{pid}/stat")
+        if not about.exists() or about.read_text().split()[2] == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_program_gets_no_input_and_its_output_is_read_whatever_it_is():
+    done = run_program(
+        [sys.executable, "-c", "import sys; print(len(sys.stdin.read())); sys.stdout.buffer.write(b'\\xff')"], 20
+    )
+    assert (done.code, done.out, done.err, done.stopped) == (0, "0\n\ufffd", "", "")
+
+
+def test_a_child_that_keeps_the_output_open_does_not_hang_and_ends(tmp_path):
+    started = time.monotonic()
+    done = run_program(["sh", "-c", f"sleep 60 & echo $! > {tmp_path}/child; echo 5"], 30)
+    assert (done.code, done.out) == (0, "5\n") and time.monotonic() - started < 10
+    assert gone(int((tmp_path / "child").read_text()))
+
+
+def test_a_program_that_does_not_end_is_stopped_with_all_that_it_started():
+    started = time.monotonic()
+    done = run_program(["sh", "-c", "sleep 60 | sleep 60"], 0.3)
+    assert done.stopped == "took more than 0.3 s" and time.monotonic() - started < 10
+    done = run_program(["sh", "-c", "yes"], 60)
+    assert done.stopped == f"printed more than {PRINTED:,} bytes" and len(done.out) == KEPT
+
+
+def test_how_long_an_oracle_may_take_is_an_option(run):
+    before = patience.get()
+    words = ("inspect", "models.networks:Small", "--target", "unit:8", "--oracle", "sleep 9 {cin} {cout} {k} {stride}")
+    started = time.monotonic()
+    code, _, err = run(*words, "--oracle-timeout", "0.3")
+    assert (
+        code == 1 and "took more than 0.3 s; it was stopped" in " ".join(err.split()) and time.monotonic() - started < 9
+    )
+    patience.set(before)
+
+
+@pytest.mark.parametrize("word", ["{cin.__class__}", "{cin:9999999999}", "{cin!r}", "{cin[0]}", "{}"])
+def test_a_commands_fields_are_names_alone(word):
+    with pytest.raises(UsageError, match="Cannot read the command"):
+        open_oracle(f"echo {{cin}} {{cout}} {word}", UNIT)
+
+
+def test_a_name_with_a_zero_byte_is_no_program():
+    with pytest.raises(OracleError, match="Cannot run"):
+        list(open_oracle("a\0b {cin} {cout}", UNIT)([layer(8, 8).shape]))
+
+
+WORKER = """
+import subprocess, time
+def answer(request, payload):
+    child = subprocess.Popen(["sleep", "60"])
+    time.sleep(60 if request["busy"] else 0)
+    return {"child": child.pid}
+"""
+
+
+def test_workers_end_with_what_they_started_and_a_busy_one_can_be_killed(tmp_path):
+    (tmp_path / "w.py").write_text(WORKER)
+    with Pool(tmp_path / "w.py", "It", workers=1, timeout=1.0) as pool:
+        child = pool.ask(({"busy": False}, b""), "it")["child"]
+        started = time.monotonic()
+        with pytest.raises(OracleError, match="It took more than 1 s for the second; it was stopped"):
+            pool.ask(({"busy": True}, b""), "the second")
+        assert time.monotonic() - started < 15
+    assert gone(child)
+
+
+def test_more_devices_than_there_are():
+    with pytest.raises(
+        UsageError, match=rf"There are {CORES} device\(s\) of the kind cpu here; {CORES + 1} were asked for"
+    ):
+        make_fabric("cpu", CORES + 1)
+
+
+# --- the cache -------------------------------------------------------------------------------------------------------
+
+
+def test_rows_of_another_format_are_asked_again(tmp_path):
+    Cache(tmp_path).put({"a": 1, "b": 2})
+    with sqlite3.connect(tmp_path / "costs.sqlite") as database:
+        database.execute("UPDATE answers SET value = '{\"total\": 1}' WHERE key = 'a'")
+        assert database.execute("SELECT value FROM answers WHERE key = 'b'").fetchone() == (f"[{FORMAT}, 2]",)
+    assert Cache(tmp_path).get(["a", "b"]) == {"b": 2}
+
+
+@pytest.mark.parametrize("stored", [{"total": -4}, {"more": 1}, {"source": None}, 3])
+def test_answers_of_another_version_are_asked_again(tmp_path, stored):
+    asked = []
+
+    def mine(shapes):
+        asked.extend(shapes)
+        return [7] * len(shapes)
+
+    mine.key = "mine"
+    for _ in range(2):
+        assert CachedOracle(mine, Cache(tmp_path)).shapes([layer(8, 8).shape])[0].total == 7
+    assert len(asked) == 1
+    with sqlite3.connect(tmp_path / "costs.sqlite") as database:
+        ((_, old),) = database.execute("SELECT key, value FROM answers").fetchall()
+        value = {**json.loads(old)[1], **stored} if isinstance(stored, dict) else stored
+        database.execute("UPDATE answers SET value = ?", (json.dumps([FORMAT, value]),))
+    assert CachedOracle(mine, Cache(tmp_path)).shapes([layer(8, 8).shape])[0].total == 7
+    assert len(asked) == 2

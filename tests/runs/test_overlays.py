@@ -14,7 +14,7 @@ ASK = ("prune", "models.networks:Small", "--target", "unit:8", "--out", "run", "
 
 def test_every_layer_has_its_number_under_the_programs_node(run, tmp_path):
     assert run(*ASK, "cycles=60%", "--oracle", "expr {cin} * {cout} / {stride}")[0] == 0
-    code, out, err = run("export", "run", "--format", "pt2", "--node-data")
+    code, out, err = run("export", "run", "--format", "pt2", "--node-data", "--trust")
     assert code == 0, err
     assert out.count("Written: run/model.") == 3 and set(OVERLAYS) <= OURS
     layers = {layer.name: layer for layer in Report.read("run").layers}
@@ -35,16 +35,16 @@ def test_every_layer_has_its_number_under_the_programs_node(run, tmp_path):
 
 def test_what_no_oracle_says_has_no_file(run, tmp_path):
     assert run(*ASK, "macs=60%")[0] == 0
-    assert run("export", "run", "--format", "pt2", "--node-data")[0] == 0
+    assert run("export", "run", "--format", "pt2", "--node-data", "--trust")[0] == 0
     assert {path.name for path in (tmp_path / "run").glob("model.*.json")} == {"model.padding.json", "model.kept.json"}
 
 
 def test_what_cannot_be_overlaid(run, tmp_path):
     assert run(*ASK, "macs=60%")[0] == 0
-    code, _, err = run("export", "run", "--format", "onnx", "--node-data")
+    code, _, err = run("export", "run", "--format", "onnx", "--node-data", "--trust")
     assert code == 2 and "Overlays are laid over the PyTorch program. Add --format pt2." in err
     (tmp_path / "run" / "report.json").unlink()
-    code, _, err = run("export", "run", "--format", "pt2", "--node-data")
+    code, _, err = run("export", "run", "--format", "pt2", "--node-data", "--trust")
     assert code == 2 and "has no readable report.json" in err and not (tmp_path / "run" / "model.pt2").exists()
 
 

@@ -12,3 +12,8 @@ def test_demo(run, tmp_path):
     assert summary["before"]["accuracy"] > 95 and summary["after"]["accuracy"] > 95
     for line in ("MACs", "cycles", "accuracy %", "wasted MACs %"):
         assert line in out
+    code, out, err = run("finetune", "here", "--epochs", "1", "--out", "tuned")  # its folder has the dense weights
+    assert code == 0 and "Fine-tuned 1 epoch(s)" in out, err
+    assert (tmp_path / "tuned" / "dense.safetensors").read_bytes() == (
+        tmp_path / "here" / "dense.safetensors"
+    ).read_bytes()

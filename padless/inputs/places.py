@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
 
 from padless.calls import current_folder, imported
 from padless.errors import PadlessError, UsageError, missing_extra
+from padless.files import regular
 from padless.inputs.decode import Split, split_of
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
@@ -113,15 +113,24 @@ def _parquet(folder: Path) -> Found | None:
 
     def part(name: str, files: list[Path]) -> Split:
         try:
-            names = parquet.read_schema(files[0]).names
+            names = parquet.read_schema(regular(files[0])).names
             image, label = _column(IMAGE_COLUMNS, names, folder), _column(LABEL_COLUMNS, names, folder)
-            tables = [parquet.read_table(f, columns=[image, label]) for f in files]
-        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            tables = [parquet.read_table(regular(f), columns=[image, label]) for f in files]
+        except Exception as error:  # pyarrow's own are of many classes, for every fault another
             raise UsageError(f"Cannot read {files[0].name} in {folder}: {error}") from error
-        rows = ((r[image]["bytes"], r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
+        rows = ((_bytes_of(r[image]), r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
         return Split(name, rows, sum(t.num_rows for t in tables))
 
     return Found(part("train", files_of["train"]), part("test", test))
+
+
+def _bytes_of(cell: Any) -> bytes:
+    """An image's file: bytes, or a struct with bytes. Raises ValueError for another cell; no path in it is followed."""
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(content, bytes):
+        kind = type(cell).__name__ if content is cell else f"struct with {', '.join(cell)}, without bytes"
+        raise UsageError(f"A cell of the images' column is a {kind}; expected the bytes of an image's file.")
+    return content
 
 
 def _column(accepted: tuple[str, ...], names: list[str], where: object) -> str:
@@ -186,13 +195,13 @@ def _arrays(file: Path, shape: Sequence[int]) -> Found:
     """An .npy file of samples [N, ...]; an .npz file with train and test, and labels of each, or one array alone."""
     try:
         with np.errstate(all="ignore"):
-            loaded = np.load(file, allow_pickle=False)
+            loaded = np.load(regular(file), allow_pickle=False)
             arrays = (
                 {"train": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
             )
     except FileNotFoundError as error:
         raise UsageError(f"No images at {str(file)!r}. Give {PLACES}.") from error
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except Exception as error:  # of many classes, for every fault of a header or an archive another
         raise UsageError(f"{file} cannot be read: {error}. Nothing is unpickled: save plain arrays.") from error
     named = {
         part: next((arrays[name] for name in names if name in arrays), None)

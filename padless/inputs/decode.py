@@ -249,12 +249,29 @@ def _array(raw: Any) -> Any:
     return (raw.float() if raw.is_floating_point() else raw).numpy()
 
 
+def room_for(size: int, where: Path) -> None:
+    """Raises UsageError where what is packed in a file would take more than half of the memory: a mistake, or a bomb."""
+    memory = _bytes_of_memory("SC_PHYS_PAGES")
+    if memory is not None and size > memory / 2:
+        raise UsageError(
+            f"{where} takes {size / 2**30:.1f} GiB unpacked; this machine has {memory / 2**30:.1f} GiB of memory. Give "
+            "images as files."
+        )
+
+
+def _bytes_of_memory(name: str) -> int | None:
+    """All of it (SC_PHYS_PAGES), or what is free (SC_AVPHYS_PAGES); None where the system does not tell."""
+    try:
+        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
 def _room(shape: tuple[int, ...], dtype: Any) -> Any:
     """An empty array: in memory where it takes at most half of what is free, else in a file that goes away with it."""
     size = int(np.prod(shape, dtype=float)) * dtype.itemsize
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # not told on this system
+    free = _bytes_of_memory("SC_AVPHYS_PAGES")
+    if free is None:
         return np.empty(shape, dtype)
     if size <= free / 2:
         return np.empty(shape, dtype)

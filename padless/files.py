@@ -8,8 +8,11 @@ import re
 import secrets
 import stat
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+
+from padless.errors import UsageError
 
 if sys.platform != "win32":
     import fcntl
@@ -69,6 +72,19 @@ def regular(path: Path, most: int | None = None) -> Path:
     if most is not None and about.st_size > most:
         raise OSError(errno.EFBIG, f"it has {about.st_size:,} bytes, and {most:,} are read at most", str(path))
     return path
+
+
+def check_output(path: Path | None, endings: Collection[str] = ()) -> None:
+    """Raises UsageError, before work is done, where a file cannot be written at `path`, or has none of these endings."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Give the name of a file.")
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written: {parent} is no folder that you may write to.")
+    if endings and path.suffix and path.suffix.lstrip(".").lower() not in endings:
+        raise UsageError(f"{path} ends in {path.suffix}; expected {', '.join(endings)}.")
 
 
 def unfinished(path: Path) -> Path:

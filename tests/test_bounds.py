@@ -4,10 +4,12 @@ import json
 import math
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from checks.summaries import summary
@@ -16,7 +18,8 @@ from models.networks import Small, small
 from safetensors.torch import save_file
 
 import padless
-from padless import Plan, load_target, load_weights, plan
+from padless import Choices, Plan, load_target, load_weights, plan
+from padless.choose.frontier import FrontierPoint
 from padless.cost import Answer, CachedOracle, Source
 from padless.cost.cache import FORMAT, Cache
 from padless.cost.oracle import MOST
@@ -26,8 +29,10 @@ from padless.errors import OracleError, UsageError
 from padless.files import regular
 from padless.hardware.vela_ini import REFERENCES, VelaIni
 from padless.importance import importance
+from padless.inputs import places
 from padless.pool import Pool, patience
 from padless.pool.command import KEPT, PRINTED, run_program
+from padless.report.frontier import draw_frontier
 from padless.report.summary import FILE, Summary
 from padless.train.fabric import CORES, make_fabric
 
@@ -212,6 +217,132 @@ def test_what_has_no_end_is_not_read(run, tmp_path):
         assert code == 2 and "it is a pipe or a device" in " ".join(err.split()), err
     with pytest.raises(UsageError, match="No plan at .*plan.json .it is a pipe or a device"):
         Plan.read(tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("inspect", "models.networks:Small", "--json", "folder"), "folder is a folder. Give the name of a file."),
+     (("inspect", "models.networks:Small", "--roofline", "file/x.html"), "file/x.html cannot be written: "),
+     (("plan", "models.networks:Small", "--png", "x.gif"), "x.gif ends in .gif; expected png, svg"),
+     (("probe", "--png", "x.docx"), "x.docx ends in .docx; expected png, svg"),
+     (("probe", "--json", "folder"), "folder is a folder"),
+     (("plan", "models.networks:Small", "--json", "file/x.json"), "is no folder that you may write to")],
+)  # fmt: skip
+def test_where_output_goes_is_checked_before_the_work(run, tmp_path, words, told, monkeypatch):
+    pytest.importorskip("matplotlib", reason="the extra plots is not installed")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    for module in ("model", "family", "probe"):  # nothing is begun
+        monkeypatch.setattr(f"padless.cli.{module}.load_target", lambda *_, **__: 1 // 0)
+    code, _, err = run(*words, "--target", "unit:8")
+    assert code == 2 and told in " ".join(err.split())
+
+
+def test_a_title_is_no_formula(tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra plots is not installed")
+    point = FrontierPoint(share=0.5, cost=5, importance_kept=0.5, gap=0.0, seconds=0.0, widths={"a": 8})
+    draw_frontier([point], "macs", tmp_path / "x.SVG", "a$_{b$ [/x]")
+    assert "svg" in (tmp_path / "x.SVG").read_text()
+
+
+def test_a_whole_file_system_is_no_folder_of_images(tmp_path, monkeypatch):
+    for name in "abc":
+        (tmp_path / f"{name}.txt").write_text("")
+    monkeypatch.setattr(places, "MOST", 3)
+    with pytest.raises(UsageError, match="holds more than 3 files. Give the folder of the images"):
+        padless.load_images(str(tmp_path), shape=(3, 8, 8))
+
+
+def test_bombs_are_not_unpacked(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((64, 3, 16, 16)))
+    monkeypatch.setattr("padless.inputs.decode._bytes_of_memory", lambda name: 1 << 16)
+    with pytest.raises(
+        UsageError, match="x.npz takes 0.0 GiB unpacked; this machine has 0.0 GiB of memory. Give images as files"
+    ):
+        padless.load_images(str(tmp_path / "x.npz"), shape=(3, 16, 16))
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    for split in ("train", "test"):
+        parquet.write_table(pa.table({"img": [b"0" * 40_000] * 4, "label": [0] * 4}), tmp_path / f"{split}.parquet")
+    with pytest.raises(UsageError, match="GiB unpacked"):
+        padless.load_images(str(tmp_path), shape=(3, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [([{"path": "/etc/passwd"}], "a struct with path, without bytes; expected the bytes of an image's file"),
+     ([7], "of the images' column is a int"), (["a.png"], "is a str; expected the bytes"), ([b"no image"], "Image 0 of train cannot be read")],
+)  # fmt: skip
+def test_cells_of_parquet_that_are_no_images(tmp_path, cells, told):
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    for split in ("train", "test"):
+        parquet.write_table(pa.table({"img": cells, "label": [0]}), tmp_path / f"{split}.parquet")
+    with pytest.raises(UsageError, match=told):
+        padless.load_images(str(tmp_path), shape=(3, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [([(np.zeros((3, 8, 8)), 2**70)], "has the label 1180591620717411303424; expected a whole number"),
+     ([(np.zeros((3, 8, 8)), np.uint64(2**63))], "expected a whole number"),
+     ((torch.tensor(1), torch.tensor(2)), "a pair of a number alone; expected samples .N, .* and labels .N"),
+     ([np.zeros((3, 8, 8), "S2")], "expected whole or floating point numbers"),
+     ([np.zeros((3, 8, 8), complex)], "expected whole or floating point numbers")],
+)  # fmt: skip
+def test_samples_and_labels_that_cannot_be_meant(train, told):
+    with pytest.raises(UsageError, match=told):
+        padless.as_images(train, shape=(3, 8, 8))
+
+
+@pytest.mark.parametrize("changes", [{"floor": "x"}, {"time_limit": None}, {"seed": 0.5}, {"freeze": 5}])
+def test_choices_of_a_wrong_type(changes):
+    with pytest.raises(UsageError, match=f"{next(iter(changes))} is a"):
+        Choices(**changes)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 256 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("mounting is not permitted here")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Leave 8 KiB."""
+    about = os.statvfs(disk)
+    (disk / "ballast").write_bytes(bytes(about.f_bavail * about.f_frsize - (8 << 10)))
+
+
+def test_a_full_disk_ends_in_one_message_and_leaves_the_old_run(run, small_disk, tmp_path):
+    prune = (
+        "prune",
+        "models.networks:Small",
+        "--input-shape",
+        "1,3,16,16",
+        "--target",
+        "unit:8",
+        "--out",
+        str(small_disk / "run"),
+    )
+    fill(small_disk)
+    code, _, err = run(*prune, "--budget", "macs=60%")
+    assert code == 1 and "No space left on device" in err and len(err.strip().splitlines()) <= 3
+    assert os.listdir(small_disk) == ["ballast"]
+    (small_disk / "ballast").unlink()
+    assert run(*prune, "--budget", "macs=60%")[0] == 0
+    before = {p.name: p.read_bytes() for p in (small_disk / "run").iterdir()}
+    fill(small_disk)
+    for command in (
+        (*prune, "--budget", "macs=50%"),
+        ("export", str(small_disk / "run"), "--trust", "--format", "onnx"),
+    ):
+        code, _, err = run(*command)
+        assert code == 1 and "No space left on device" in err, err
+        assert {p.name: p.read_bytes() for p in (small_disk / "run").iterdir()} == before
+        assert sorted(os.listdir(small_disk)) == ["ballast", "run"]
 
 
 # --- programs --------------------------------------------------------------------------------------------------------

@@ -22,3 +22,8 @@ def test_demo(run, tmp_path):
     assert "Beside general pruning" in (tmp_path / "here" / "report.html").read_text() and "general pruning" in out
     for line in ("MACs", "cycles", "accuracy %", "removable padding, % of MACs", "padding that no cut removes"):
         assert line in " ".join(out.split())
+    code, out, err = run("finetune", "here", "--epochs", "1", "--out", "tuned")  # its folder has the dense weights
+    assert code == 0 and "Fine-tuned 1 epoch(s)" in out, err
+    assert (tmp_path / "tuned" / "dense.safetensors").read_bytes() == (
+        tmp_path / "here" / "dense.safetensors"
+    ).read_bytes()

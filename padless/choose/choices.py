@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from padless.choose.ratios import RATIOS
-from padless.errors import UsageError, suggest
+from padless.errors import UsageError, expect, suggest
 from padless.importance import Criterion, Importance
 from padless.optimise import frozen_inputs, greedy, solve
 
@@ -76,6 +76,10 @@ class Choices:
             raise UsageError(f"With allocate {self.allocate!r} no costs are asked that could align. Use align 'unit'.")
         if isinstance(self.freeze, str):
             raise UsageError(f"freeze is the text {self.freeze!r}; expected several names. Write [{self.freeze!r}].")
+        for name in ("floor", "time_limit"):
+            expect(getattr(self, name), (int, float), name, "Write a number.")
+        expect(self.seed, int, "seed", "Write a whole number from 0 up.")
+        expect(self.freeze, Sequence, "freeze", "Write the names of layers in a list.")
         if not 0 <= self.floor <= 1:
             raise UsageError(f"The importance floor is a share from 0 to 1; got {self.floor:g}.")
         if not self.time_limit > 0:

@@ -33,12 +33,13 @@ from padless.cli.app import (
 )
 from padless.cli.options import DEFAULTS, Criterion, TimeLimit
 from padless.errors import UsageError, suggest
-from padless.files import write_json
+from padless.files import check_output, write_json
 from padless.hardware import load_target
 from padless.inputs import parse_inputs
 from padless.onnx import Reading
 from padless.report.frontier import draw_frontier, legend
 from padless.report.frontier import frontier as frontier_table
+from padless.report.picture import check_picture
 from padless.runs.dense import opened
 from padless.runs.prune import CALIBRATION
 
@@ -80,6 +81,8 @@ def plan_command(
     """
     if quantity not in QUANTITIES:
         raise UsageError(f"Unknown quantity {quantity!r}. {suggest(quantity, QUANTITIES)}")
+    check_picture(png, "Drawing a family of budgets")
+    check_output(json_file)
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(seed)
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))

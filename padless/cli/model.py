@@ -38,7 +38,7 @@ from padless.cli.export import FORMATS_HELP, show
 from padless.cli.options import DEFAULTS, Criterion, TimeLimit
 from padless.cost.pricing import inspect
 from padless.errors import UsageError
-from padless.files import write_atomically, write_json
+from padless.files import check_output, write_atomically, write_json
 from padless.hardware import load_target
 from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
 from padless.onnx import Reading
@@ -80,6 +80,8 @@ def inspect_command(
 
     Example: `padless inspect torchvision/mobilenet_v2 --target ethos-u55-256`
     """
+    check_output(json_file)
+    check_output(page)
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     torch.manual_seed(0)
     reading = Reading(dequantise=dequantise, until=tuple(until or ()))

@@ -10,8 +10,9 @@ from padless.cli.app import PATIENCE, TARGET_HELP, Memory, Oracle, OracleTimeout
 from padless.cost.oracles import default_oracle, open_oracle
 from padless.cost.probe import Setting, Staircase, Swept, probe
 from padless.errors import UsageError
-from padless.files import write_json
+from padless.files import check_output, write_json
 from padless.hardware import load_target
+from padless.report.picture import check_picture
 from padless.report.staircase import draw, staircases
 
 
@@ -43,6 +44,8 @@ def probe_command(
     known = get_args(Swept)
     if side != "all" and side not in known:
         raise UsageError(f"--side cannot be {side!r}. Known: all, {', '.join(known)}.")
+    check_picture(png, "Drawing staircases")
+    check_output(json_file)
     hardware = load_target(target or "unit:1", system=system, memory_mode=memory_mode, vela_config=vela_config)
     spec = oracle or (default_oracle(hardware) if target else None)
     if spec is None:

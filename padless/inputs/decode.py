@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from padless.errors import UsageError, missing_extra
+from padless.files import regular
 from padless.inputs.preprocess import Preprocess
 from padless.progress import track
 
 Sample = tuple[Any, Any]  # what the network sees, and its label or None
+LABELS = 1 << 31  # of what a label must be below
 COLUMNS = {"img": "label", "image": "label", "x": "y"}  # of samples that are dictionaries: the input's, the label's
 
 
@@ -42,6 +44,8 @@ def split_of(name: str, source: Any, shape: Sequence[int]) -> Split:
         return Split(name, ((sample, None) for sample in source), len(source))
     if isinstance(source, tuple) and len(source) == 2 and all(isinstance(part, Tensor | np.ndarray) for part in source):
         inputs, labels = source
+        if not inputs.ndim or not labels.ndim:
+            raise UsageError(f"{name} is a pair of a number alone; expected samples [N, ...] and labels [N].")
         if len(inputs) != len(labels):
             raise UsageError(f"{name} has {len(inputs)} samples and {len(labels)} labels.")
         return Split(name, zip(inputs, labels, strict=True), len(inputs))
@@ -112,8 +116,8 @@ def stacked(split: Split, shape: Sequence[int], preprocess: Preprocess) -> tuple
         raise UsageError(f"{split.name} gave 0 images; its length is {split.count}.")
     with _told(split, 0, "Sample"):
         content = _content(first[0])
-    array = not _is_image(content)
-    place = _Arrays(content, shape) if array else _Pictures(preprocess.picture(shape))
+        array = not _is_image(content)
+        place = _Arrays(content, shape) if array else _Pictures(preprocess.picture(shape))
     room, labelled, decoded = place.room(split.count), first[1] is not None, 0
     labels = np.empty(split.count if labelled else 0, np.int64)
     for i, (raw, label) in enumerate(track(chain([first], samples), f"Reading {split.name} images", total=split.count)):
@@ -122,7 +126,7 @@ def stacked(split: Split, shape: Sequence[int], preprocess: Preprocess) -> tuple
         with _told(split, i, "Sample" if array else "Image"):
             room[i] = place.read(_content(raw))
         if labelled or label is not None:
-            if not labelled or not isinstance(label, int | np.integer | Tensor | np.ndarray) or not _whole(label):
+            if not labelled or not _whole(label):
                 raise UsageError(
                     f"Image {i} of {split.name} has the label {label!r}; expected a whole number from 0 up, or none at all."
                 )
@@ -138,21 +142,24 @@ def _told(split: Split, number: int, kind: str) -> Iterator[None]:
     """Turns what goes wrong with one sample into a message that names it."""
     try:
         yield
-    # PIL's UnidentifiedImageError is an OSError; numpy says EOFError of an empty file.
-    except (OSError, EOFError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # decoders raise of many classes, for every fault another
         raise UsageError(f"{kind} {number} of {split.name} cannot be read: {error}") from error
 
 
 def _content(raw: Any) -> Any:
     """The array in an .npy file; all else as it is."""
     if isinstance(raw, str | Path) and Path(raw).suffix.lower() == ".npy":
-        return np.load(raw, allow_pickle=False)
+        return np.load(regular(Path(raw)), allow_pickle=False)
     return raw
 
 
 def _whole(label: Any) -> bool:
+    if not isinstance(label, int | np.integer | Tensor | np.ndarray):
+        return False
     try:
-        return bool(int(label) == label and label >= 0)
+        return bool(int(label) == label and 0 <= label < LABELS)
     except (TypeError, ValueError, RuntimeError):  # several numbers
         return False
 
@@ -192,7 +199,7 @@ class _Pictures:
         if isinstance(raw, bytes):
             return self.pil.open(io.BytesIO(raw))
         if isinstance(raw, str | Path):
-            return self.pil.open(raw)
+            return self.pil.open(regular(Path(raw)))
         return self.pil.fromarray(_pixels(raw)) if isinstance(raw, np.ndarray | Tensor) else raw
 
 
@@ -217,6 +224,8 @@ class _Arrays:
     def __init__(self, first: Any, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
         dtype = _array(first).dtype
+        if dtype.kind not in "fiub" or dtype.itemsize > 8:
+            raise ValueError(f"it is {dtype}; expected whole or floating point numbers")
         self.dtype = np.dtype(np.float32) if np.issubdtype(dtype, np.floating) else np.dtype(dtype)
 
     def room(self, count: int) -> Any:
@@ -240,12 +249,29 @@ def _array(raw: Any) -> Any:
     return (raw.float() if raw.is_floating_point() else raw).numpy()
 
 
+def room_for(size: int, where: Path) -> None:
+    """Raises UsageError where what is packed in a file would take more than half of the memory: a mistake, or a bomb."""
+    memory = _bytes_of_memory("SC_PHYS_PAGES")
+    if memory is not None and size > memory / 2:
+        raise UsageError(
+            f"{where} takes {size / 2**30:.1f} GiB unpacked; this machine has {memory / 2**30:.1f} GiB of memory. Give "
+            "images as files."
+        )
+
+
+def _bytes_of_memory(name: str) -> int | None:
+    """All of it (SC_PHYS_PAGES), or what is free (SC_AVPHYS_PAGES); None where the system does not tell."""
+    try:
+        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+
+
 def _room(shape: tuple[int, ...], dtype: Any) -> Any:
     """An empty array: in memory where it takes at most half of what is free, else in a file that goes away with it."""
     size = int(np.prod(shape, dtype=float)) * dtype.itemsize
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):  # not told on this system
+    free = _bytes_of_memory("SC_AVPHYS_PAGES")
+    if free is None:
         return np.empty(shape, dtype)
     if size <= free / 2:
         return np.empty(shape, dtype)

@@ -1,19 +1,23 @@
 """Where samples come from: scikit-learn's digits, folders, arrays in files, functions, the Hugging Face hub."""
 
-from collections.abc import Mapping, Sequence
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from torch import Tensor
 
 from padless.calls import current_folder, imported
 from padless.errors import PadlessError, UsageError, missing_extra
-from padless.inputs.decode import Split, split_of
+from padless.files import regular
+from padless.inputs.decode import Split, room_for, split_of
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+ENDINGS = {*IMAGE_SUFFIXES, ".npy", ".parquet"}
+MOST = 3_000_000  # files below a folder that are looked through
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels", "fine_label")
 PLACES = (
     "digits, a folder, an .npy or .npz file, package.module:function, or a Hugging Face dataset id such as "
@@ -100,7 +104,10 @@ def _digits() -> Found:
 
 
 def _parquet(folder: Path) -> Found | None:
-    files_of = {split: sorted(folder.rglob(f"{split}*.parquet")) for split in ("train", "test", "valid")}
+    found = [path for path in _below(folder) if path.suffix == ".parquet"]
+    files_of = {
+        split: sorted(path for path in found if path.name.startswith(split)) for split in ("train", "test", "valid")
+    }
     if not any(files_of.values()):
         return None
     test = files_of["test"] or files_of["valid"]
@@ -113,15 +120,32 @@ def _parquet(folder: Path) -> Found | None:
 
     def part(name: str, files: list[Path]) -> Split:
         try:
-            names = parquet.read_schema(files[0]).names
+            names = parquet.read_schema(regular(files[0])).names
             image, label = _column(IMAGE_COLUMNS, names, folder), _column(LABEL_COLUMNS, names, folder)
+            room_for(sum(_unpacked(parquet.read_metadata(regular(f))) for f in files), folder)
             tables = [parquet.read_table(f, columns=[image, label]) for f in files]
-        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        except UsageError:
+            raise
+        except Exception as error:  # pyarrow's own are of many classes, for every fault another
             raise UsageError(f"Cannot read {files[0].name} in {folder}: {error}") from error
-        rows = ((r[image]["bytes"], r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
+        rows = ((_bytes_of(r[image]), r[label]) for t in tables for b in t.to_batches(1024) for r in b.to_pylist())
         return Split(name, rows, sum(t.num_rows for t in tables))
 
     return Found(part("train", files_of["train"]), part("test", test))
+
+
+def _unpacked(metadata: Any) -> int:
+    """How many bytes a parquet file has unpacked, as it says."""
+    return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+
+
+def _bytes_of(cell: Any) -> bytes:
+    """An image's file: bytes, or a struct with bytes. Raises ValueError for another cell; no path in it is followed."""
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(content, bytes):
+        kind = type(cell).__name__ if content is cell else f"struct with {', '.join(cell)}, without bytes"
+        raise UsageError(f"A cell of the images' column is a {kind}; expected the bytes of an image's file.")
+    return content
 
 
 def _column(accepted: tuple[str, ...], names: list[str], where: object) -> str:
@@ -163,14 +187,25 @@ def _class_folders(split: Path, classes: Sequence[str]) -> Split:
 
 def _flat(folder: Path) -> Split:
     """Images, else arrays, without labels."""
+    everything = list(_below(folder))
     for suffixes in (IMAGE_SUFFIXES, {".npy"}):
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and not _hidden(p, folder))
+        files = sorted(p for p in everything if p.suffix.lower() in suffixes and not _hidden(p, folder))
         if files:
             return Split(folder.name, [(str(p), None) for p in files], len(files))
     raise UsageError(
         f"{folder} holds neither train*.parquet and test*.parquet, nor train/ and test/ with one folder a class, nor images "
         f"({', '.join(sorted(IMAGE_SUFFIXES))}), nor arrays (.npy)."
     )
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The files below a folder that have an ending of images, arrays or parquet. Raises UsageError where it has too many."""
+    seen = 0
+    for place, _, names in os.walk(folder):
+        seen += 1 + len(names)
+        if seen > MOST:
+            raise UsageError(f"{folder} holds more than {MOST:,} files. Give the folder of the images.")
+        yield from (Path(place, name) for name in names if os.path.splitext(name)[1].lower() in ENDINGS)
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
@@ -186,13 +221,18 @@ def _arrays(file: Path, shape: Sequence[int]) -> Found:
     """An .npy file of samples [N, ...]; an .npz file with train and test, and labels of each, or one array alone."""
     try:
         with np.errstate(all="ignore"):
+            if zipfile.is_zipfile(regular(file)):
+                with zipfile.ZipFile(file) as archive:
+                    room_for(sum(member.file_size for member in archive.infolist()), file)
             loaded = np.load(file, allow_pickle=False)
             arrays = (
                 {"train": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
             )
     except FileNotFoundError as error:
         raise UsageError(f"No images at {str(file)!r}. Give {PLACES}.") from error
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # of many classes, for every fault of a header or an archive another
         raise UsageError(f"{file} cannot be read: {error}. Nothing is unpickled: save plain arrays.") from error
     named = {
         part: next((arrays[name] for name in names if name in arrays), None)

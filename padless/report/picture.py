@@ -1,9 +1,11 @@
 """The canvas that pictures are drawn on, and the colours they are drawn in."""
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Final
 
 from padless.errors import missing_extra
+from padless.files import check_output
 
 # Okabe and Ito's, which colour-blind readers can tell apart.
 COLOURS: Final = {
@@ -11,6 +13,16 @@ COLOURS: Final = {
     "blue": "#0072B2", "vermilion": "#D55E00", "purple": "#CC79A7",
 }  # fmt: skip
 DPI = 110
+
+
+KINDS: Final = ("png", "svg", "pdf", "jpg", "jpeg", "webp", "tif", "tiff", "eps", "ps")
+
+
+def check_picture(file: Path | None, what: str) -> None:
+    """Raises UsageError, before work is done, where a picture cannot be drawn, or not written to `file`."""
+    check_output(file, KINDS)
+    if file is not None:
+        canvas(what)
 
 
 def canvas(what: str, **figure_arguments: Any) -> Any:
@@ -31,5 +43,5 @@ def canvas(what: str, **figure_arguments: Any) -> Any:
 def png(figure: Any, kind: str = "png") -> bytes:
     """The figure as PNG, or as another `kind` of file that matplotlib writes, such as svg."""
     buffer = BytesIO()
-    figure.savefig(buffer, dpi=DPI, format=kind)
+    figure.savefig(buffer, dpi=DPI, format=kind.lower())
     return buffer.getvalue()

@@ -98,5 +98,6 @@ def draw(stairs: Sequence[Staircase], setting: Setting, file: Path, title: str) 
         f"{title}: {setting.kernel}x{setting.kernel} kernel, {setting.hw}x{setting.hw} map, {setting.other} channels on the "
         f"other side\n{stairs[0].source}",
         fontsize=9,
+        parse_math=False,
     )
     write_atomically(file, png(figure, file.suffix.lstrip(".") or "png"))

@@ -21,6 +21,7 @@ from padless.inputs.zoo import FAMILIES
 from padless.onnx.files import keeps_weights_outside
 from padless.report.summary import Summary
 
+LONGEST = 500  # letters of a name in a message
 FACTORIES = ("padless.demo:DigitsResNet",)  # of padless itself
 
 
@@ -50,10 +51,10 @@ def believed(folder: Path, summary: Summary, repeated: Repeated, *, prices: bool
     used = ["--model", "--target", *["--oracle", "--memory-oracle"] * prices, *["--data"] * images]
     doubts = [doubt for doubt in doubts_of(summary, repeated) if doubt[0] in used]
     if doubts and not repeated.trust:
-        options = " ".join(f"{option} {shlex.quote(value)}" for option, value, _ in doubts)
+        options = " ".join(f"{option} {shlex.quote(_short(value))}" for option, value, _ in doubts)
         raise UsageError(
             f"{folder} names what does not come with padless, and a folder may be anyone's work:\n  "
-            + "\n  ".join(f"{option.removeprefix('--')} {value!r}: {what}" for option, value, what in doubts)
+            + "\n  ".join(f"{option.removeprefix('--')} {_short(value)!r}: {what}" for option, value, what in doubts)
             + f"\nRepeat what you know ({options}), or give --trust if you trust who made the folder."
         )
     target = load_target(repeated.target or summary.target, **summary.variant)
@@ -62,6 +63,10 @@ def believed(folder: Path, summary: Summary, repeated: Repeated, *, prices: bool
             f"{folder} was made for the target {summary.target!r}; --target {repeated.target} is {target.id}."
         )
     return target
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
 
 
 def target_of(plan: Plan) -> Target:

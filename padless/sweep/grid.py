@@ -28,8 +28,8 @@ class Place:
     def told(self, option: str, message: str) -> str:
         """A message with the line of the option that it is about, in the point's own grid or before all."""
         for path in (f"{self.table}.{option}" if self.table else option, option):
-            if path in self.lines:
-                return f"line {self.lines[path]}: {message}"
+            if path in self.lines or any(known.startswith(f"{path}.") for known in self.lines):
+                return f"line {line_of(path, dict(self.lines))}: {message}"
         return f"line {line_of(self.table, dict(self.lines)) or 1}: {message}" if self.lines else message
 
 

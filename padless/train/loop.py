@@ -140,8 +140,9 @@ class _Run:
         for name, tensor in {**live, "losses": self.losses, "right": self.right}.items():
             if tensors[name].shape != tensor.shape:  # before any of them is changed
                 raise ValueError(f"{name} is {list(tensors[name].shape)}, not {list(tensor.shape)}")
-        if not 0 <= facts["step"] <= self.total:
-            raise ValueError(f"step is {facts['step']} of {self.total}")
+        step, spent = facts["step"], float(facts["seconds"])
+        if not 0 <= step <= self.total:
+            raise ValueError(f"step is {step} of {self.total}")
         self.schedule.load_state_dict(facts["schedule"])
         for group, numbers in zip(self.optimiser.param_groups, facts["groups"], strict=True):
             group.update(numbers)
@@ -152,7 +153,7 @@ class _Run:
         with torch.no_grad():
             for name, tensor in live.items():
                 tensor.copy_(tensors[name])
-        self.step, self.spent = facts["step"], float(facts["seconds"])
+        self.step, self.spent = step, spent
         self.losses, self.right = tensors["losses"], tensors["right"]
 
     def write(self, checkpoints: Checkpoints) -> None:

@@ -32,7 +32,7 @@ def test_bad_plans(tmp_path):
         Plan.from_json(json.dumps({**data, "extra": 1}))
     with pytest.raises(UsageError, match="not a padless plan: the file: Invalid JSON"):
         Plan.from_json("{")
-    with pytest.raises(UsageError, match="No plan at .*plan.json. Give the folder"):
+    with pytest.raises(UsageError, match="No plan at .*plan.json .No such file or directory.. Give the folder"):
         Plan.read(tmp_path / "plan.json")
     graph = trace(model, X)
     for kept in ([], [3, 2], [0, 0], [-1], [16]):

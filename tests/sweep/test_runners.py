@@ -84,10 +84,18 @@ def test_ray_that_is_not_installed(monkeypatch):
         on_ray.RayRunner()
 
 
-def test_a_cluster_that_does_not_answer():
-    pytest.importorskip("ray")
-    with pytest.raises(UsageError, match="No Ray cluster answers at auto: .* Start one with `ray start --head`"):
-        on_ray.RayRunner("auto")
+def test_a_cluster_that_does_not_answer(monkeypatch):
+    ray = pytest.importorskip("ray")
+
+    def init(**options):
+        assert options["address"] == "host:1"
+        raise ConnectionError("Ray cluster at 'host:1' is not there.\nMore of it.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(
+        UsageError, match="No Ray cluster answers at host:1: .* is not there. Start one with `ray start --head`"
+    ):
+        on_ray.RayRunner("host:1")
 
 
 def test_a_cluster_without_room():

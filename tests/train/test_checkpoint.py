@@ -1,10 +1,13 @@
 """Stopping, and going on as if nothing had been."""
 
 import dataclasses
+import json
 
 import pytest
+import torch
 from checks.states import same
 from models.digits import seeded
+from safetensors.torch import load_file, save_file
 
 import padless
 from padless import Recipe, finetune
@@ -68,3 +71,43 @@ def test_other_files_beside_a_checkpoint_stay(few, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {
         "checkpoint-500", "checkpoint-best.pt", "checkpoint-00000002.safetensors", "checkpoint.json", "log.csv",
     }  # fmt: skip
+
+
+def test_seconds_are_of_all_processes(few, tmp_path):
+    checkpoints = Checkpoints(tmp_path, 0.0)
+    first = finetune(seeded(), few, Recipe(epochs=2), checkpoints=checkpoints)
+    file = tmp_path / "checkpoint.json"
+    facts = json.loads(file.read_text())
+    assert 0 < facts["seconds"] <= first.seconds
+    file.write_text(json.dumps({**facts, "seconds": 1000.0}))
+    again = finetune(seeded(), few, Recipe(epochs=2), checkpoints=checkpoints)
+    assert 1000 < again.seconds < 1100 and again.losses == first.losses
+    assert 0 < again.images_per_second < 1 < first.images_per_second
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"tensors": "../secret.safetensors"}, "is no file of a checkpoint"), ({"tensors": "/etc/passwd"}, "no file of a checkpoint"),
+     ({"tensors": 3}, "is no checkpoint that can be read"), ({"step": 99}, "does not hold what this training needs .step is 99 of 2"),
+     ({"step": "x"}, "does not hold what this training needs"), ({"schedule": None}, "does not hold what this training needs"),
+     ({"groups": []}, "does not hold what this training needs"), ({"seconds": None}, "does not hold what this training needs")],
+)  # fmt: skip
+def test_a_checkpoint_from_elsewhere(few, tmp_path, change, told):
+    finetune(seeded(), few, Recipe(epochs=2), checkpoints=Checkpoints(tmp_path))
+    file = tmp_path / "checkpoint.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    model = seeded()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(UsageError, match=told):
+        finetune(model, few, Recipe(epochs=2), checkpoints=Checkpoints(tmp_path))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_checkpoint_whose_tensors_do_not_fit(few, tmp_path):
+    finetune(seeded(), few, Recipe(epochs=2), checkpoints=Checkpoints(tmp_path))
+    (file,) = tmp_path.glob("*.safetensors")
+    tensors = load_file(file)
+    name = next(name for name in tensors if tensors[name].ndim == 4)
+    save_file({**tensors, name: tensors[name][:1].clone()}, file)
+    with pytest.raises(UsageError, match=f"does not hold what this training needs .{name} is "):
+        finetune(seeded(), few, Recipe(epochs=2), checkpoints=Checkpoints(tmp_path))

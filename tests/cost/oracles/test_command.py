@@ -29,7 +29,7 @@ def test_a_command(tmp_path):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("sh -c 'exit 3' {cin} {cout}", "ended with code 3 and printed 'nothing'; a number was expected"),
+        ("sh -c 'exit 3' {cin} {cout}", "ended with code 3 and printed 'nothing'; a number from 0 up was expected"),
         ("echo hello {cin}x{cout}", "ended with code 0 and printed 'hello 8x8'"),
         ("./no-such-program {cin} {cout}", "Cannot run ./no-such-program: No such file or directory"),
     ],

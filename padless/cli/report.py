@@ -8,7 +8,7 @@ import typer
 
 from padless.cli.app import Limit, app, out
 from padless.errors import UsageError
-from padless.files import write_atomically
+from padless.files import check_output, write_atomically
 from padless.report.comparing import Compared, comparison, terminal
 from padless.report.limits import parse_limits
 from padless.report.page import page
@@ -38,6 +38,7 @@ def report_command(
 
     Example: `padless report runs/half runs/third --out half-and-third.html`
     """
+    check_output(out_file)
     if len(folders) == 1:
         _again(folders[0], limit, out_file or folders[0] / PAGE)
         return

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from padless.choose.fields import MOST_BYTES
 from padless.cost.roofline import Bound
 from padless.errors import UsageError
+from padless.files import regular
 
 FILE = "report.json"
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -187,7 +189,7 @@ class Report:
         """The report in a run's folder. Raises UsageError where there is none that can be read, naming what is missing."""
         file = Path(folder) / FILE
         try:
-            return _ADAPTER.validate_json(file.read_bytes())
+            return _ADAPTER.validate_json(regular(file, MOST_BYTES).read_bytes())
         except OSError as error:
             raise UsageError(
                 f"{folder} has no readable {FILE}: an older padless made it, or it is no folder of a run. Give the folder "

@@ -77,6 +77,7 @@ def test_runs_of_one_name_get_their_paths(run, runs):
         (("at70", "at70"), "The runs need names of their own; got at70, at70"),
         (("at70", "at50", "--limit", "sram=1M"), "--limit is for one run"),
         (("at70", "--limit", "ram=1M"), "Cannot read the limit 'ram=1M'"),
+        (("at70", "--out", "at50"), "at50 is a folder. Give the name of a file."),
     ],
 )
 def test_what_cannot_be_shown(run, runs, arguments, message):

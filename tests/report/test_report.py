@@ -45,6 +45,10 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
     few = {**fields, "groups": fields["groups"][:1]}
     assert "Value error, a point of the family has not a width for each group" in refusal(json.dumps(few))
     assert "report.json is no JSON: Invalid JSON" in refusal("{")
+    (tmp_path / FILE).unlink()
+    (tmp_path / FILE).mkdir()  # what is no file of its own is not read
+    with pytest.raises(UsageError, match=r"has no readable report.json"):
+        Report.read(tmp_path)
     with pytest.raises(UsageError, match=r"nowhere has no readable report.json: an older padless made it, or it is no"):
         Report.read(tmp_path / "nowhere")
 

@@ -58,7 +58,7 @@ def tiles(summary: Summary, report: Report) -> str:
 
 
 def _less(name: str, before: float, after: float, show: Callable[[float], str], more: str = "") -> _Tile:
-    change = 100 * (after / before - 1)
+    change = 100 * (after / before - 1) if before else 0.0
     told = f"{change:+.0f} %, was {show(before)}" if round(change) else f"as before, {show(before)}"
     return _Tile(name=name, value=show(after), told=told, good=None if not round(change) else change < 0, more=more)
 
@@ -141,7 +141,10 @@ def stages(summary: Summary, report: Report) -> str:
         if file.accuracy is not None:
             low, high = wilson(file.accuracy, file.images) if file.images else (None, None)
             rows.append(
-                (f"{name}, in its interpreter", StageScore(stage="final", percent=file.accuracy, low=low, high=high))
+                (
+                    f"{name}, in its interpreter",
+                    StageScore(stage="final", percent=min(100.0, max(0.0, file.accuracy)), low=low, high=high),
+                )
             )
     if len(rows) < 2:
         return ""

@@ -187,7 +187,12 @@ def _curves(graph: Graph, near: Around | None) -> Curves | None:
         for point in near.family
     )
     return Curves(
-        quantity=near.quantity, spent=near.spent, dense=near.dense, price=near.price, kept=near.kept, family=family
+        quantity=near.quantity,  # type: ignore[arg-type]
+        spent=near.spent,
+        dense=near.dense,
+        price=near.price,
+        kept=near.kept,
+        family=family,
     )
 
 
@@ -240,7 +245,7 @@ def with_tests(
 
 def wilson(percent: float, images: int) -> tuple[float, float]:
     """The 95 % interval of a share of `images`, both in percent (Wilson, Journal of the ASA 22, 1927)."""
-    share, z2 = percent / 100, Z * Z
+    share, z2 = min(1.0, max(0.0, percent / 100)), Z * Z
     middle = (share + z2 / (2 * images)) / (1 + z2 / images)
     half = Z / (1 + z2 / images) * math.sqrt(share * (1 - share) / images + z2 / (4 * images * images))
     return round(100 * max(0.0, middle - half), 4), round(100 * min(1.0, middle + half), 4)

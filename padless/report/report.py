@@ -16,6 +16,7 @@ FILE = "report.json"
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Stage = Literal["dense", "cut", "recovered", "final", "dense, INT8", "final, INT8"]
 LimitOf = Literal["sram", "flash"]
+Quantity = Literal["cycles", "npu_cycles", "macs", "padded_macs", "weight_bytes", "padded_weight_bytes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
@@ -77,7 +78,8 @@ class GroupReport:
 
     def __post_init__(self) -> None:
         lengths = {len(self.costs), len(self.worths), len(self.shares)} - {0}
-        if not lengths <= {len(self.levels)} or not self.levels:
+        known = self.costs or not (self.worths or self.shares)
+        if not lengths <= {len(self.levels)} or not self.levels or not known:
             raise ValueError("levels, costs, worths and shares are not of one length")
 
 
@@ -98,7 +100,7 @@ class Curves:
     the importance that the plan keeps, `family` what the best plans for other budgets keep, by the same curves.
     """
 
-    quantity: str
+    quantity: Quantity
     spent: float
     dense: float
     price: float
@@ -139,7 +141,7 @@ class StageScore:
     interval."""
 
     stage: Stage
-    percent: float
+    percent: Annotated[float, Field(ge=0, le=100)]
     low: float | None
     high: float | None
 
@@ -165,7 +167,7 @@ class Report:
     memory_waits: bool  # whether the oracle tells waiting for memory from computing
     between: int  # what the pruned network takes beside its layers, in the same unit
     peak_macs_per_cycle: int | None
-    bandwidths: dict[str, float]  # bytes a cycle
+    bandwidths: dict[str, Annotated[float, Field(gt=0)]]  # bytes a cycle
     flash_bytes: tuple[int | None, int | None]  # dense and pruned, where the compiler says it
     layers: tuple[LayerReport, ...]
     groups: tuple[GroupReport, ...]

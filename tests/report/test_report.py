@@ -42,6 +42,10 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
     assert "limits.0.bytes: Input should be greater than 0" in refusal(json.dumps(none))
     odd = {**fields, "bandwidths": {"SRAM": float("nan")}}
     assert "bandwidths.SRAM: Input should be a finite number" in refusal(json.dumps(odd))
+    bare = {**fields, "groups": [{**fields["groups"][0], "costs": []}]}
+    assert "groups.0: Value error, levels, costs" in refusal(json.dumps(bare))
+    much = {**fields, "stages": [{**fields["stages"][0], "percent": 101.0}]}
+    assert "stages.0.percent: Input should be less than or equal to 100" in refusal(json.dumps(much))
     few = {**fields, "groups": fields["groups"][:1]}
     assert "Value error, a point of the family has not a width for each group" in refusal(json.dumps(few))
     assert "report.json is no JSON: Invalid JSON" in refusal("{")

@@ -48,9 +48,9 @@ class Neighbour:
 class Around:
     """`quantity` is what all costs here are of, by the tables: a sum over layers.
 
-    `spent` is the plan's, `dense` the dense network's. `price` is the worth that one unit more of it buys at the plan,
-    `kept` the importance that the plan keeps. `levels` are the widths that were offered. `family` are the best widths of
-    other budgets on this quantity alone, cheapest first.
+    `spent` is the plan's, `dense` the dense network's. `price` is the worth that one unit more of it buys at the plan, 0
+    where no budget is on it. `kept` is the importance that the plan keeps. `levels` are the widths that were offered.
+    `family` are the best widths of other budgets on this quantity alone, cheapest first.
     """
 
     quantity: str
@@ -90,7 +90,7 @@ def around(
         quantity=quantity,
         spent=spent,
         dense=summed(pricing, quantity) or float(Budget(quantity=quantity, share=1.0).of(dense)),
-        price=price_at(corners, spent),
+        price=price_at(corners, spent) if any(budget.counted == quantity for budget in budgets) else 0.0,
         kept=importance.kept({id: min(width, graph.group(id).width) for id, width in widths.items()})
         if curves
         else None,

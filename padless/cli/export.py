@@ -7,8 +7,11 @@ import typer
 
 from padless.cli.app import Data, ModelAgain, PreprocessOption, TargetAgain, Trust, app, out
 from padless.deploy import Exported, Quantisation
+from padless.errors import UsageError
 from padless.report.files import lines
+from padless.report.report import Report
 from padless.runs.export import CALIBRATION, Handover, export_folder
+from padless.runs.overlays import write_overlays
 from padless.runs.trust import Repeated
 from padless.tflite.calibrated import IO
 from padless.tflite.ranges import METHODS
@@ -55,6 +58,14 @@ def export_command(
     model: ModelAgain = None,
     target: TargetAgain = None,
     trust: Trust = False,
+    node_data: Annotated[
+        bool,
+        typer.Option(
+            "--node-data",
+            help="With --format pt2 also write overlays for Model Explorer: time, removable padding and channels kept, by "
+            "layer.",
+        ),
+    ] = False,
 ) -> None:
     """Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.
 
@@ -67,8 +78,14 @@ def export_command(
     handover = Handover(
         formats=tuple(dict.fromkeys(format or ["tflite"])), quantisation=how, calibration=calibration, compile=compile
     )
+    if node_data and "pt2" not in handover.formats:
+        raise UsageError("Overlays are laid over the PyTorch program. Add --format pt2.")
+    if node_data:
+        Report.read(folder)  # says what is missing before anything is written
     repeated = Repeated(model=model, target=target, data=data, trust=trust)
     show(export_folder(folder, handover, repeated, preprocess))
+    for path in write_overlays(folder) if node_data else ():
+        out.print(f"Written: {path}", markup=False)
 
 
 def show(files: list[Exported]) -> None:

@@ -181,6 +181,7 @@ def over_time(moments: Sequence[MomentReport], limit: Limit | None) -> str:
     """What lives while each operation runs: the largest maps as blocks, the dense network as a line above them."""
     bins = _binned(moments)
     top = max([moment.bytes for moment in moments] + [moment.dense_bytes for moment in moments])
+    top = top or 1  # a network without maps
     peak = max(range(len(bins)), key=lambda i: bins[i].bytes)
     if limit is not None and limit.bytes < 3 * top:
         top = max(top, limit.bytes)

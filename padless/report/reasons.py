@@ -15,7 +15,7 @@ def reasons(summary: Summary, report: Report) -> str:
     rest = [group for group in report.groups if not group.costs]
     parts = []
     if free:
-        told = f"{quantity_name(report)} of its layers at each width that fills whole units, the others as they are"
+        told = f"{quantity_name(report)} of its layers at each width that was offered, the others as they are"
         cards = [_card(group, summary, report) for group in free]
         more = len(cards) - CARDS
         parts += [

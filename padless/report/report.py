@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from padless.cost.roofline import Bound
 from padless.errors import UsageError
 
 FILE = "report.json"
-STRICT = ConfigDict(extra="forbid", strict=True)
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Stage = Literal["dense", "cut", "recovered", "final", "dense, INT8", "final, INT8"]
 LimitOf = Literal["sram", "flash"]
 
@@ -127,7 +127,7 @@ class Limit:
     """What the network must fit into, and who says so."""
 
     of: LimitOf
-    bytes: int
+    bytes: Annotated[int, Field(gt=0)]
     source: str
 
 

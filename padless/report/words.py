@@ -11,6 +11,7 @@ QUANTITIES = {
     "cycles": "cycles", "npu_cycles": "NPU cycles", "macs": "MACs", "padded_macs": "MACs with padding",
     "weight_bytes": "bytes of weights", "padded_weight_bytes": "bytes of stored weights",
 }  # fmt: skip
+EVEN = 0.99  # what is worth nearly as much as it costs is not called worth less
 WAITS = 0.3  # of the layers' time: from here on a network is said to wait for memory
 MOST_OF = 0.5  # of what waits: from here on weights are blamed
 
@@ -110,8 +111,9 @@ def accuracy_change(report: Report) -> tuple[str, bool | None]:
     images = round(points * report.test_images / 100)
     lost = dense.percent > final.high
     same = final.low <= dense.percent <= final.high
-    count = f"{abs(images)} image{'s' if abs(images) != 1 else ''} {'more' if images > 0 else 'fewer'} right"
-    told = "as many images right" if not images else count
+    right = "right" if report.measured == "accuracy" else "alike"
+    count = f"{abs(images)} image{'s' if abs(images) != 1 else ''} {'more' if images > 0 else 'fewer'} {right}"
+    told = f"as many images {right}" if not images else count
     if same:
         return f"{told}: within the test set's uncertainty", False
     return f"{points:+.2f} points, {told}", lost
@@ -216,7 +218,7 @@ def not_more(group: GroupReport, report: Report, summary: Summary) -> str:
         return f"Not more: {width} costs no more by the tables; the network as a whole was dearer."
     would = f"{width} would cost {spent(report, more)} more"
     price, left = report.curves.price if report.curves else 0.0, _left(report, summary)
-    if price and worth / price < more:
+    if price and worth / price < EVEN * more:
         return f"Not more: {would}, and keep what {spent(report, worth / price)} keep elsewhere."
     if left is not None and left < more:
         return f"Not more: {would}; {spent(report, left)} of the budget are left."

@@ -22,12 +22,13 @@ from padless.report.report import FILE as REPORT
 from padless.report.report import Report
 from padless.report.summary import FILE, Summary
 from padless.runs.exchange import claimed, renewed
+from padless.runs.overlays import OVERLAYS
 from padless.train import LOG
 
 PLAN, WEIGHTS, SUMMARY, PAGE, ONNX = "plan.json", "model.safetensors", FILE, "report.html", "model.onnx"
 DENSE = "dense.safetensors"  # where no other file has the dense network's weights
 EXPORTED = {path.name for ending in FORMATS.values() for path in family_of(Path(f"model{ending}"))}
-OURS = {PLAN, WEIGHTS, DENSE, SUMMARY, REPORT, PAGE, LOG, *EXPORTED}
+OURS = {PLAN, WEIGHTS, DENSE, SUMMARY, REPORT, PAGE, LOG, *EXPORTED, *OVERLAYS}
 
 
 def check_folder(folder: Path) -> None:

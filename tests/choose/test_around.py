@@ -59,7 +59,7 @@ def small_again():
 
 def test_budgets_on_peaks_are_shown_in_padded_macs_and_unknown_importance_is_not_told():
     made, near, pricing, _, dense = planned("peak_activation_bytes=80%")
-    assert near.quantity == "padded_macs" and near.steps
+    assert near.quantity == "padded_macs" and near.steps and near.family and near.price == 0  # nothing asks for it
     blind = around(pricing, made, Choices(), None, dense)
     assert (blind.family, blind.price, blind.kept) == ((), 0.0, None)
     assert {id: steps.costs for id, steps in blind.steps.items()} == {

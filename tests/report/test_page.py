@@ -12,7 +12,7 @@ from padless.report.html import document
 from padless.report.layertable import layer_table
 from padless.report.limits import limits_of, parse_limits
 from padless.report.page import page
-from padless.report.report import Beside, Limit, Report
+from padless.report.report import Beside, Limit, MomentReport, Report
 from padless.report.summary import Finetuned, Summary
 from padless.report.svg import duration, element, human, listed, memory, percent, table
 
@@ -105,6 +105,11 @@ def test_many_groups_and_moments_are_folded_and_binned():
     assert html.count('<figure class="card">') == 200 and "188 more groups" in html
     assert html.count("</rect>") < 3000
     assert "blocks.199.conv" in words(html)  # the moment that binds is among those that are drawn
+
+
+def test_a_network_without_maps_has_a_page():
+    nothing = MomentReport(where="head", bytes=0, dense_bytes=0, tensors=())
+    assert "Memory over time" in words(page(run_of(), report(memory=(nothing,))))
 
 
 def test_elements_are_quoted_and_escaped():

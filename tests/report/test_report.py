@@ -38,6 +38,10 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
     assert "does not hold a report: more: Unexpected keyword argument" in refusal(json.dumps({**fields, "more": 1}))
     short = {**fields, "groups": [{**fields["groups"][0], "costs": [1.0]}]}
     assert "groups.0: Value error, levels, costs, worths and shares are not of one length" in refusal(json.dumps(short))
+    none = {**fields, "limits": [{"of": "sram", "bytes": 0, "source": "mine"}]}
+    assert "limits.0.bytes: Input should be greater than 0" in refusal(json.dumps(none))
+    odd = {**fields, "bandwidths": {"SRAM": float("nan")}}
+    assert "bandwidths.SRAM: Input should be a finite number" in refusal(json.dumps(odd))
     few = {**fields, "groups": fields["groups"][:1]}
     assert "Value error, a point of the family has not a width for each group" in refusal(json.dumps(few))
     assert "report.json is no JSON: Invalid JSON" in refusal("{")

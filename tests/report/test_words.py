@@ -91,6 +91,10 @@ def stages(dense: float, final: float, half: float | None):
         (stages(90.0, 95.0, 2.0), ("+5.00 points, 10 images more right", False)),
         (stages(95.0, 94.0, None), ("-1.00 points", None)),
         (report(stages=()), ("", None)),
+        (
+            replace(stages(95.0, 94.5, 2.0), measured="agreement"),
+            ("1 image fewer alike: within the test set's uncertainty", False),
+        ),
     ],
 )
 def test_one_image_is_no_trend(made, told):
@@ -119,6 +123,8 @@ def test_why_not_more():
     assert not_more(group("a", 24), report(), made) == (
         "Not more: 32 would cost 100 cycles more; 10 cycles of the budget are left."
     )
+    even = group("a", 24, worths=(-7.0, -3.0, -0.999, 0.0))
+    assert not_more(even, report(), made) == not_more(group("a", 24), report(), made)
     poor = group("a", 24, worths=(-7.0, -3.0, -0.5, 0.0))
     assert (
         not_more(poor, report(), made)

@@ -19,9 +19,9 @@ HEAD = "# Written by `make lock`; install with pip install --require-hashes --no
 
 def main() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "all", "--extra", "sweep", "--group", "dev", "--universal",
-         "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header", "--quiet",
-         "--constraint", str(TORCH), "--constraint", str(TORCH.with_name("constraints.txt"))],
+        [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--extra", "all", "--extra", "sweep",
+         "--group", "dev", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header",
+         "--quiet", "--constraint", str(TORCH), "--constraint", str(TORCH.with_name("constraints.txt"))],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     LOCK.write_text(HEAD + "".join(block for block in blocks(done.stdout) if not OF_TORCH.match(block)))

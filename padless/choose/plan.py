@@ -116,7 +116,7 @@ class Plan:
             if group.pinned and len(kept) < group.width:
                 raise UsageError(f"The plan cuts group {group.id}, which must stay: {group.pinned}.")
             zeros = self.zeros.get(group.id, 0)
-            if zeros < 0 or (zeros and (group.pinned or len(kept) < group.width)):
+            if zeros and (group.pinned or len(kept) < group.width):
                 raise UsageError(
                     f"The plan gives group {group.id} {zeros} channels of zeros; only a group that may be cut and keeps all "
                     "its channels can have some."

@@ -55,6 +55,9 @@ def export_command(
             "the arena's size.",
         ),
     ] = False,
+    model: ModelAgain = None,
+    target: TargetAgain = None,
+    trust: Trust = False,
     node_data: Annotated[
         bool,
         typer.Option(
@@ -63,9 +66,6 @@ def export_command(
             "layer.",
         ),
     ] = False,
-    model: ModelAgain = None,
-    target: TargetAgain = None,
-    trust: Trust = False,
 ) -> None:
     """Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.
 

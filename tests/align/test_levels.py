@@ -161,12 +161,10 @@ def test_zeros_join_only_what_may_have_them():
         assert levels_of(Counts(counted), "unit:16", repair="up")[1].widths["a"].tolist() == [16]
     made = plan(small(), X, target="unit:16", budget="padded_macs=100%", repair="up")
     graph = trace(small(), X)
-    for zeros, message in (
-        ({"head": 8}, "gives group head 8 channels of zeros"),
-        ({"stem": -1}, "gives group stem -1"),
+    with pytest.raises(
+        UsageError, match="gives group head 8 channels of zeros.*only a group that may be cut and keeps all"
     ):
-        with pytest.raises(UsageError, match=f"{message}.*only a group that may be cut and keeps all"):
-            dataclasses.replace(made, zeros=zeros).mask(graph)
+        dataclasses.replace(made, zeros={"head": 8}).mask(graph)
     with pytest.raises(UsageError, match="repair cannot be 'sideways'"):
         plan(small(), X, target="unit:16", budget="macs=50%", repair="sideways")
 

@@ -36,7 +36,7 @@ test: setup
 	$(BIN)/pytest -n 2
 
 fuzz: setup
-	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) --kills 30
 
 # The wheel depends on the commit alone: it is built twice and compared.
 dist: setup

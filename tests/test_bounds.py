@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -420,6 +421,42 @@ def test_workers_end_with_what_they_started_and_a_busy_one_can_be_killed(tmp_pat
             pool.ask(({"busy": True}, b""), "the second")
         assert time.monotonic() - started < 15
     assert gone(child)
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+from padless.pool import Pool
+with Pool(Path(sys.argv[1]), "It", workers=2) as pool:
+    print("ready", flush=True)
+    list(pool.map(lambda n: ({"busy": True}, b""), range(4), str))
+"""
+
+
+def test_a_ctrl_c_ends_busy_workers_at_once(tmp_path):
+    (tmp_path / "w.py").write_text(
+        WORKER.replace('["sleep", "60"]', f'["sh", "-c", "echo $$ >> {tmp_path}/children; exec sleep 60"]')
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(tmp_path / "w.py")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    children = tmp_path / "children"
+    for _ in range(300):
+        if children.exists() and len(children.read_text().split()) == 2:
+            break
+        time.sleep(0.1)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate(timeout=30)[1] and time.monotonic() - started < 30
+    assert [gone(int(child)) for child in children.read_text().split()] == [True, True]
+
+
+def test_an_ended_pool_answers_no_more(tmp_path):
+    (tmp_path / "w.py").write_text(WORKER)
+    pool = Pool(tmp_path / "w.py", "It", workers=1)
+    pool.close()
+    with pytest.raises(OracleError, match="It was ended before it answered for it"):
+        pool.ask(({"busy": False}, b""), "it")
 
 
 def test_more_devices_than_there_are():

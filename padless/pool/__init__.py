@@ -55,6 +55,7 @@ class Pool:
     ) -> None:
         self.name, self._script, self._failure = name, script, failure
         self._timeout = patience.get() if timeout is None else timeout
+        self._ended = False  # no worker is started any more
         self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         self._workers = [Worker(script) for _ in range(workers or _most)]
         for worker in self._workers:
@@ -68,6 +69,7 @@ class Pool:
 
     def close(self) -> None:
         """End the workers."""
+        self._ended = True
         for worker in self._workers:
             worker.stop()
 
@@ -76,6 +78,8 @@ class Pool:
         worker = self._free.get()
         try:
             for _ in range(2):
+                if self._ended:
+                    raise self._failure(f"{self.name} was ended before it answered for {what}.")
                 started = time.monotonic()
                 if reply := worker.ask(request, self._timeout):
                     return dict(json.loads(reply))
@@ -97,6 +101,11 @@ class Pool:
             try:
                 for future in futures:
                     yield future.result()
+            except KeyboardInterrupt:  # workers do not hear of it, and may need minutes for what they are at
+                self._ended = True
+                for worker in self._workers:
+                    worker.kill()
+                raise
             finally:
                 threads.shutdown(cancel_futures=True)
 

@@ -7,9 +7,9 @@ and so does a sweep of what its grid names.
 """
 
 import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from padless.choose import Plan
 from padless.cost.oracles import ships
@@ -48,21 +48,39 @@ def believed(folder: Path, summary: Summary, repeated: Repeated, *, prices: bool
     what is repeated in other words.
     """
     _same(folder, summary, repeated)
-    used = ["--model", "--target", *["--oracle", "--memory-oracle"] * prices, *["--data"] * images]
-    doubts = [doubt for doubt in doubts_of(summary, repeated) if doubt[0] in used]
-    if doubts and not repeated.trust:
-        options = " ".join(f"{option} {shlex.quote(_short(value))}" for option, value, _ in doubts)
-        raise UsageError(
-            f"{folder} names what does not come with padless, and a folder may be anyone's work:\n  "
-            + "\n  ".join(f"{option.removeprefix('--')} {_short(value)!r}: {what}" for option, value, what in doubts)
-            + f"\nRepeat what you know ({options}), or give --trust if you trust who made the folder."
-        )
+    named = {"model": summary.model, "target": summary.target}
+    named |= {"oracle": summary.oracle or "", "memory-oracle": summary.memory_oracle or ""} if prices else {}
+    named |= {"data": summary.data or ""} if images else {}
+    said = {"model": repeated.model, "target": repeated.target, "data": repeated.data}
+    said |= {"oracle": repeated.oracle, "memory-oracle": repeated.memory_oracle}
+    if not repeated.trust:
+        check_names(folder, {kind: name for kind, name in named.items() if said[kind] is None})
     target = load_target(repeated.target or summary.target, **summary.variant)
     if target.id != summary.target:
         raise UsageError(
             f"{folder} was made for the target {summary.target!r}; --target {repeated.target} is {target.id}."
         )
     return target
+
+
+def check_names(where: Path, named: Mapping[str, str]) -> None:
+    """Raises UsageError where a file or folder names what does not ship with padless.
+
+    `named` are the names by their kind: model, target, oracle, memory-oracle, data; an empty one is none.
+    """
+    doubts = [(kind, name, what) for kind, name in named.items() if (what := doubt_of(kind, name))]
+    if doubts:
+        options = " ".join(f"--{kind} {shlex.quote(_short(name))}" for kind, name, _ in doubts)
+        raise UsageError(
+            f"{where} names what does not come with padless, and a folder may be anyone's work:\n  "
+            + "\n  ".join(f"{kind} {_short(name)!r}: {what}" for kind, name, what in doubts)
+            + f"\nRepeat what you know ({options}), or give --trust if you trust who made the folder."
+        )
+
+
+def doubt_of(kind: str, name: str | None) -> str:
+    """What a name of this kind would do that only the user may ask for; empty where there is nothing, or no name."""
+    return _DOUBT[kind](name) if name else ""
 
 
 def _short(value: str) -> str:
@@ -94,39 +112,6 @@ def _same(folder: Path, summary: Summary, repeated: Repeated) -> None:
             )
 
 
-class Names(Protocol):
-    """What names a network, a target, oracles and images: a run's summary, a point of a sweep."""
-
-    @property
-    def model(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def oracle(self) -> str | None: ...
-    @property
-    def memory_oracle(self) -> str | None: ...
-    @property
-    def data(self) -> str | None: ...
-
-
-def doubts_of(summary: Names, repeated: Repeated) -> list[tuple[str, str, str]]:
-    """The option, the value and what would be done with it, of every name that needs the user's own word."""
-    doubts = []
-    if repeated.model is None and (what := _of_model(summary.model)):
-        doubts.append(("--model", summary.model, what))
-    if repeated.target is None and names_file(summary.target):
-        doubts.append(("--target", summary.target, "a file would be read as the target"))
-    for option, said, own in (
-        ("--oracle", repeated.oracle, summary.oracle),
-        ("--memory-oracle", repeated.memory_oracle, summary.memory_oracle),
-    ):
-        if own is not None and said is None and not ships(own):
-            doubts.append((option, own, "a program would be run, or a table read, to price layers"))
-    if summary.data is not None and repeated.data is None and (how := _REACH.get(reach(summary.data))):
-        doubts.append(("--data", summary.data, how))
-    return doubts
-
-
 _REACH = {"function": "a module would be imported and its function run", "hub": "it would be fetched from the network"}
 
 
@@ -138,3 +123,23 @@ def _of_model(name: str) -> str:
     if name in FACTORIES or ("/" in name and name.partition("/")[0] in FAMILIES):
         return ""
     return "a module would be imported and its function run"
+
+
+def _of_function(name: str) -> str:
+    return "a module would be imported and its function run" if ":" in name else ""
+
+
+def _of_oracle(name: str) -> str:
+    return "" if ships(name) else "a program would be run, or a table read, to price layers"
+
+
+# Of each kind: what a name would do that only the user may ask for; empty where there is nothing.
+_DOUBT: dict[str, Callable[[str], str]] = {
+    "model": _of_model,
+    "target": lambda name: "a file would be read as the target" if names_file(name) else "",
+    "oracle": _of_oracle,
+    "memory-oracle": _of_oracle,
+    "importance": _of_function,
+    "augment": _of_function,
+    "data": lambda place: _REACH.get(reach(place), ""),
+}

@@ -10,7 +10,7 @@ from typing import Any
 
 from padless.errors import UsageError
 from padless.hardware.lines import line_of, lines_of
-from padless.runs.trust import Repeated, doubts_of
+from padless.runs.trust import doubt_of
 from padless.sweep.point import Point, point_or_mistakes
 
 MOST = 100_000  # points
@@ -79,16 +79,14 @@ def _believe(file: Path, points: Iterable[tuple[Point, Place]]) -> None:
     """Raises UsageError for what a grid names beyond what ships with padless (`runs.trust`)."""
     doubts: dict[str, None] = {}
     for point, place in points:
-        found = doubts_of(point, Repeated())
-        tuned = point.finetune or {}
-        found += [
-            (f"--{name}", str(value), "a module would be imported and its function run")
-            for name, value in (("importance", point.importance), ("augment", tuned.get("augment")))
-            if value is not None and ":" in str(value)
-        ]
-        for option, value, what in found:
-            name = option.removeprefix("--").replace("-", "_")
-            doubts[place.told("finetune" if name == "augment" else name, f"{name} {value!r}: {what}")] = None
+        named = {
+            "model": point.model, "target": point.target, "oracle": point.oracle, "memory-oracle": point.memory_oracle,
+            "data": point.data, "importance": point.importance, "augment": str((point.finetune or {}).get("augment", "")),
+        }  # fmt: skip
+        for kind, name in named.items():
+            if what := doubt_of(kind, name):
+                option = f"finetune.{kind}" if kind == "augment" else kind.replace("-", "_")
+                doubts[place.told(option, f"{option} {name!r}: {what}")] = None
     if doubts:
         raise UsageError("\n  ".join([
             f"{file} names what does not come with padless, and a grid may be anyone's work:", *list(doubts)[:NAMED],

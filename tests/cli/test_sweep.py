@@ -67,7 +67,7 @@ def test_a_grid_of_someone_else_runs_nothing_of_its_own(run, tmp_path):
         "  line 6: oracle 'csv costs.csv': a program would be run, or a table read, to price layers",
         "  line 7: data 'own:data': a module would be imported and its function run",
         "  line 5: importance 'own:scores': a module would be imported and its function run",
-        "  line 8: augment 'own:augment': a module would be imported and its function run",
+        "  line 8: finetune.augment 'own:augment': a module would be imported and its function run",
         "  Give --trust if you trust who made it.",
     ]
     (tmp_path / "g.toml").write_text(

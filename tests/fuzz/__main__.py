@@ -13,6 +13,7 @@ import resource
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=[kind.__name__ for kind in KINDS])
     parser.add_argument("--case", type=int)
+    parser.add_argument("--kills", type=int, default=0, help="also kill each command at so many file events, at most")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.case is not None:
@@ -48,6 +50,7 @@ def main() -> int:
             print(kind.__name__, outcome_of(kind, rng, Path(folder)))
         return 0
     unclean = trial(given.seed, given.cases, 60 * given.minutes, given.kind)
+    unclean += kills(given.kills) if given.kills else []
     return 1 if unclean else 0
 
 
@@ -155,6 +158,22 @@ def worker(seed: int, first: int, stop: int, until: float, only: str | None, wri
                 )
             say(writing, told)
             shutil.rmtree(place, ignore_errors=True)
+
+
+def kills(most: int) -> list[str]:
+    """Each writing command killed at file events, with and without the exchange in one step: what was not whole after it."""
+    bad = []
+    for what, more in (("save", ""), ("save", "journal"), ("prune", ""), ("export", ""), ("finetune", "")):
+        with tempfile.TemporaryDirectory() as folder:
+            words = [sys.executable, "-m", "checks.killed", what, folder, str(most), *([more] if more else [])]
+            root = Path(__file__).parents[2]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "tests")])}
+            done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        told = json.loads(done.stdout.splitlines()[-1]) if not done.returncode else {"error": done.stderr[-2000:]}
+        print(f"{what} {more}".strip(), told, flush=True)
+        if told.get("left") != ["new", "old"] or not told["whole_again"] or told["lingering"]:
+            bad.append(f"{what} {more}: {told}")
+    return bad
 
 
 def say(writing: int, event: dict) -> None:

@@ -349,8 +349,6 @@ def caches(rng: random.Random, place: Path) -> str:
     values = cache_.get(["a", "b"])
     cache_.put({"a": 1})
     cache_.close()
-    if any(value != {"a": 1, "b": {"c": 2}}[key] for key, value in values.items()) and rng is None:
-        raise UncleanError("a damaged cache answered something else")
     return "answered" if values else "asked again"
 
 

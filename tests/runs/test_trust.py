@@ -16,7 +16,7 @@ from padless.errors import UsageError
 from padless.report.summary import FILE
 from padless.runs.prune import Job
 from padless.runs.prune import run as prune_model
-from padless.runs.trust import TRUSTED, Repeated, believed
+from padless.runs.trust import TRUSTED, Repeated, believed, check_names
 
 MODEL = "padless.demo:DigitsResNet"
 SMALL = ("--epochs", "1", "--distill", "0", "--batch", "350", "--out", "tuned")
@@ -155,3 +155,13 @@ def test_a_variant_names_no_file(run, forged, variant, message):
     forged(variant=variant)
     code, _, err = run("finetune", "run", *SMALL)
     assert code == 2 and message in " ".join(err.split())
+
+
+def test_names_of_any_file_are_checked_alike(tmp_path):
+    """What a file of several runs names, such as a grid, is doubted as a folder's word is."""
+    check_names(tmp_path, {"model": "timm/resnet18", "target": "unit:8", "oracle": "scalesim 16x16", "data": "digits"})
+    check_names(tmp_path, {"model": MODEL, "target": "ethos-u55-64@int8", "oracle": "", "data": str(tmp_path)})
+    with pytest.raises(UsageError) as caught:
+        check_names(tmp_path, {"model": "a:b", "oracle": "x" * 2000, "memory-oracle": "csv t.csv"})
+    said = str(caught.value)
+    assert "model 'a:b'" in said and "memory-oracle 'csv t.csv'" in said and len(said) < 2000 and "…" in said

@@ -12,6 +12,7 @@ Rows are kept as they come: a stopped run goes on, and names given anew are meas
 import argparse
 import json
 import multiprocessing as mp
+import re
 import resource
 import tempfile
 import time
@@ -68,7 +69,7 @@ def measured(name: str, skip: list[str]) -> dict[str, Any]:
         try:
             row |= run()
         except PadlessError as error:
-            row[f"{step} refused"] = str(error)[:400]
+            row[f"{step} refused"] = re.sub(r"\S*/site-packages/", "", str(error))[:400]
         except Exception:
             row["traceback"] = traceback.format_exc()[-1500:]
         if step == "trace" and not row["traces"]:

@@ -15,12 +15,18 @@ from difflib import get_close_matches
 from typing import Any
 
 LISTED = 20  # layers in one message
+LETTERS = 20_000  # of one message
 
 
 class PadlessError(Exception):
     """A failure with a message for people: what was given, what was expected, what to try."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message; the middle of an endless one, which repeats what was given, is left out."""
+        text = super().__str__()
+        return text if len(text) <= LETTERS else f"{text[: LETTERS // 2]} … {text[-LETTERS // 2 :]}"
 
 
 class TraceError(PadlessError):

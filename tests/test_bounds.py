@@ -196,6 +196,12 @@ def test_references_of_an_ini_have_bounds():
         VelaIni.read(text)
 
 
+def test_messages_have_bounds():
+    with pytest.raises(UsageError, match="^A recipe's schedule is one-cycle or cosine; got 'x+ … x+") as caught:
+        padless.Recipe(schedule="x" * 100_000)
+    assert 20_000 <= len(str(caught.value)) <= 20_010
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

@@ -57,14 +57,14 @@ def run_finetuning(job: Finetuning) -> Summary | None:
 
     While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
     """
+    if job.out.resolve() == job.folder.resolve():
+        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
     summary, report = Summary.read(mended(job.folder)), Report.read(job.folder)
     target = believed(job.folder, summary, job.repeated, prices=True, images=True)
     data = job.repeated.data or summary.data
     if not data:
         raise UsageError(f"{job.folder} was made without images. Give --data.")
     start = _file_digest(job.folder / WEIGHTS)
-    if job.out.resolve() == job.folder.resolve():
-        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
     check_folder(job.out)
     with claimed(job.out):
         scratch = _scratch(job, summary, data, start)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from models.networks import small
 
+from checks.reports import report
 from checks.summaries import summary
 from padless import Choices, Recipe, load_target, plan, prune
 from padless.report.summary import Summary
@@ -138,7 +139,7 @@ def saving(place, out):
     made = plan(model, torch.zeros(1, 3, 16, 16), target="unit:8", budget="macs=50%")
     cut = prune(model, made)
     return (lambda: save(out, cut, made, summary(seed=1), log="old")), (
-        lambda: save(out, cut, made, summary(seed=2), page="p")
+        lambda: save(out, cut, made, summary(seed=2), report=report())
     )
 
 

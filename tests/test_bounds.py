@@ -412,8 +412,8 @@ def test_a_name_with_a_zero_byte_is_no_program():
 WORKER = """
 import subprocess, time
 def answer(request, payload):
-    child = subprocess.Popen(["sleep", "60"])
-    time.sleep(60 if request["busy"] else 0)
+    child = subprocess.Popen(["sleep", "600"])
+    time.sleep(600 if request["busy"] else 0)
     return {"child": child.pid}
 """
 
@@ -441,19 +441,18 @@ with Pool(Path(sys.argv[1]), "It", workers=2) as pool:
 
 def test_a_ctrl_c_ends_busy_workers_at_once(tmp_path):
     (tmp_path / "w.py").write_text(
-        WORKER.replace('["sleep", "60"]', f'["sh", "-c", "echo $$ >> {tmp_path}/children; exec sleep 60"]')
+        WORKER.replace('["sleep", "600"]', f'["sh", "-c", "echo $$ >> {tmp_path}/children; exec sleep 600"]')
     )
     process = subprocess.Popen(
         [sys.executable, "-c", STOPPED, str(tmp_path / "w.py")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     children = tmp_path / "children"
-    for _ in range(300):
+    for _ in range(1200):
         if children.exists() and len(children.read_text().split()) == 2:
             break
         time.sleep(0.1)
-    started = time.monotonic()
     process.send_signal(signal.SIGINT)
-    assert b"KeyboardInterrupt" in process.communicate(timeout=30)[1] and time.monotonic() - started < 30
+    assert b"KeyboardInterrupt" in process.communicate(timeout=120)[1]
     assert [gone(int(child)) for child in children.read_text().split()] == [True, True]
 
 

@@ -47,11 +47,6 @@ def write_json(path: Path, data: object, indent: int | None = 1) -> None:
     write_atomically(path, json.dumps(data, indent=indent) + "\n")
 
 
-def canonical(data: object) -> bytes:
-    """Data as JSON in the one form that a digest is taken of."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
-
-
 def digest_of_file(path: Path) -> str:
     """16 hex digits (the first of SHA-256) of a file's content, of any size. Raises OSError for what is no file."""
     with regular(path).open("rb") as file:

@@ -5,11 +5,17 @@ import math
 from typing import Annotated, Any
 
 import torch
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationError
 
 ELEMENTS, AXES, INPUTS = 1 << 28, 8, 64  # of an input; how many inputs
 LETTERS = 10_000  # of a structure
 MOST_BYTES = 1 << 26  # of a plan or a summary
+
+
+def first_mistake(error: ValidationError) -> tuple[str, str, str]:
+    """Of what a file does not hold, the first: its kind, the field with dots, the message."""
+    first = error.errors()[0]
+    return first["type"], ".".join(map(str, first["loc"])), first["msg"]
 
 
 def _small(shape: list[int]) -> list[int]:

@@ -9,7 +9,18 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass as validated
 
-from padless.choose.fields import MOST_BYTES, Digest, Finite, Seed, Shapes, Structure, Type, Zeros, numbered
+from padless.choose.fields import (
+    MOST_BYTES,
+    Digest,
+    Finite,
+    Seed,
+    Shapes,
+    Structure,
+    Type,
+    Zeros,
+    first_mistake,
+    numbered,
+)
 from padless.cost import Totals
 from padless.errors import UsageError
 from padless.files import regular
@@ -134,9 +145,8 @@ class Plan:
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"])) or "the file"
-            raise UsageError(f"{where} is not a padless plan: {field}: {first['msg']}") from error
+            _, field, message = first_mistake(error)
+            raise UsageError(f"{where} is not a padless plan: {field or 'the file'}: {message}") from error
 
     @staticmethod
     def read(path: Path) -> "Plan":

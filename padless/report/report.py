@@ -1,13 +1,12 @@
 """What a run's page shows beside its summary, as data: `report.json`, written, read and checked by one class."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from padless.choose.fields import MOST_BYTES
+from padless.choose.fields import MOST_BYTES, first_mistake
 from padless.cost.roofline import Bound
 from padless.errors import UsageError
 from padless.files import regular
@@ -198,18 +197,16 @@ class Report:
                 "that `padless prune --out` wrote, or prune again."
             ) from error
         except ValidationError as error:
-            raise UsageError(_explained(file, error.errors())) from error
+            raise UsageError(_explained(file, error)) from error
 
 
-def _explained(file: Path, mistakes: Sequence[Mapping[str, object]]) -> str:
-    first = mistakes[0]
-    place = first["loc"]
-    field = ".".join(map(str, place)) if isinstance(place, tuple) else ""
-    if first["type"] == "json_invalid":
-        return f"{file} is no JSON: {first['msg']}. Prune again."
-    if first["type"] == "missing":
+def _explained(file: Path, error: ValidationError) -> str:
+    kind, field, message = first_mistake(error)
+    if kind == "json_invalid":
+        return f"{file} is no JSON: {message}. Prune again."
+    if kind == "missing":
         return f"{file} does not say its {field}: an older padless made it. Prune again."
-    return f"{file} does not hold a report: {field}: {first['msg']}."
+    return f"{file} does not hold a report: {field}: {message}."
 
 
 _ADAPTER = TypeAdapter(Report)

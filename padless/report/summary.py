@@ -1,6 +1,6 @@
 """What a run did, as data: `summary.json`, written, read and shown by one class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, NotRequired
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from padless.choose import Proof
-from padless.choose.fields import INPUTS, MOST_BYTES, Digest, Seed
+from padless.choose.fields import INPUTS, MOST_BYTES, Digest, Seed, first_mistake
 from padless.choose.plan import Outcome
 from padless.cost import Totals
 from padless.errors import UsageError
@@ -167,18 +167,16 @@ class Summary:
                 f"{folder} has no readable {FILE}. Give the folder that `padless prune --out` wrote."
             ) from error
         except ValidationError as error:
-            raise UsageError(_explained(folder, error.errors())) from error
+            raise UsageError(_explained(folder, error)) from error
 
 
-def _explained(folder: Path, mistakes: Sequence[Mapping[str, object]]) -> str:
-    first = mistakes[0]
-    place = first["loc"]
-    field = ".".join(map(str, place)) if isinstance(place, tuple) else ""
-    if first["type"] == "json_invalid":
+def _explained(folder: Path, error: ValidationError) -> str:
+    kind, field, message = first_mistake(error)
+    if kind == "json_invalid":
         return f"{folder} has no readable {FILE}. Give the folder that `padless prune --out` wrote."
-    if first["type"] == "missing":
+    if kind == "missing":
         return f"{folder} does not say its {field}: an older padless made it. Prune again."
-    return f"{folder / FILE} does not hold a run: {field}: {first['msg']}."
+    return f"{folder / FILE} does not hold a run: {field}: {message}."
 
 
 _ADAPTER = TypeAdapter(Summary)

@@ -26,7 +26,7 @@ from padless.reproduction.store import Results
 from padless.reproduction.written import write_everything
 from padless.runs.prune import versions
 from padless.sweep.local import LocalRunner
-from padless.sweep.runner import Ended, Here, Runner, Task
+from padless.sweep.runner import Ended, Here, Runner, Task, next_of
 from padless.train import Checkpoints, Recipe, finetune, make_fabric
 
 PEERS = ("torch-pruning", "model-compression-toolkit")
@@ -95,8 +95,7 @@ def reproduce(
 
 def _next(runner: Runner) -> Ended:
     """The next task that ends. Raises UsageError or PadlessError for one that failed."""
-    while (ended := runner.wait(5)) is None:
-        pass
+    ended = next_of(runner)
     if ended.error:
         raise UsageError(ended.error) if ended.refused else PadlessError(f"A cell failed: {ended.error}")
     return ended

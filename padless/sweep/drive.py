@@ -69,7 +69,7 @@ def sweep(
         store.folder = store.folder.absolute()
     todo = _Todo(placed, store, retry_failed, halve)
     if todo.tasks:
-        questions = examine(todo.placed()).questions
+        questions = examine(todo.placed())
         runner: Runner = (
             RayRunner(address, cpus=cpus, gpus=gpus, memory=memory)
             if ray or address
@@ -102,9 +102,8 @@ class _Todo:
         self.ids = ids((point for point, _ in placed), halve)
         self._placed = dict(zip(self.ids, placed, strict=True))  # a point that is given twice is done once
         rows = read_rows(store, self._placed)
-        self.there = [id for id, row in rows.items() if not (retry_failed and row["status"] == "failed")]
-        missing = self._placed.keys() - set(self.there)
-        waiting = [id for id in self._placed if id in missing]
+        self.rows = {id: row for id, row in rows.items() if not (retry_failed and row["status"] == "failed")}
+        waiting = [id for id in self._placed if id not in self.rows]
         first: dict[str, int] = {}
         for place, id in enumerate(waiting):
             first.setdefault(self.group(id), place)
@@ -135,7 +134,7 @@ class _Drive:
         self.todo, self.store, self.runner, self.halve = todo, store, runner, halve
         self.contests = contests(todo.points) if halve else []
         self.scores = {(id, epoch): score for id, epoch, score in read_scores(store)} if halve else {}
-        self.rows = read_rows(store, todo.ids) if halve else {}
+        self.rows = todo.rows
         self.submitted: set[tuple[str, int | None]] = set()
         self.attempts: Counter[str] = Counter()
         self.postponed: list[tuple[float, Task]] = []
@@ -158,7 +157,7 @@ class _Drive:
         for contest in self.contests:
             self._advance(contest)
         with bar("Sweeping", len(self.todo)) as shown:
-            shown.advance(len(self.todo.there))
+            shown.advance(len(self.rows))
             self._show(shown, 0)
             while self.open:
                 ended = self.runner.wait(AGAIN)

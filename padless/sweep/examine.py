@@ -1,8 +1,6 @@
 """What is looked at before a sweep starts: mistakes that can be seen now, what points depend on, what will be asked."""
 
-import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -15,12 +13,13 @@ from padless.choose import Choices
 from padless.choose.asked import shapes_to_measure
 from padless.choose.budget import LATENCY, read_budgets
 from padless.choose.choices import METHODS
+from padless.cost.cache import key_of
 from padless.cost.oracles import default_oracle
 from padless.errors import PadlessError, UsageError
-from padless.files import canonical, digest, digest_of_file
+from padless.files import digest, digest_of_file
 from padless.graph import LayerShape, trace
 from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
-from padless.inputs.places import PLACES
+from padless.inputs.places import PLACES, reach
 from padless.progress import bar
 from padless.runs.prune import check_options
 from padless.sweep.grid import Place, refuse
@@ -29,16 +28,9 @@ from padless.sweep.point import Point
 
 T = TypeVar("T")
 Question = tuple[str, str | None, str | None, str | None, str]  # target, system, memory mode, Vela's .ini, oracle
-ID = re.compile(r"[\w-]+/[\w.-]+|[\w.]+:\w+")  # of the Hugging Face hub, or package.module:function
+Questions = dict[Question, dict[LayerShape, None]]  # the layer shapes that each oracle will be asked about
 NEEDED = ("target", "budget")  # without which nothing more can be said of a point
 ASKED = ("cycles", "npu_cycles", LATENCY)
-
-
-@dataclass(slots=True)
-class Examined:
-    """The layer shapes that each oracle will be asked about, beside what the cost cache already has."""
-
-    questions: dict[Question, dict[LayerShape, None]] = field(default_factory=dict)
 
 
 class Once:
@@ -75,7 +67,7 @@ def ids(points: Iterable[Point], halve: bool = False) -> list[str]:
 
     Points that train on a part of the images, as with `halve`, are others than those that train on all.
     """
-    once = Once()
+    once, release = Once(), version("padless")
 
     def inputs(point: Point) -> dict[str, str]:
         found = {name: once(name, partial(_content, name)) for name in _names(point)}
@@ -83,9 +75,9 @@ def ids(points: Iterable[Point], halve: bool = False) -> list[str]:
 
     def said(point: Point) -> dict[str, Any]:
         apart = {"held_out": HELD_OUT} if halve and point.finetune is not None else {}
-        return {"point": point.said, "inputs": inputs(point), "version": version("padless"), **apart}
+        return {"point": point.said, "inputs": inputs(point), "version": release, **apart}
 
-    return [digest(canonical(said(point))) for point in points]
+    return [key_of(said(point))[:16] for point in points]
 
 
 def _content(name: str) -> str | None:
@@ -111,17 +103,18 @@ def _content(name: str) -> str | None:
     return None
 
 
-def examine(points: Iterable[tuple[Point, Place]]) -> Examined:
+def examine(points: Iterable[tuple[Point, Place]]) -> Questions:
     """Check every point as far as that goes without its data, and collect what it will ask.
 
     Raises UsageError that names all mistakes, with their places.
     """
-    examined, once, mistakes = Examined(), Once(), dict[str, None]()
+    questions: Questions = {}
+    once, mistakes = Once(), dict[str, None]()
     listed = list(points)
     title = listed[0][1].title if listed else ""
     with bar("Looking the points over", len(listed)) as shown:
         for point, place in listed:
-            for option, look in _looks(point, once, examined):
+            for option, look in _looks(point, once, questions):
                 try:
                     look()
                 except (PadlessError, OSError) as error:
@@ -130,10 +123,10 @@ def examine(points: Iterable[tuple[Point, Place]]) -> Examined:
                         break
             shown.advance()
     refuse(title, mistakes)
-    return examined
+    return questions
 
 
-def _looks(point: Point, once: Once, examined: Examined) -> Iterator[tuple[str, Callable[[], object]]]:
+def _looks(point: Point, once: Once, questions: Questions) -> Iterator[tuple[str, Callable[[], object]]]:
     """What can be wrong with a point, each by the option that it is about."""
     yield (
         "target",
@@ -143,17 +136,18 @@ def _looks(point: Point, once: Once, examined: Examined) -> Iterator[tuple[str, 
     yield "finetune", lambda: once(("recipe", str(point.finetune), point.model, point.seed), point.recipe)
     yield "data", lambda: _data(point)
     yield "work", lambda: check_options(point.job(Path("runs")))
-    yield "model", lambda: _asks(point, once, examined)
+    yield "model", lambda: _asks(point, once, questions)
 
 
 def _data(point: Point) -> None:
     if point.finetune is not None and (not point.data or point.work == "plan"):
         raise UsageError("Fine-tuning needs images and work = 'prune'. Give data, or leave finetune out.")
-    if point.data and not (point.data == "digits" or Path(point.data).exists() or ID.fullmatch(point.data)):
+    where = reach(point.data) if point.data else "digits"
+    if point.data and (where == "nowhere" or (where == "arrays" and not Path(point.data).exists())):
         raise UsageError(f"No images at {point.data!r}. Give {PLACES}.")
 
 
-def _asks(point: Point, once: Once, examined: Examined) -> None:
+def _asks(point: Point, once: Once, questions: Questions) -> None:
     """Builds the network, reads its weights, and collects the shapes that its oracle will be asked about."""
     budgets = read_budgets(point.budget)
     key = (point.model, point.weights, point.input_shape, point.dequantise, point.until)
@@ -175,7 +169,7 @@ def _asks(point: Point, once: Once, examined: Examined) -> None:
         return shapes_to_measure(model, example, hardware, choices=choices)
 
     question = (point.target, point.system, point.memory_mode, point.vela_config, oracle)
-    examined.questions.setdefault(question, {}).update(dict.fromkeys(once(("shapes", *key, *aligned), shapes)))
+    questions.setdefault(question, {}).update(dict.fromkeys(once(("shapes", *key, *aligned), shapes)))
 
 
 def _loaded(point: Point) -> tuple[Any, tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from padless.graph import LayerShape
 from padless.hardware import load_target
 from padless.progress import bar, console
 from padless.sweep.examine import Question
-from padless.sweep.runner import Runner, Task
+from padless.sweep.runner import Runner, Task, next_of
 
 TOGETHER = 32  # layers a task
 
@@ -50,8 +50,7 @@ def _asked(tasks: list[Task], runner: Runner) -> Iterator[Mapping[str, Any]]:
         runner.submit(task)
     with bar("Asking what layers cost", len(tasks)) as shown:
         for _ in tasks:
-            while (ended := runner.wait(5)) is None:
-                pass
+            ended = next_of(runner)
             if ended.error:  # the points will meet it, and say so
                 console.print(f"A part of the costs was not answered: {ended.error}", style="yellow", markup=False)
                 continue

@@ -78,6 +78,13 @@ class Here:
         self._tasks.clear()
 
 
+def next_of(runner: Runner) -> Ended:
+    """The next task that ends, however long it takes."""
+    while (ended := runner.wait(5)) is None:
+        pass
+    return ended
+
+
 def call(function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Do a task here: {"result": …}, or {"error": …} with a text, and {"refused": …} where it is a UsageError."""
     try:

@@ -94,9 +94,7 @@ class Objects:
 
     def write(self, name: str, content: bytes) -> None:
         try:
-            if not name.count("/") and self._files.type_name == "local":
-                self._files.create_dir(self._root)
-            elif self._files.type_name == "local":
+            if self._files.type_name == "local":
                 self._files.create_dir(self._path(name).rpartition("/")[0])
             with self._files.open_output_stream(self._path(name)) as stream:
                 stream.write(content)

@@ -11,12 +11,14 @@ from padless.choose import Budget
 from padless.sweep.point import UNSAID
 
 SHOWN = 40  # rows
+STATUSES = ("done", "stopped", "infeasible", "refused", "failed")  # in the order in which they are told
 
 
 def counted(rows: Iterable[Mapping[str, Any]] | Mapping[str, int]) -> str:
     """How many points there are of each status."""
     counts = rows if isinstance(rows, Mapping) else Counter(str(row["status"]) for row in rows)
-    return f"{sum(counts.values()):,} points: " + ", ".join(f"{n:,} {status}" for status, n in counts.items()) + "."
+    told = sorted(counts, key=lambda status: (*STATUSES, status).index(status))
+    return f"{sum(counts.values()):,} points: " + ", ".join(f"{counts[status]:,} {status}" for status in told) + "."
 
 
 def sweep_table(rows: Sequence[Mapping[str, Any]]) -> Table:

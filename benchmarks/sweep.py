@@ -27,6 +27,7 @@ from padless.sweep.gather import read_rows
 from padless.sweep.store import open_store
 
 IMAGES, TESTED = 1_024, 500
+CALIBRATION = 128  # images of recovery: their number is a matter of time alone here
 STARTED = 20  # jobs until both workers have what they need
 NOISE = ("seconds", "host", "attempts")  # of a row: what may differ
 
@@ -82,7 +83,7 @@ def same(folder: Path, count: int, alone_count: int) -> dict[str, Any]:
     points = [
         {
             "model": "cifar10/resnet18", "weights": weights, "data": str(small), "target": target, "seed": seed,
-            "budget": f"cycles={share}%", "finetune": {"epochs": 1},
+            "budget": f"cycles={share}%", "calibration": CALIBRATION, "finetune": {"epochs": 1},
         }
         for seed in (0, 1, 2) for target in ("ethos-u55-256", "ethos-u85-512") for share in (50, 35, 25, 15)
     ][:count]  # fmt: skip
@@ -115,7 +116,7 @@ def _alone(point: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What the two commands write."""
     shutil.rmtree(folder, ignore_errors=True)
     words = ["--target", point["target"], "--budget", point["budget"][0], "--seed", str(point.get("seed", 0))]
-    files = ["--weights", point["weights"], "--data", point["data"]]
+    files = ["--weights", point["weights"], "--data", point["data"], "--calibration", str(point["calibration"])]
     for command in (
         ["prune", point["model"], *words, *files, "--out", str(folder / "run")],
         ["finetune", str(folder / "run"), "--epochs", "1", "--seed", str(point.get("seed", 0))],

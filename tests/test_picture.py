@@ -16,6 +16,18 @@ def test_a_figure_becomes_the_kind_of_file_that_is_asked_for():
     assert b"<svg" in png(figure, "svg")
 
 
+def test_all_pictures_share_a_style():
+    pytest.importorskip("matplotlib", reason="the extra plots is not installed")
+    figure = canvas("Drawing")
+    axes = figure.subplots()
+    axes.set_title("50 $ of $60")
+    png(figure)
+    assert {side: spine.get_visible() for side, spine in axes.spines.items()} == {
+        "left": True, "bottom": True, "right": False, "top": False,
+    }  # fmt: skip
+    assert axes.get_title(loc="left") == "50 $ of $60" and not axes.get_title()
+
+
 def test_a_canvas_needs_matplotlib(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(UsageError, match=r"Drawing needs the package matplotlib. .*padless\[plots\]"):

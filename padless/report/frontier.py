@@ -59,6 +59,5 @@ def draw_frontier(points: Sequence[FrontierPoint], quantity: str, file: Path, ti
     axes.annotate("dense", (100, 100), xytext=(-8, -12), textcoords="offset points", ha="right", fontsize=8)
     axes.set_xlabel(f"{quantity}, % of dense")
     axes.set_ylabel("importance kept, %")
-    axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
-    axes.set_title(title, fontsize=10, parse_math=False)
+    axes.set_title(title, parse_math=False)
     write_atomically(file, png(figure, file.suffix.lstrip(".") or "png"))

@@ -53,7 +53,9 @@ def _kept(summary: Summary) -> str:
     kept = f"Importance kept ({text(summary.importance)}): {100 * summary.importance_kept:.2f} %."
     if not summary.solver:
         return kept
-    return f"{kept} No choice of widths keeps more than {round(100 * summary.solver.gap, 4):g} % above that, by the tables."
+    gap = round(100 * summary.solver.gap, 4)
+    beyond = f" by more than {gap:g} %" if gap else ""
+    return f"{kept} By the tables' costs, no choice of widths within the budget beats that{beyond}."
 
 
 def _footnote(summary: Summary) -> str:

@@ -91,7 +91,7 @@ def draw(stairs: Sequence[Staircase], setting: Setting, file: Path, title: str) 
         axes.set_xlabel(f"{stair.side} channels")
         axes.set_ylabel(unit)
         axes.set_ylim(bottom=0)
-        axes.set_title(f"{stair.side}: unit {stair.unit}" if stair.unit else f"{stair.side}: no unit seen", fontsize=11)
+        axes.set_title(f"{stair.side}: unit {stair.unit}" if stair.unit else f"{stair.side}: no unit seen")
         if stair.dips:
             axes.legend(loc="upper left", fontsize=8)
     figure.suptitle(

@@ -8,7 +8,7 @@ from typing import Any
 
 from padless.files import write_atomically
 from padless.hardware.rounding import ceil_div
-from padless.report.picture import COLOURS, canvas, png
+from padless.report.picture import COLOURS, GREY, canvas, png
 from padless.reproduction.protocol import AWARE, EQUAL, GENERAL, Row
 from padless.reproduction.staircase import Steps
 from padless.reproduction.tables import WASTE, distinct, of, values
@@ -22,7 +22,7 @@ UNITS = {  # 1: general pruning
     1: LOOK[GENERAL], 8: (COLOURS["sky blue"], "s"), 16: (COLOURS["green"], "D"), 32: ("#004D40", "v"),
 }  # fmt: skip
 OTHER_UNITS = (COLOURS["black"], "*"), (COLOURS["purple"], "X"), (COLOURS["orange"], "P"), (COLOURS["blue"], "o")
-GREY, BLACK = "#777777", COLOURS["black"]
+BLACK = COLOURS["black"]
 WIDTH = 9.0  # inches
 
 
@@ -61,9 +61,9 @@ def _drawn(draw: Callable[[Any], None], conditions: str) -> bytes:
     return png(figure)
 
 
-def _grid(figure: Any, rows: int, columns: int, height: float = 2.7) -> Any:
+def _grid(figure: Any, rows: int, columns: int, height: float = 2.7, **shared: bool | str) -> Any:
     figure.set_size_inches(min(WIDTH, WIDTH / 2 * columns + 1), 0.5 + height * rows)
-    return figure.subplots(rows, columns, squeeze=False)
+    return figure.subplots(rows, columns, squeeze=False, **shared)
 
 
 def _beside(figure: Any, count: int, height: float) -> list[Any]:
@@ -77,7 +77,7 @@ def _beside(figure: Any, count: int, height: float) -> list[Any]:
 def _waste(figure: Any, rows: Sequence[Row]) -> None:
     """Bars, from rows of NPU-aware pruning: what general pruning wastes in each unit at each ratio; NPU-aware beside it."""
     places = {network: _places(of(rows, network=network)) for network in distinct(rows, "network")}
-    grid = _grid(figure, len(places), len(WASTE))
+    grid = _grid(figure, len(places), len(WASTE), sharey="row")
     margin = max(max(at.values()) for at in places.values()) / 2 + 1
     for line, (network, at) in zip(grid, places.items(), strict=True):
         middle = max(at.values()) / 2
@@ -86,17 +86,16 @@ def _waste(figure: Any, rows: Sequence[Row]) -> None:
                 for row in of(rows, network=network, size=ratio, unit=unit)[:1]:
                     for shift, name in ((-0.2, GENERAL), (0.2, AWARE)):
                         axes.bar(place + shift, row["waste"][name][key], 0.4, color=LOOK[name][0], label=name)
-            axes.set_xticks(list(at.values()), [str(unit) for _, unit in at], fontsize=8)
+            axes.set_xticks(list(at.values()), [str(unit) for _, unit in at])
             axes.set_xlim(middle - margin, middle + margin)  # bars as wide in every network
             for ratio in dict.fromkeys(ratio for ratio, _ in at):
                 axes.text(
                     mean(place for (r, _), place in at.items() if r == ratio), -0.12, f"{ratio:.0%} pruned",
                     ha="center", va="top", fontsize=8, transform=axes.get_xaxis_transform(),
                 )  # fmt: skip
-            axes.set_title(f"{network}: {measure}", fontsize=9)
-            axes.set_ylabel("padding, % of all", fontsize=8)
-            axes.tick_params(labelsize=8)
-            axes.set_xlabel("unit, channels", fontsize=8, labelpad=20)
+            axes.set_title(f"{network}: {measure}")
+            axes.set_xlabel("unit, channels", labelpad=20)
+        line[0].set_ylabel("padding, % of all")
     _legend(figure)
 
 
@@ -130,8 +129,7 @@ def _equal_ratio(figure: Any, rows: Sequence[Row]) -> None:
         axes.set_xlim(100 * min(ratios) - 8, 100 * max(ratios) + 8)
         axes.set_xlabel("channels pruned, % (marks side by side)")
         axes.set_ylabel("top-1 after fine-tuning, %")
-        axes.set_title(network, fontsize=10)
-        axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
+        axes.set_title(network)
     _legend(figure)
 
 
@@ -139,7 +137,8 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
     """Accuracy against cycles for every method: repaired without labels, and after fine-tuning."""
     networks = distinct(of(rows, part="equal cycles"), "network")
     stages = {"accuracy_recovered": "repaired without labels", "accuracy": "after fine-tuning"}
-    grid = _grid(figure, len(networks), len(stages), 3.0)
+    sizes = distinct(of(rows, part="equal cycles"), "size")
+    grid = _grid(figure, len(networks), len(stages), 3.0, sharex=True, sharey="row")
     for line, network in zip(grid, networks, strict=True):
         cells = of(rows, network=network, part="equal cycles")
         for axes, (key, stage) in zip(line, stages.items(), strict=True):
@@ -157,12 +156,11 @@ def _equal_cycles(figure: Any, rows: Sequence[Row]) -> None:
                         *zip(*sorted(points), strict=True), color=colour, marker=mark, linewidth=1.2, label=method
                     )
             _dense(axes, of(rows, part="dense", network=network), key == "accuracy")
-            sizes = distinct(cells, "size")
             axes.set_xlim(100 * min(sizes) - 5, 100 * max(sizes) + 5)
-            axes.set_xlabel("cycles, % of dense")
-            axes.set_ylabel("top-1, %")
-            axes.set_title(f"{network}, {stage}", fontsize=10)
-            axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
+            axes.set_title(f"{network}, {stage}")
+        line[0].set_ylabel("top-1, %")
+    for axes in grid[-1]:
+        axes.set_xlabel("cycles, % of dense")
     _legend(figure)
 
 
@@ -179,9 +177,9 @@ def _staircases(figure: Any, steps: Sequence[Steps]) -> None:
         axes.set_xlabel("output channels")
         axes.set_ylabel("thousand cycles")
         axes.set_ylim(bottom=0)
-        title = f"{stair.network} {stair.layer}, at {stair.size:.0%} of all cycles.\n"
-        title += f"Stairs: {stair.c_in} input channels; marks: each its own (in → out)"
-        axes.set_title(title, fontsize=9)
+        title = f"{stair.network} {stair.layer}, at {stair.size:.0%} of all cycles\n"
+        title += f"Stairs: {stair.c_in} inputs; marks: each with its own"
+        axes.set_title(title)
         axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, frameon=False)
 
 

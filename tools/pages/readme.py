@@ -7,10 +7,8 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from padless.cli.app import app
+from padless.report.picture import canvas, png
 from padless.report.staircase import COST, EDGE, STRANGE
 
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "readme-staircase.png"
@@ -31,8 +29,7 @@ def costs() -> tuple[dict[int, int], str]:
 
 def draw(cycles: dict[int, int], compiler: str) -> None:
     """One staircase, the units' edges, and what three widths cost."""
-    figure = Figure(figsize=(7.6, 3.9), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = canvas("Drawing", figsize=(7.6, 3.9))
     axes = figure.subplots()
     widths = range(FIRST, LAST + 1)
     for edge in range(FIRST, LAST + 1, UNIT):
@@ -57,8 +54,8 @@ def draw(cycles: dict[int, int], compiler: str) -> None:
     axes.set_xticks(range(FIRST, LAST + 1, UNIT))
     axes.set_xlabel("output channels of the layer; grey: multiples of 8")
     axes.set_ylabel("thousand NPU cycles")
-    axes.set_title(f"One 3x3 convolution on an Arm Ethos-U55-256 ({compiler})", fontsize=11)
-    figure.savefig(PICTURE, dpi=120)
+    axes.set_title(f"One 3x3 convolution on an Arm Ethos-U55-256 ({compiler})")
+    PICTURE.write_bytes(png(figure))
 
 
 if __name__ == "__main__":

@@ -209,6 +209,11 @@ def test_the_worse_half_stops():
     assert "Stopped after epoch 1: place 2 of 2" in Path("o/sweep.html").read_text()
     # Points that train on all images are others.
     assert {row["id"] for row in rows}.isdisjoint(drive.ids([drive.point_of(each) for each in points]))
+    # One that failed is tried again, though its rivals have their rows.
+    file = Path("o/points") / f"{rows[1]['id']}.json"
+    file.write_text(json.dumps({**rows[1], "status": "failed", "error": "died"}))
+    again = sweep(points, out="o", jobs=1, halve=True, retry_failed=True)
+    assert [row["status"] for row in again] == ["stopped", "done"] and again[1]["after"] == rows[1]["after"]
 
 
 def test_a_folder_that_is_another_one(monkeypatch):

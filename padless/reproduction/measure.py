@@ -12,7 +12,7 @@ from padless.cost import LayerCost
 from padless.inputs import weights_digest
 from padless.recover import recover
 from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol, Row
-from padless.reproduction.subject import Subject
+from padless.reproduction.subject import Small, Subject
 from padless.train import Checkpoints, Recipe, evaluate, finetune, make_fabric
 from padless.train.fabric import precision_of
 
@@ -23,7 +23,7 @@ LAYER = ("c_in", "c_out", "macs", "padded_macs", "bytes", "padded_bytes")  # in 
 def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) -> Row:
     """What a row says beside its cell. Accuracies in percent, `accuracy` that after the last epoch; none where the
     method reaches no such size. Raises PeerError where another tool fails."""
-    started = time.monotonic()
+    started, levels = time.monotonic(), None
     if cell.part == "dense":
         model = copy.deepcopy(subject.model)
         row: Row = {"accuracy_before": evaluate(model, subject.images)}
@@ -31,22 +31,35 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
         small = subject.cut(cell)
         if small is None:
             return {"accuracy": None}
-        model = small.model
+        model, levels = small.model, small.levels
         row = _waste(subject, small.plan, cell) if cell.part == "equal ratio" else _cycles(subject, model)
         row["accuracy_cut"] = evaluate(model, subject.images)
-        recover(model, subject.model, small.plan, subject.calibration(cell.seed), method="mix")
+        _repaired(subject, small, subject.model, cell.seed)
         row["accuracy_recovered"] = evaluate(model, subject.images)
+    if levels:  # training would undo them: it comes first
+        row["levels"], model = levels, copy.deepcopy(subject.model)
     recipe = Recipe(epochs=protocol.epochs, seed=cell.seed, channels_last=True)
     # Named by where it starts: a repair that rounds otherwise on another machine starts anew.
     checkpoints = Checkpoints(scratch / f"{cell.network}-{weights_digest(model)}-{recipe.seed}")
     teacher, fabric = copy.deepcopy(subject.model), make_fabric()
     history = finetune(model, subject.images, recipe, teacher=teacher, checkpoints=checkpoints, fabric=fabric)
+    if levels:
+        again = subject.rounded(model, cell.size)
+        if again is None:
+            return row | {"accuracy": None}
+        _repaired(subject, again, model, cell.seed)
+        model, row["levels"] = again.model, again.levels
     row |= {
         "accuracy": evaluate(model, subject.images), "loss": round(history.losses[-1], 4),
         "on": f"{fabric.device.type}, {torch.get_num_threads()} thread(s), {precision_of()}",
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     return row
+
+
+def _repaired(subject: Subject, small: Small, dense: nn.Module, seed: int) -> None:
+    """Without labels: our closed form, and for weights that were rounded, which it would change, batch norm alone."""
+    recover(small.model, dense, small.plan, subject.calibration(seed), method="bn" if small.levels else "mix")
 
 
 def _waste(subject: Subject, plan: Plan, cell: Cell) -> Row:

@@ -43,7 +43,8 @@ def _staircases(rows: Sequence[Row], target: str) -> Iterator[Steps]:
     oracle = CachedOracle(open_oracle(spec, hardware))
     try:
         for network in distinct(of(rows, part="equal cycles"), "network"):
-            cells = [row for row in of(rows, part="equal cycles", network=network) if row.get("widths")]
+            of_network = of(rows, part="equal cycles", network=network)
+            cells = [row for row in of_network if row.get("widths") and not row.get("levels")]
             size = max(distinct(cells, "size"), default=0.0)
             cells = of(cells, size=size, seed=cells[0]["seed"]) if cells else []
             if not of(cells, method=PADLESS) or len(cells) == 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +25,8 @@ from padless.hardware import load_target
 from padless.importance import Importance, importance
 from padless.inputs import Images, LoadedModel
 from padless.reproduction.peers import PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
-from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, TORCH_PRUNING, Cell
+from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, ROUNDED, TORCH_PRUNING, Cell
+from padless.reproduction.rounded import finest
 
 CALIBRATION = 512  # training images, without labels, for importance and recovery
 SCORED = 64  # of them that MCT scores channels with: its scores take minutes
@@ -56,10 +58,11 @@ THEIRS: Mapping[str, TorchPruning] = {  # Torch-Pruning by L2 norms of groups: o
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Small:
-    """A cut network, and the plan that cuts it."""
+    """A cut network, and the plan that cuts it. `levels` are those of its weights, where they were rounded."""
 
     model: nn.Module
     plan: Plan
+    levels: int | None = None
 
 
 class Subject:
@@ -129,6 +132,8 @@ class Subject:
 
         Raises PeerError where another tool fails.
         """
+        if method == ROUNDED:
+            return self.rounded(self.model, share)
         if method not in OURS:
             return self._of_a_peer(method, share, seed)
         allocate, criterion, align = OURS[method]
@@ -138,6 +143,14 @@ class Subject:
         except InfeasibleError:
             return None
         return Small(model=prune(self.model, plan), plan=plan)
+
+    def rounded(self, model: nn.Module, share: float) -> Small | None:
+        """A network of the dense one's shape with its weights as fine as the budget allows; None where no levels do."""
+        found = finest(model, self.graph, self._cycles, share * _total(self.dense))
+        if found is None:
+            return None
+        whole = plan_of(self.graph, np.ones(self.graph.channels, dtype=np.int64))
+        return Small(model=found[0], plan=whole, levels=found[1])
 
     def _of_a_peer(self, method: str, share: float, seed: int) -> Small | None:
         try:

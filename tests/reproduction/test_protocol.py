@@ -3,15 +3,15 @@
 import pytest
 
 from padless.errors import UsageError
-from padless.reproduction import FULL, QUICK, Cell, Protocol
+from padless.reproduction import EQUAL, FULL, QUICK, Cell, Protocol
 
 
 def test_the_cells_are_those_of_the_protocol_seed_by_seed():
     cells = list(FULL.cells())
     networks, seeds = len(FULL.networks), len(FULL.seeds)
-    assert len(cells) == len(set(cells)) == networks * seeds * (1 + 3 * (1 + 3) + 3 * 6)
+    assert len(cells) == len(set(cells)) == networks * seeds * (1 + 3 * (1 + 3) + 3 * len(EQUAL))
     assert [cell.seed for cell in cells] == sorted(cell.seed for cell in cells)
-    assert len(list(QUICK.cells())) == 2 * (1 + 4 + 6)
+    assert len(list(QUICK.cells())) == 2 * (1 + 4 + len(EQUAL))
     assert str(cells[2]) == "vgg16_bn, NPU-aware at equal ratio 30 %, unit 8, seed 0"
 
 

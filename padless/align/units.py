@@ -39,6 +39,6 @@ class Units:
 
     def fits(self, layer: Layer, side: Side, sizes: Widths) -> npt.NDArray[np.bool_]:
         if self.varies:
-            return np.array([size % self.at(layer, side, size) == 0 for size in sizes.tolist()])
+            return np.array([size % self.at(layer, side, size) == 0 for size in sizes.tolist()], dtype=bool)
         fitting: npt.NDArray[np.bool_] = sizes % self.at(layer, side, 0) == 0
         return fitting

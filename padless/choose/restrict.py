@@ -131,16 +131,21 @@ def held(
             reasons[group.id] = f"frozen or limited to {least} channels"
             by_choice.append(f"{group.id}: {reasons[group.id]}")
             continue
-        needed = [(units.at(layers[m.layer], m.side, least) // m.repeats, m) for m in group.members]
-        unit, member = max(needed, key=lambda pair: (offered[0] % max(1, pair[0]) == 0, pair[0]))
-        side = "outputs" if member.side == "out" else "inputs"
+        needed = [(units.at(layers[m.layer], m.side, least * m.repeats) // m.repeats, m) for m in group.members]
+        finest = max(1, min(unit for unit, _ in needed))
+        narrower = np.arange(finest, least, finest)
+        unit, member = max(needed, key=lambda pair: (
+            offered[0] % max(1, pair[0]) == 0, pair[0],
+            np.count_nonzero(~units.fits(layers[pair[1].layer], pair[1].side, narrower * pair[1].repeats)),
+        ))  # fmt: skip
+        side = f"{'outputs' if member.side == 'out' else 'inputs'} of layer"
         if least > offered[0]:
             reasons[group.id] = f"limited to {least} channels at least, by --floor or a range of widths"
         if len(chosen.widths[group.id]) == 1:
-            reasons[group.id] = f"its {least} channels are {side} of {member.layer}, in units of {unit}"
+            reasons[group.id] = f"its {least} channels are {side} {member.layer}, in units of {unit}"
             by_unit.append(f"{group.id}: {reasons[group.id]}")
         if unit > 1 and least == offered[0] and least % unit == 0:
-            reason = f"{least} of {group.width} channels at least, as {side} of {member.layer}, in units of {unit}"
+            reason = f"{least} of {group.width} channels at least, as {side} {member.layer}, in units of {unit}"
             reasons.setdefault(group.id, reason)
             computed = sum(work[name] for name in dict.fromkeys(m.layer for m in group.members))
             binding.append((-computed, f"{group.id}: {reason}"))

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from padless.report.report import Curves, GroupReport, Limit, MomentReport, Report, StageScore
+from padless.report.report import FamilyPoint, GroupReport, Limit, MomentReport, Report, StageScore
 from padless.report.svg import element, human, memory, percent, text
 from padless.report.words import Steps, quantity_name, spent
 
 BINS = 60  # moments that the memory's picture has room for
 TOP = 14  # pixels above the highest value
+LETTER = 6.5  # pixels of one, about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +112,16 @@ class Run:
     tip: str
 
 
-def family(curves: Curves, runs: Sequence[Run], asked: float | None, quantity: str) -> str:
+def family(best: Sequence[FamilyPoint], runs: Sequence[Run], asked: float | None, quantity: str) -> str:
     """Importance kept against cost: the best plans for other budgets, the dense network, and runs."""
-    points = [(point.share, point.kept) for point in curves.family]
+    points = [(point.share, point.kept) for point in best]
     lowest = min([kept for _, kept in points] + [run.kept for run in runs])
     frame = Frame(
         width=480, height=230, left=54, bottom=44, top=1.0, low=max(0.0, round(int(10 * lowest) / 10 - 0.1, 1))
     )
     most = max([1.0, *(share for share, _ in points)])
     parts = frame.rules(lambda value: f"{100 * value:g} %")
+    parts.append(_label(frame.left, 10, "importance kept", anchor="start", class_="dim"))
     parts += _shares(frame, most, quantity)
     if asked is not None and asked <= most:
         x = frame.x(asked / most)
@@ -210,9 +212,10 @@ def over_time(moments: Sequence[MomentReport], limit: Limit | None) -> str:
         parts.append(
             element("rect", x=left, y=TOP, width=width, height=frame.y(0) - TOP, fill="transparent", data_tip=tip)
         )
-    x = frame.x((peak + 0.5) * step)
-    anchor = "start" if x < 140 else "end" if x > frame.width - 140 else "middle"
-    parts.append(_label(x, frame.height - 8, _clipped(bins[peak].where), anchor=anchor))
+    x, name = frame.x((peak + 0.5) * step), _clipped(bins[peak].where)
+    half = LETTER * len(name) / 2
+    parts.append(_line(x, frame.y(0), x, frame.y(0) + 5, stroke="var(--fg)"))
+    parts.append(_label(min(max(x, half), frame.width - half), frame.height - 8, name))
     if limit is not None and limit.bytes <= frame.top:
         y = frame.y(limit.bytes)
         parts.append(_line(frame.left, y, frame.x(1), y, stroke="var(--bad)", stroke_width=2))

@@ -162,7 +162,7 @@ def _families(runs: Sequence[Compared]) -> str:
         "<h2>Importance kept</h2>"
         f'<p class="caption">Marks are the best choices of {text(runs[0].name)} for other budgets on {text(name)} alone, by '
         f"tables; importance is by {text(runs[0].summary.importance)}.</p>"
-        f"<figure>{family(curves, alike, None, name)}</figure>"
+        f"<figure>{family(curves.family, alike, None, name)}</figure>"
     )
 
 

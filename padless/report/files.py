@@ -11,8 +11,8 @@ from padless.deploy import Exported, Quantisation
 from padless.report.svg import table
 
 HEADINGS: Final = (
-    "file", "bytes", "float parity", "agreement %", "signal to noise dB", "top-1 %", "cycles", "NPU cycles",
-    "SRAM bytes", "flash bytes",
+    "file", "top-1 %", "cycles", "NPU cycles", "SRAM bytes", "flash bytes", "bytes", "agreement %", "signal to noise dB",
+    "float parity",
 )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def section(files: Mapping[str, Written]) -> str:
     oracle = f" Cycles: {escape('; '.join(oracles))}, of this very file." if oracles else ""
     text = (
         "Float parity: the largest difference from the network before anything is rounded, over the largest output. "
-        f"Agreement, signal to noise and top-1 of INT8 files are measured in their own interpreters.{oracle} {made}"
+        f"Top-1, agreement and signal to noise of INT8 files: run in their own interpreters on a computer.{oracle} {made}"
     )
     told = "".join(f'<p class="note">{note}</p>' for note in notes)
     return f'<h2>Files</h2>{table("Files", HEADINGS, rows)}<p class="caption">{text}</p>{told}'
@@ -134,9 +134,9 @@ def _made(row: Written) -> str:
 
 def _cells(name: str, row: Written) -> list[str]:
     numbers = (
-        f"{row.bytes:,}", f"{row.parity:.0e}", _or_empty(row.agreement, ".2f"), _or_empty(row.decibels, ".1f"),
         _or_empty(row.accuracy, ".2f"), _or_empty(row.cycles, ",d"), _or_empty(row.npu_cycles, ",d"),
-        _or_empty(row.peak_sram_bytes, ",d"), _or_empty(row.flash_bytes, ",d"),
+        _or_empty(row.peak_sram_bytes, ",d"), _or_empty(row.flash_bytes, ",d"), f"{row.bytes:,}",
+        _or_empty(row.agreement, ".2f"), _or_empty(row.decibels, ".1f"), f"{row.parity:.0e}",
     )  # fmt: skip
     return [escape(name), *numbers]
 

@@ -1,5 +1,6 @@
 """The head of a run's page: its numbers, whether it fits, what binds it, and its accuracy stage by stage."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,8 +13,10 @@ from padless.report.words import accuracy_change, bound, interval
 
 STAGES = {
     "dense": "dense", "cut": "as cut", "recovered": "recovered without labels", "final": "in the end",
-    "dense, INT8": "dense, INT8 simulated", "final, INT8": "in the end, INT8 simulated",
+    "dense, INT8": "dense, INT8 simulated", "final, INT8": "the last, INT8 simulated",
 }  # fmt: skip
+OPTION = re.compile(r"(--[a-z-]+)")
+NAMES = {"sram": "SRAM", "flash": "flash"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +33,13 @@ class _Tile:
 def tiles(summary: Summary, report: Report) -> str:
     """The numbers that people came for."""
     before, after = summary.before, summary.after
-    shown = [_accuracy(report)]
+    shown = [_accuracy(summary, report)]
     if before["cycles"] and after["cycles"]:
         shown.append(_less("cycles", before["cycles"], after["cycles"], human))
     nanoseconds = [1e6 * side["milliseconds"] if side["milliseconds"] else None for side in (before, after)]
     if nanoseconds[0] and nanoseconds[1]:
         clock = after["clock_hz"]
-        estimated = f"the oracle's estimate at {clock / 1e6:g} MHz, not measured" if clock else ""
+        estimated = f"estimated at {clock / 1e6:g} MHz, not measured" if clock else ""
         shown.append(_less("time", nanoseconds[0], nanoseconds[1], duration, estimated))
     shown.append(_less("weights", before["weight_bytes"], after["weight_bytes"], memory))
     peaks = [side["peak_sram_bytes"] or side["peak_activation_bytes"] for side in (before, after)]
@@ -51,7 +54,7 @@ def tiles(summary: Summary, report: Report) -> str:
             name="removable padding",
             value=f"{now:.1f} %",
             told=f"of the MACs; was {was:.1f} %",
-            good=now < 0.05 or None,
+            good=True if now < was - 0.05 else None,
         )
     )
     return f'<div class="tiles">{"".join(map(_tile, shown))}</div>'
@@ -63,7 +66,7 @@ def _less(name: str, before: float, after: float, show: Callable[[float], str], 
     return _Tile(name=name, value=show(after), told=told, good=None if not round(change) else change < 0, more=more)
 
 
-def _accuracy(report: Report) -> _Tile:
+def _accuracy(summary: Summary, report: Report) -> _Tile:
     tests = {tested.stage: tested for tested in report.stages}
     final, dense = tests.get("final"), tests.get("dense")
     if final is None:
@@ -71,6 +74,11 @@ def _accuracy(report: Report) -> _Tile:
     change, lost = accuracy_change(report)
     was = f"dense {dense.percent:.2f} %. " if dense else ""
     between = f"95 % interval {interval(final)} on {report.test_images:,} test images" if interval(final) else ""
+    between += "".join(
+        f". {name}, in its own interpreter: {file.accuracy:.2f} %"
+        for name, file in summary.files.items()
+        if file.accuracy is not None and file.tested
+    )
     return _Tile(
         name=report.measured, value=f"{final.percent:.2f} %", told=f"{was}{change[:1].upper()}{change[1:]}",
         good=None if lost is None else not lost, more=between,
@@ -93,25 +101,44 @@ def fits(summary: Summary, report: Report) -> str:
             '<p class="dim">Whether it fits: <code>padless report . --limit sram=256KiB,flash=1MB</code> draws it against '
             "your board's memories.</p>"
         )
-    return f'<div class="fits">{"".join(_fit(limit, summary, report) for limit in report.limits)}</div>'
+    bars = (_fit(limit, *used, summary, report) for limit, used in memories(summary, report))
+    return f'<div class="fits">{"".join(bars)}</div>'
 
 
-def _fit(limit: Limit, summary: Summary, report: Report) -> str:
-    if limit.of == "sram":
-        used = [
-            side["peak_sram_bytes"] or side["peak_activation_bytes"] or 0 for side in (summary.before, summary.after)
-        ]
-        name, what = "SRAM", "at its peak" if summary.after["peak_sram_bytes"] else "of activations, by live ranges"
-    else:
+def memories(summary: Summary, report: Report) -> list[tuple[Limit, tuple[int, int]]]:
+    """Each limit with what the dense and the pruned network need of it, in bytes."""
+    found = []
+    for limit in report.limits:
         sides = (summary.before, summary.after)
-        used = [known or side["padded_weight_bytes"] for known, side in zip(report.flash_bytes, sides, strict=True)]
-        name, what = "flash", "of constants, by the compiler" if report.flash_bytes[1] else "of weights"
-    dense, now = used
-    most, fits = max(dense, now, limit.bytes) or 1, now <= limit.bytes
+        if limit.of == "sram":
+            dense, now = (side["peak_sram_bytes"] or side["peak_activation_bytes"] or 0 for side in sides)
+        else:
+            pairs = zip(report.flash_bytes, sides, strict=True)
+            dense, now = (known or side["padded_weight_bytes"] for known, side in pairs)
+        found.append((limit, (dense, now)))
+    return found
+
+
+def misfits(summary: Summary, report: Report) -> list[str]:
+    """A sentence for each memory that is too small."""
+    return [
+        f"Does not fit: {memory(now)} for {memory(limit.bytes)} of {NAMES[limit.of]} ({limit.source})."
+        for limit, (_, now) in memories(summary, report)
+        if now > limit.bytes
+    ]
+
+
+def _fit(limit: Limit, dense: int, now: int, summary: Summary, report: Report) -> str:
+    name = NAMES[limit.of]
+    if limit.of == "sram":
+        what = "at its peak" if summary.after["peak_sram_bytes"] else "of activations, by live ranges"
+    else:
+        what = "of constants, by the compiler" if report.flash_bytes[1] else "of weights"
+    most, fits = max(now, limit.bytes) or 1, now <= limit.bytes
     told = f"{memory(now)} {what}, of {memory(limit.bytes)} ({limit.source}): {percent(now / limit.bytes)}."
     was = f"Before: {memory(dense)}, {'fitted' if dense <= limit.bytes else 'did not fit'}."
     bars = [
-        element("i", style=f"width:{100 * dense / most:.1f}%;background:var(--before)"),
+        element("i", style=f"width:{min(100.0, 100 * dense / most):.1f}%;background:var(--before)"),
         element("i", style=f"width:{100 * now / most:.1f}%;background:var(--{'time' if fits else 'bad'})"),
         element("i", style=f"left:{min(99.2, 100 * limit.bytes / most):.1f}%;width:3px;background:var(--fg)"),
     ]
@@ -129,13 +156,16 @@ def bound_by(report: Report) -> str:
     head, advice = bound(report)
     if not head and not advice:
         return ""
-    return f'<div class="say">{f"<b>{text(head)}</b> " if head else ""}{text(advice)}</div>'
+    told = OPTION.sub(r'<code class="nowrap">\1</code>', text(advice))
+    return f'<div class="say">{f"<b>{text(head)}</b> " if head else ""}{told}</div>'
 
 
 def stages(summary: Summary, report: Report) -> str:
     """Accuracy stage by stage, on one axis."""
-    rows = [(STAGES[tested.stage], tested) for tested in report.stages]
-    if not summary.epochs and not summary.finetuning and any(tested.stage == "recovered" for tested in report.stages):
+    trained = summary.epochs or summary.finetuning
+    named = STAGES | ({"final": "fine-tuned"} if trained else {})
+    rows = [(named[tested.stage], tested) for tested in report.stages]
+    if not trained and any(tested.stage == "recovered" for tested in report.stages):
         rows = [(name, tested) for name, tested in rows if tested.stage != "final"]  # the same network
     for name, file in summary.files.items():
         if file.accuracy is not None:
@@ -155,9 +185,9 @@ def stages(summary: Summary, report: Report) -> str:
         for name, tested in rows
     ]
     heads = ("stage", report.measured, "95 % interval", f"from {low:.0f} to {high:.0f} %")
-    count = f" {report.test_images:,} test images: an interval is Wilson's." if report.test_images else ""
+    count = f" On {report.test_images:,} test images; intervals by Wilson's formula." if report.test_images else ""
     return (
         f"<h2>{report.measured.capitalize()}, stage by stage</h2>"
-        f'<p class="caption">Stages whose intervals overlap may not differ.{count}</p>'
+        f'<p class="caption">Where intervals overlap, the stages may be equally good.{count}</p>'
         f"{table(f'{report.measured} of each stage', heads, cells, left=(3,))}"
     )

@@ -159,6 +159,7 @@ def _key(report: Report, timed: bool) -> str:
         element("span", element("i", style=f"background:var(--{colour})"), text(name)) for colour, name in names.items()
     )
     return (
-        '<p class="caption">Each pair of bars: dense above, pruned below. Widths are input→output channels. Headings sort. '
-        f'Layers whose widths changed come first.</p><p class="caption key">{squares}</p>'
+        '<p class="caption">Each pair of bars: dense above, pruned below. Widths are input→output channels. Layers whose '
+        "widths changed come first. Headings sort. Point at a row, or tap it, for all of its numbers."
+        f'<span class="narrow"> A wider screen shows more columns.</span></p><p class="caption key">{squares}</p>'
     )

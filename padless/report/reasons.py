@@ -23,7 +23,8 @@ def reasons(summary: Summary, report: Report) -> str:
             f"<p>{text(pays_most(report))}</p>" if pays_most(report) else "",
             f'<p class="caption">Groups of channels that are cut together: those first that were cut, or whose layers cost '
             f"most. Each picture: {told}; the large mark is the chosen width, a ring the dense one. Costs are sums over "
-            "layers, by the tables. Importance is told in what as much of it costs elsewhere, at this budget's price.</p>",
+            "layers, as the tables have them. What is worth 10 k cycles elsewhere keeps as much importance as 10 k cycles "
+            "more would keep in other groups, at this budget.</p>",
             f'<div class="cards">{"".join(cards[:CARDS])}</div>',
         ]
         if more > 0:
@@ -35,7 +36,7 @@ def reasons(summary: Summary, report: Report) -> str:
             "other widths were asked for. Choose with <code>--allocate optimal</code> to see them.</p>"
         )
     if rest:
-        noun = f"{len(rest)} group{'s' if len(rest) > 1 else ''} of one width"
+        noun = f"{len(rest)} group{'s' if len(rest) > 1 else ''} without another width"
         rows = table("Groups of one width", ("group", "channels", "why"), map(_row, rest), left=(2,))
         parts.append(folded(noun, rows, opened=len(rest) <= CARDS))
     return "\n".join(filter(None, parts))
@@ -59,4 +60,5 @@ def _card(group: GroupReport, summary: Summary, report: Report) -> str:
 def _row(group: GroupReport) -> tuple[str, str, str]:
     why = group.pinned or group.least or "no other width is offered"
     kept = str(group.kept) if group.kept == group.width else f"{group.kept} of {group.width}"
-    return text(group.id), kept, text(why)
+    also = [name for name in group.writers if name != group.id]
+    return text(listed([group.id, *also])), kept, text(why)

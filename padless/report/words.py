@@ -12,6 +12,7 @@ QUANTITIES = {
     "weight_bytes": "bytes of weights", "padded_weight_bytes": "bytes of stored weights",
 }  # fmt: skip
 EVEN = 0.99  # what is worth nearly as much as it costs is not called worth less
+HARDLY = 0.01  # what is worth less of what it costs is said to be worth hardly anything
 WAITS = 0.3  # of the layers' time: from here on a network is said to wait for memory
 MOST_OF = 0.5  # of what waits: from here on weights are blamed
 
@@ -79,22 +80,38 @@ def bound(report: Report) -> tuple[str, str]:
 def _of_memory(report: Report, waits: dict[str, int]) -> str:
     """Whether the weights' way explains the waiting, by the slowest memory's rate."""
     most = list(waits)[:2]
-    where = f"Most of it is in {' and '.join(most)}."
+    part = sum(waits[name] for name in most) / sum(waits.values())
+    where = f"{percent(part)} of that is in {' and '.join(most)}."
     rates = {name: rate for name, rate in report.bandwidths.items() if name != "SRAM"}
     if not rates:
         return where
     slowest = min(rates, key=rates.__getitem__)
     layers = [layer for layer in report.layers if layer.name in waits]
-    reading = sum(layer.pruned.weight_bytes / rates[slowest] for layer in layers)
+    reading = sum(layer.pruned.weight_bytes * _packed(report) / rates[slowest] for layer in layers)
     taken = sum(layer.pruned.time or 0 for layer in layers)
     share = reading / taken if taken else 0.0
-    told = f"{where} Reading their weights from {slowest} at {rates[slowest]:.2g} B/cycle"
+    told = f"{where} In all waiting layers reading weights from {slowest} at {rates[slowest]:.2g} B/cycle"
     if share >= MOST_OF:
         return (
-            f"{told} alone explains {percent(min(1.0, share))} of their time: cut bytes of weights there (a budget on "
-            "weight_bytes), or keep weights in SRAM (--memory-mode)."
+            f"{told} explains {percent(min(1.0, share))} of the time: fewer bytes of weights help (a budget on "
+            f"weight_bytes){_in_sram(report)}."
         )
-    return f"{told} explains only {percent(share)} of their time: smaller maps or strides help more than fewer weights."
+    return f"{told} explains only {percent(share)} of the time: smaller maps or strides help more than fewer weights."
+
+
+def _packed(report: Report) -> float:
+    """What of the weights' bytes is left once the compiler has packed them, where it says so."""
+    weights = sum(layer.pruned.weight_bytes for layer in report.layers)
+    return min(1.0, (report.flash_bytes[1] or weights) / weights) if weights else 1.0
+
+
+def _in_sram(report: Report) -> str:
+    """The advice to move the weights, unless they are known not to fit."""
+    weights = report.flash_bytes[1] or sum(layer.pruned.weight_bytes for layer in report.layers)
+    room = next((limit.bytes for limit in report.limits if limit.of == "sram"), None)
+    if room is not None and weights > room:
+        return ""
+    return f", or {memory(weights)} of SRAM for them (--memory-mode)"
 
 
 def accuracy_change(report: Report) -> tuple[str, bool | None]:
@@ -177,10 +194,10 @@ def pays_most(report: Report) -> str:
     if not lost:
         return ""
     share, id = min(lost)
-    told = f"{id} pays most: it keeps {percent(share)} of its importance."
+    told = f"{id} loses most: {percent(1 - share)} of its importance."
     if saved:
         most, saver = max(saved)
-        told += f" Most is saved by {'it' if saver == id else saver}: {spent(report, most)}."
+        told += f" {'It' if saver == id else saver} saves most: {spent(report, most)}, those of its readers among them."
     return told
 
 
@@ -218,10 +235,12 @@ def not_more(group: GroupReport, report: Report, summary: Summary) -> str:
         return f"Not more: {width} costs no more by the tables; the network as a whole was dearer."
     would = f"{width} would cost {spent(report, more)} more"
     price, left = report.curves.price if report.curves else 0.0, _left(report, summary)
+    if price and worth / price < HARDLY * more:
+        return f"Not more: {would}, and keep hardly more importance."
     if price and worth / price < EVEN * more:
         return f"Not more: {would}, and keep what {spent(report, worth / price)} keep elsewhere."
     if left is not None and left < more:
-        return f"Not more: {would}; {spent(report, left)} of the budget are left."
+        return f"Not more: {would}; the plan leaves {spent(report, left)} of the budget."
     return f"Not more: {would}; the budgets leave no room for it."
 
 

@@ -40,7 +40,7 @@ def group(id: str, kept: int, **changes) -> GroupReport:
     plain = GroupReport(
         id=id, width=32, kept=kept, zeros=0, writers=(id,), readers=("head",), levels=(8, 16, 24, 32),
         costs=(100.0, 200.0, 300.0, 400.0), worths=(-7.0, -3.0, -1.0, 0.0), shares=(0.1, 0.5, 0.9, 1.0),
-        least=f"8 of 32 channels at least, as outputs of {id}, in units of 8",
+        least=f"8 of 32 channels at least, as outputs of layer {id}, in units of 8",
     )  # fmt: skip
     return replace(plain, **changes)
 

@@ -52,7 +52,7 @@ def test_units_that_leave_one_width_are_named():
     x = torch.zeros(1, 3, 4, 4)
     with pytest.raises(InfeasibleError, match="every group of channels has one width.*Use --align none") as error:
         plan(narrow(), x, target="unit:16", budget="macs=40%")
-    assert "\n  0: its 16 channels are outputs of 0, in units of 16" in str(error.value)
+    assert "\n  0: its 16 channels are outputs of layer 0, in units of 16" in str(error.value)
     assert "Freeze" not in str(error.value)
     made = plan(narrow(), x, target="unit:16", budget="macs=40%", align="none")
     assert made.after["macs"] <= 0.4 * made.before["macs"]

@@ -60,10 +60,10 @@ def test_a_budget_out_of_reach_names_the_unit_that_binds():
     with pytest.raises(InfeasibleError, match="Ask for that or more, or cut in finer steps .--align cost.") as error:
         made(target="unit:32x8", budget="cycles=5%", align="unit")
     first, second = str(error.value).splitlines()[1:3]
-    assert first == "  2: 32 of 64 channels at least, as inputs of 4, in units of 32"  # its layers compute more
-    assert second == "  0: 32 of 64 channels at least, as inputs of 2, in units of 32"
+    assert first == "  2: 32 of 64 channels at least, as inputs of layer 4, in units of 32"  # its layers compute more
+    assert second == "  0: 32 of 64 channels at least, as inputs of layer 2, in units of 32"
     with pytest.raises(
-        InfeasibleError, match="more, or cut outside the units .--align none..\n  2: 8 of 64 .* outputs of 2"
+        InfeasibleError, match="more, or cut outside the units .--align none..\n  2: 8 of 64 .* outputs of layer 2"
     ):
         made(budget="cycles=1%", align="cost")
     with pytest.raises(InfeasibleError, match="of dense.. Ask for that or more.$"):
@@ -164,5 +164,5 @@ def test_keyword_spotting_meets_budgets_that_its_units_do_not():
         assert by_cost.align == "cost" and by_cost.after["avoidable_macs_percent"] == 0
         assert share - 0.05 < by_cost.after["cycles"] / by_cost.before["cycles"] <= share
         assert any(len(kept) % 32 for id, kept in by_cost.keep.items() if len(kept) > 12)
-    with pytest.raises(InfeasibleError, match=r"32 of 64 channels at least, as inputs of 4, in units of 32"):
+    with pytest.raises(InfeasibleError, match=r"32 of 64 channels at least, as inputs of layer 4, in units of 32"):
         plan(model, x, target="ethos-u55-128", budget="cycles=50%", align="unit")

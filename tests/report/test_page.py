@@ -30,7 +30,7 @@ def test_the_page_answers_what_people_ask():
     assert "SRAM fits" in shown and "of 4 KiB (--limit)" in shown
     assert "Bound by computing." in shown  # a fifth of the time waits
     assert "stem: 16 of 32" in shown and "output of the network" in shown
-    assert "Most lives while stem runs: 2.93 KiB, of which stem (1.95 KiB), input (1,000 B)." in shown
+    assert "Most lives while stem runs: 2.93 KiB, outputs of stem (1.95 KiB), input (1,000 B)." in shown
     assert (
         "padless export ." in shown and "padless prune mine" in shown and '{"stem": 8}' in shown.replace("&quot;", '"')
     )
@@ -53,13 +53,13 @@ def test_every_bar_of_a_layer_is_there():
 
 
 def test_a_stage_that_is_the_one_before_it_is_not_told_twice():
-    assert "in the end" in words(page(run_of(), report()))
-    assert "in the end" not in words(page(run_of(epochs=0), report()))
+    assert "fine-tuned 94.50 %" in words(page(run_of(), report()))
+    assert "fine-tuned" not in words(page(run_of(epochs=0), report()))
     tuned = Finetuned(
         start="0", folder="a", data="digits", recipe={}, devices=1, accelerator="cpu", before=1.0, after=2.0, losses=(),
         seconds=1.0, images_per_second=1.0,
     )  # fmt: skip
-    assert "in the end" in words(page(run_of(epochs=0, finetuning=tuned), report()))
+    assert "fine-tuned 94.50 %" in words(page(run_of(epochs=0, finetuning=tuned), report()))
 
 
 def test_a_run_without_images_or_oracle_has_a_page():
@@ -88,7 +88,42 @@ def test_what_was_pruned_otherwise_stands_beside_it():
     other = Beside(name="general <b>", cycles=640, macs=7, avoidable_macs_percent=40.0, cut=8.0, recovered=90.0)
     html = page(run_of(), report(beside=(other,)))
     assert "Beside general pruning, at equal cycles" in words(html) and "general &lt;b&gt;" in html
-    assert "40.00 8.00 90.00" in words(html) and "Beside general" not in words(page(run_of(), report()))
+    assert "8.00 90.00 40.00" in words(html) and "Beside general" not in words(page(run_of(), report()))
+    after = {**run_of().after, "accuracy_before_recovery": 60.0, "accuracy_after_recovery": 90.0}
+    told = words(page(run_of(after=after), report(beside=(other,))))
+    assert "As cut this run is 52.00 points ahead, after recovery both are equal." in told
+
+
+def test_what_does_not_fit_is_said_first_and_how_to_mend_it():
+    small = (Limit(of="flash", bytes=10_000, source="--limit"),)
+    shown = words(page(run_of(), report(limits=small)))
+    assert "✗ Does not fit: 19.5 KiB for 9.77 KiB of flash (--limit)." in shown
+    most = int(10_000 * min(2.0, run_of().after["weight_bytes"] / 20_000))  # as far as the compiler packs weights
+    assert f"padless prune mine --budget weight_bytes={most} " in shown
+    assert "padless report . --limit flash=10000" in shown
+    assert "Does not fit" not in words(page(run_of(), report()))
+    tight = (Limit(of="sram", bytes=1, source="the budget"),)
+    needy = {**run_of().after, "peak_sram_bytes": 5000}
+    shown = words(page(run_of(after=needy), report(limits=tight)))
+    assert "padless prune mine --budget sram=1 " in shown and "padless report . --limit sram" not in shown
+    assert "--budget" not in words(page(run_of(command="padless demo", after=needy), report(limits=tight)))
+
+
+def test_other_budgets_stand_on_the_scale_of_the_totals():
+    """The tables have this run at 60 % of dense; the whole network takes 640 of 1,100 cycles."""
+    shown = words(page(run_of(), report())).partition("The same as a table")[2].partition("Memory over time")[0]
+    half, mild = 0.3 * 640 / 1100 / 0.6, 640 / 1100 + 0.1 * (1 - 640 / 1100) / 0.4
+    assert f"{100 * half:.1f} % 50.0 % stem 8, body 16" in shown
+    assert f"{100 * 640 / 1100:.1f} % 80.0 % this run: stem 16" in shown
+    assert f"{100 * mild:.1f} % 90.0 % stem 24" in shown
+    free = report(curves=replace(report().curves, quantity="macs", spent=1000.0))  # nothing is known between
+    assert "30.0 % 50.0 %" in words(page(run_of(), free))
+
+
+def test_what_lies_between_the_layers_is_told():
+    assert "Pools, additions and copies between the layers take 10 cycles more." in words(page(run_of(), report()))
+    assert "take 1.5 µs more" in words(page(run_of(), report(unit="ns", between=1500)))
+    assert "between the layers" not in words(page(run_of(), report(between=0)))
 
 
 def test_names_are_text_whatever_they_hold():

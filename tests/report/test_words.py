@@ -54,13 +54,17 @@ def waiting(npu_share: float, **sides):
 def test_what_binds_and_what_follows():
     head, advice = bound(waiting(0.2, weight_bytes=900))
     assert head == "Bound by memory: 80.0 % of the layers' cycles wait for it."
-    assert (
-        "Most of it is in stem and body. Reading their weights from flash at 1 B/cycle alone explains 90.0 %" in advice
+    assert advice == (
+        "66.7 % of that is in stem and body. In all waiting layers reading weights from flash at 1 B/cycle explains 90.0 % "
+        "of the time: fewer bytes of weights help (a budget on weight_bytes)."
     )
-    assert "cut bytes of weights" in advice
+    roomy = replace(waiting(0.2, weight_bytes=900), limits=(), flash_bytes=(None, 1350))  # packed to a half
+    assert "explains only 45.0 %" in bound(roomy)[1]
+    packed = replace(roomy, flash_bytes=(None, 2000))
+    assert bound(packed)[1].endswith("help (a budget on weight_bytes), or 1.95 KiB of SRAM for them (--memory-mode).")
     _, maps = bound(waiting(0.2, weight_bytes=100))
-    assert "explains only 10.0 % of their time: smaller maps or strides help more" in maps
-    assert bound(replace(waiting(0.2), bandwidths={"SRAM": 8.0}))[1] == "Most of it is in stem and body."
+    assert "explains only 10.0 % of the time: smaller maps or strides help more" in maps
+    assert bound(replace(waiting(0.2), bandwidths={"SRAM": 8.0}))[1] == "66.7 % of that is in stem and body."
     head, advice = bound(waiting(0.9))
     assert head == "Bound by computing. 10.0 % wait for memory."
     assert advice == "Fewer MACs save time: stem takes 33.3 % of the layers' time, and uses 25 % of the array."
@@ -108,7 +112,10 @@ def test_why_not_less():
         == "Not less: 8 would save 100 cycles, and lose what is worth 400 cycles elsewhere."
     )
     assert not_less(group("a", 32), report()) == "Not less: 24 would save 100 cycles, and the budget is met without it."
-    assert not_less(group("a", 8), report()) == "Not less: 8 of 32 channels at least, as outputs of a, in units of 8."
+    assert (
+        not_less(group("a", 8), report())
+        == "Not less: 8 of 32 channels at least, as outputs of layer a, in units of 8."
+    )
     assert not_less(group("a", 8, least=""), report()) == "Not less: nothing narrower is offered."
     assert not_less(group("a", 16, costs=(200.0, 200.0, 300.0, 400.0)), report()) == "Not less: 8 would cost no less."
     free = report(curves=replace(report().curves, price=0.0))
@@ -121,7 +128,7 @@ def test_why_not_less():
 def test_why_not_more():
     made = run_of()
     assert not_more(group("a", 24), report(), made) == (
-        "Not more: 32 would cost 100 cycles more; 10 cycles of the budget are left."
+        "Not more: 32 would cost 100 cycles more; the plan leaves 10 cycles of the budget."
     )
     even = group("a", 24, worths=(-7.0, -3.0, -0.999, 0.0))
     assert not_more(even, report(), made) == not_more(group("a", 24), report(), made)
@@ -130,6 +137,8 @@ def test_why_not_more():
         not_more(poor, report(), made)
         == "Not more: 32 would cost 100 cycles more, and keep what 50 cycles keep elsewhere."
     )
+    none = group("a", 24, worths=(-7.0, -3.0, -0.001, 0.0))
+    assert not_more(none, report(), made).endswith("and keep hardly more importance.")
     assert not_more(group("a", 32), report(), made) == ""
     assert not_more(group("a", 24), report(), run_of(compiler_total=0.0)).endswith("the budgets leave no room for it.")
     assert not_more(group("a", 24), report(), summary()).endswith("the budgets leave no room for it.")
@@ -146,13 +155,13 @@ def test_which_group_pays_most():
 
     cut = group("a", 16)
     assert told(cut, group("b", 24), group("c", 32)) == (
-        "a pays most: it keeps 50.0 % of its importance. Most is saved by it: 200 cycles."
+        "a loses most: 50.0 % of its importance. It saves most: 200 cycles, those of its readers among them."
     )
     dear = group("b", 24, costs=(1e3, 2e3, 3e3, 4e3))
-    assert told(cut, dear).endswith("Most is saved by b: 1 k cycles.")
+    assert told(cut, dear).endswith("b saves most: 1 k cycles, those of its readers among them.")
     assert told(group("c", 32), group("d", 20)) == ""
     ends = group("a", 8, levels=(8, 16), costs=(1.0, 2.0), worths=(-1.0, 0.0), shares=(0.1, 0.5))
-    assert told(ends) == "a pays most: it keeps 10.0 % of its importance."
+    assert told(ends) == "a loses most: 90.0 % of its importance."
 
 
 def test_what_a_cut_did():

@@ -137,6 +137,8 @@ def _accuracies(run: dict) -> str:
         lines.append([name, *(tables.average(rows, key) for rows in dense)])
     for method in EQUAL:
         mine = tables.of(run["rows"], part="equal cycles", method=method)
+        if not mine:
+            continue
         cells = (tables.average(tables.of(mine, network=n, size=s), "accuracy") for n, s in columns)
         lines.append([f"**{method}**" if method == PADLESS else method, *cells])
     shown = markdown_table(["", *(f"{SEED[n]}, {s:.0%}" for n, s in columns)], lines)

@@ -36,8 +36,9 @@ def test_each_error_is_one_of_the_program():
     said.remove("operator torchvision::nms does not exist")  # which is not ours
     assert len(said) > 25
     for message in said:
-        pattern = re.compile(".*?".join(re.escape(part) for part in message.split("…")), re.DOTALL)
-        assert any(pattern.search(text) for text in known), message
+        parts = message.split("…")
+        pattern = re.compile(".*?".join(map(re.escape, parts)), re.DOTALL)
+        assert any(pattern.search(text) for text in known if max(parts, key=len) in text), message
 
 
 def named(heading):

@@ -20,7 +20,7 @@ def page() -> str:
     """Markdown of all commands, in the order of a day's work."""
     rows = "\n".join(f"| [{name}](#padless-{name}) | {line} |" for name, (_, line) in COMMANDS.items())
     sections = [section for name in COMMANDS for section in _sections(imported(name), f"padless {name}", 2)]
-    return "\n\n".join([HEAD, f"| command | |\n|---|---|\n{rows}", *sections]) + "\n"
+    return "\n\n".join([HEAD, f"| command | what it does |\n|---|---|\n{rows}", *sections]) + "\n"
 
 
 def _sections(command: Any, path: str, level: int) -> Iterator[str]:
@@ -41,13 +41,22 @@ def _record(parameter: Any, context: Any) -> str:
         typed = parameter.metavar
     typed = re.sub(r"<([^>]*)>$", lambda kind: KINDS.get(kind[1].removesuffix(" range"), kind[1].upper()), typed)
     said, facts = re.fullmatch(r"(.*?)\s*(?:\[((?:default|required|\d+<|x>)[^\[\]]*)\])?", text, re.DOTALL).groups()  # type: ignore[union-attr]
-    told = f" *{_escaped(facts)}*" if facts else ""
+    bounds = re.sub(r"(\S+)<=x<=(\S+)", r"from \1 to \2", re.sub(r"\bx>=(\S+)", r"at least \1", facts or ""))
+    told = f" *{_escaped(bounds)}*" if facts else ""
     return f"`{typed}`\n:   {_escaped(' '.join(said.split()))}{told}"
 
 
 def _examples_apart(text: str) -> str:
     """`Example: ...` as a block that can be copied."""
-    return _escaped(re.sub(r"^Examples?: `([^`]*)`$", r"```sh\n\1\n```", text, flags=re.MULTILINE))
+    broken = " \\\n    "  # as a shell wants a long line
+    return _escaped(
+        re.sub(
+            r"^Example: `([^`]*)`$",
+            lambda found: f"```sh\n{broken.join(found[1].splitlines())}\n```",
+            text,
+            flags=re.MULTILINE,
+        )
+    )
 
 
 def _escaped(text: str) -> str:

@@ -77,6 +77,14 @@ def test_links_of_a_site_are_followed(tmp_path):
     assert faults(tmp_path) == ["index.html leads to #top: no such anchor"]
 
 
+@pytest.mark.parametrize("path", [p for p, name in places().items() if name.endswith(".md")], ids=lambda p: p.name)
+def test_lists_are_lists_here_and_on_github(path):
+    """Python's Markdown wants a line before a list, and four spaces for what is within an item."""
+    text = re.sub(r"\A---.*?^---$|^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^(?![-*|#\s]|\d+\.).*\S.*\n(?:[-*]|\d+\.) .*", text, re.MULTILINE) == []
+    assert re.findall(r"^ {1,3}(?:[-*] |\d+\. |```).*", text, re.MULTILINE) == []
+
+
 def test_a_page_may_only_link_to_what_the_site_has(tmp_path):
     path = ROOT / "docs" / "page.md"
     where = {ROOT / "SECURITY.md": "security.md", ROOT / "docs" / "notebooks" / "x.py": "notebooks/x.md"}

@@ -46,6 +46,7 @@ def test_commands_and_names_are_all_there(site):
     assert sorted(grouped) == sorted(padless.__all__)
     shown = "".join("".join(page.read_text().split()) for page in (site / "api").rglob("*.html"))
     assert all(f'doc-heading">padless.{name}<' in shown for name in grouped)
+    assert "#imagesastep,onalldevicestogether" in shown, "fields of data classes"
 
 
 def test_a_small_site_builds(tmp_path):

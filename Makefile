@@ -1,5 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Each sets up what it needs in .venv.
-# `make docs` rewrites the pages under docs/ and the tables of README. `make fuzz MINUTES=15` tries hostile and unlucky inputs.
+# `make docs` builds the documentation site into site/. `make pages` rewrites the pages under docs/ that are made from results,
+# and the tables of README. `make fuzz MINUTES=15` tries hostile and unlucky inputs.
 # `make dist`, `make try`, `make sbom`, `make licences` and `make lock` are for releases: see CONTRIBUTING.md.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ SEED ?= 0
 TOOLS := .venv/tools
 EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800))
 
-.PHONY: setup demo docs test fuzz dist try sbom licences lock
+.PHONY: setup demo docs pages test fuzz dist try sbom licences lock
 setup: .venv/.ready
 
 # torch and torchvision come first, pinned by version: their builds (CPU, CUDA) differ in their files. All else is installed as
@@ -27,6 +28,9 @@ demo: setup
 	$(BIN)/padless demo --out padless-demo
 
 docs: setup
+	$(BIN)/python -m tools.site
+
+pages: setup
 	$(BIN)/python -m tools.pages
 
 test: setup

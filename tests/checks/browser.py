@@ -56,10 +56,13 @@ def opened(chromium: Any, file: Path, *, width: int = 1200, scheme: str = "light
     context.close()
 
 
-def faults(shown: Opened) -> list[str]:
-    """What axe-core finds, by rule and place. The page's policy must be bypassed: axe is a script."""
+def faults(shown: Opened, within: str | None = None, **options: Any) -> list[str]:
+    """What axe-core finds, by rule and place, in all of the page or in one element; `options` are axe's own.
+
+    The page's policy must be bypassed: axe is a script.
+    """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    results = axe.Axe().run(shown.page).response
+    results = axe.Axe().run(shown.page, within, options).response
     return [
         f"{violation['id']}: {node['html'][:120]}" for violation in results["violations"] for node in violation["nodes"]
     ]

@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "demo": (
         "model",
-        "The embedded default, in under two minutes: train a small ResNet on scikit-learn's digits, halve its cycles.",
+        "The embedded default, in some minutes: train a small ResNet on scikit-learn's digits, halve its cycles.",
     ),
 }
 

@@ -349,6 +349,8 @@ def caches(rng: random.Random, place: Path) -> str:
     values = cache_.get(["a", "b"])
     cache_.put({"a": 1})
     cache_.close()
+    if not values.items() <= {"a": 1, "b": {"c": 2}}.items():
+        raise UncleanError(f"a damaged answer was believed: {values}")
     return "answered" if values else "asked again"
 
 

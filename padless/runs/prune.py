@@ -135,7 +135,7 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
         )
     summary = work.summary(staged, dense, final)
     kept = source.loaded.model if job.keep_dense or job.regularize else None
-    save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept)
+    save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept, own=True)
     return summary
 
 

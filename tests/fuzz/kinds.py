@@ -5,6 +5,7 @@ It returns a word for what came of it, and raises what padless raises.
 
 import contextlib
 import io
+import json
 import os
 import random
 import sqlite3
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from checks.reports import report
 from checks.summaries import summary
 from models.layers import layer
 from models.networks import Small, small
@@ -43,8 +45,16 @@ from padless.cost.oracles import open_oracle
 from padless.files import is_unfinished
 from padless.hardware.target import CATALOGUE
 from padless.inputs import parse_inputs, weights_digest
+from padless.progress import Terminal
+from padless.report.page import page
+from padless.report.report import Report
 from padless.report.summary import Summary
-from padless.runs.trust import Repeated, believed
+from padless.runs.trust import Repeated, believed, doubt_of
+from padless.sweep.drive import status_of
+from padless.sweep.gather import gathered
+from padless.sweep.grid import read_grid
+from padless.sweep.store import open_store
+from padless.sweep.table import sweep_table
 from padless.train import Checkpoints, Recipe, finetune
 
 X = torch.zeros(1, 3, 16, 16)
@@ -132,6 +142,58 @@ def network() -> bytes:
 def onnx(rng: random.Random, place: Path) -> str:
     (place / "n.onnx").write_bytes(worse_bytes(rng, network()))
     load_onnx(place / "n.onnx")
+    return "accepted"
+
+
+GRID = """model = ["torchvision/resnet18", "cifar10/resnet18"]
+target = ["ethos-u55-256", "unit:8"]
+budget = ["macs=50%", ["cycles=60%", "sram=100KiB"]]
+data = "digits"
+[[grid]]
+seed = [0, 1]
+finetune.epochs = 3
+finetune.augment = "none"
+[[grid]]
+work = "plan"
+oracle = "ceil"
+importance = "l1"
+"""
+
+
+def grids(rng: random.Random, place: Path) -> str:
+    (place / "g.toml").write_bytes(worse_text(rng, GRID))
+    for point, _ in read_grid(place / "g.toml", False):
+        names = [("model", point.model), ("target", point.target), ("oracle", point.oracle), ("data", point.data)]
+        if any(doubt_of(*name) for name in names):
+            raise UncleanError(f"a grid was believed: {names}")
+    return "accepted"
+
+
+def rows(rng: random.Random, place: Path) -> str:
+    """A hostile sweep's folder."""
+    (place / "points").mkdir(exist_ok=True)
+    for number in range(rng.choice([1, 2])):
+        row = {
+            "id": f"{number:016x}", "point": {"model": "m:f", "target": "unit:8", "budget": ["macs=50%"], "seed": number}, "status": "done",
+            "before": {"macs": 1000, "accuracy": 90.0, "cycles": None}, "importance_kept": 0.75, "folder": f"runs/{number:016x}",
+            "after": {"macs": 400, "accuracy": 88.5, "cycles": None}, "widths": {"a": [32, 16], "b": [8, 8]}, "gap": 0.0, "solver": "optimal",
+            "met": True, "align": "unit", "seconds": 1.5, "host": "here", "attempts": 1,
+        }  # fmt: skip
+        (place / "points" / f"{number:016x}.json").write_text(worse_json(rng, json.dumps(row)), errors="replace")
+    found = list(gathered(open_store(str(place)), csv=True).values())
+    Terminal(file=io.StringIO()).print(sweep_table(found))
+    status_of(place)
+    return "accepted"
+
+
+@cache
+def made_report() -> str:
+    return report().to_json()
+
+
+def reports(rng: random.Random, place: Path) -> str:
+    (place / "report.json").write_text(worse_json(rng, made_report()), errors="replace")
+    page(summary(), Report.read(place))
     return "accepted"
 
 
@@ -509,7 +571,7 @@ def command(words: list[str], place: Path) -> str:
 # How often each kind comes: fast ones more often.
 KINDS: dict[Kind, int] = {
     plans: 8, summaries: 12, folders: 4, safetensors: 12, onnx: 10, images: 8, arrays: 10, parquet: 4, samples: 10, tables: 12, targets: 6,
-    inis: 6, caches: 3, checkpoints: 1, arguments: 4, texts: 14, programs: 1, code: 2,
+    inis: 6, grids: 8, rows: 4, reports: 4, caches: 3, checkpoints: 1, arguments: 4, texts: 14, programs: 1, code: 2,
 }  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from padless.pool import Pool, patience
 from padless.pool.command import KEPT, PRINTED, run_program
 from padless.report.frontier import draw_frontier
 from padless.report.summary import FILE, Summary
+from padless.runs.export import Handover
 from padless.train.fabric import CORES, make_fabric
 
 X = torch.zeros(1, 3, 16, 16)
@@ -188,6 +189,40 @@ def test_steps_points_and_widths_have_bounds(run, words):
     model = [] if words[0] == "probe" else ["models.networks:Small"]
     code, _, err = run(words[0], *model, "--target", "unit:8", *words[1:])
     assert code == 2 and "should be less than or equal to" in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("prune", "--budget", "macs=50%", "--data", "digits", "--calibration", "9999999999"), "calibration is from 2 to 1,000,000,000; got 9999999999"),
+     (("prune", "--budget", "macs=50%", "--data", "digits", "--epochs", "9" * 20), "epochs is from 0 to 1,000,000; got 99999999999999999999"),
+     (("prune", "--budget", "macs=50%", "--data", "digits", "--regularize", "1000001"), "regularize is from 0 to 1,000,000; got 1000001")],
+)  # fmt: skip
+def test_numbers_of_a_prune_are_refused_before_the_work(run, words, told, tmp_path, monkeypatch):
+    monkeypatch.setattr("padless.runs.prune.open_dense", lambda job: 1 // 0)  # nothing is begun
+    code, _, err = run(words[0], "models.networks:Small", "--target", "unit:8", "--out", "run", *words[1:])
+    assert code == 2 and told in " ".join(err.split()) and not (tmp_path / "run").exists()
+
+
+def test_an_exports_images_have_bounds():
+    with pytest.raises(UsageError, match="calibration is from 2 to 1,000,000,000; got 1$"):
+        Handover(calibration=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"epochs": 10**21}, "epochs is from 1 to 1,000,000; got 10+"), ({"batch": 0}, "batch is from 1 to 1,048,576; got 0"),
+     ({"seed": 1 << 70}, "seed is from 0 to "), ({"peak_lr": 1e300}, "peak_lr is above 0, and at most 1,000,000; got 1e.300"),
+     ({"temperature": math.nan}, "temperature is above 0"), ({"clip": math.inf}, "clip is from 0 to 1,000,000; got inf"),
+     ({"mixup": -0.1}, "mixup is from 0 to 1,000,000; got -0.1"), ({"ema": 1.5}, "ema is from 0 to 1; got 1.5")],
+)  # fmt: skip
+def test_a_recipes_numbers_have_bounds(changes, told):
+    with pytest.raises(UsageError, match=f"A recipe's {told}"):
+        padless.Recipe(**changes)
+
+
+def test_the_memory_of_a_point_has_bounds(run):
+    code, _, err = run("sweep", "g.toml", "--out", "o", "--memory", f"{'9' * 400}GiB")
+    assert code == 2 and "is more than any machine has. Give a number of bytes" in " ".join(err.split())
 
 
 def test_references_of_an_ini_have_bounds():

@@ -72,6 +72,8 @@ def trial(seed: int, cases: int, seconds: float, only: str | None = None) -> lis
         kinds.catalogue,
         kinds.few,
         kinds.checkpoint,
+        kinds.made_run,
+        kinds.valued_options,
     ):
         prepare()  # once, before processes part
     until, counts, unclean, case = time.monotonic() + seconds, Counter[tuple[str, str]](), [], 0

@@ -119,7 +119,7 @@ def test_options_of_fine_tuning_are_checked():
         point_of({**given, "finetune": {"epoch": 3}}).recipe()
     with pytest.raises(UsageError, match=r"finetune\.epochs: Input should be a valid integer"):
         point_of({**given, "finetune": {"epochs": "many"}}).recipe()
-    with pytest.raises(UsageError, match="A recipe's epochs is at least 1; got 0"):
+    with pytest.raises(UsageError, match="A recipe's epochs is from 1 to 1,000,000; got 0"):
         point_of({**given, "finetune": {"epochs": 0}}).recipe()
     assert point_of(given).recipe() is None
 

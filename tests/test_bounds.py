@@ -204,7 +204,7 @@ def test_numbers_of_a_prune_are_refused_before_the_work(run, words, told, tmp_pa
 
 
 def test_an_exports_images_have_bounds():
-    with pytest.raises(UsageError, match="calibration is from 2 to 1,000,000,000; got 1$"):
+    with pytest.raises(UsageError, match="calibration is from 2 to 1,000,000,000; got 1"):
         Handover(calibration=1)
 
 

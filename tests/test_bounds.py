@@ -1,5 +1,6 @@
 """What is read has bounds: numbers that cannot be meant, files without an end, programs that do not end."""
 
+import io
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import torch
 from checks.summaries import summary
 from models.layers import layer
 from models.networks import Small, small
+from PIL import Image
 from safetensors.torch import save_file
 
 import padless
@@ -320,6 +322,29 @@ def test_cells_of_parquet_that_are_no_images(tmp_path, cells, told):
         parquet.write_table(pa.table({"img": cells, "label": [0]}), tmp_path / f"{split}.parquet")
     with pytest.raises(UsageError, match=told):
         padless.load_images(str(tmp_path), shape=(3, 16, 16))
+
+
+def test_parquet_of_bare_bytes_is_read_and_labels_and_chunks_that_are_none_are_told(tmp_path):
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    picture = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(picture, "PNG")
+
+    def write(labels):
+        for split in ("train", "test"):
+            parquet.write_table(
+                pa.table({"img": [picture.getvalue()] * 2, "label": labels}), tmp_path / f"{split}.parquet"
+            )
+        return padless.load_images(str(tmp_path), shape=(3, 8, 8))
+
+    assert write(pa.array([1, 0], pa.uint64())).train_labels.tolist() == [1, 0]
+    with pytest.raises(UsageError, match="Image 0 of train has the label 9223372036854775808; expected a whole number"):
+        write(pa.array([2**63, 0], pa.uint64()))
+    write([1, 0])
+    content = bytearray((tmp_path / "train.parquet").read_bytes())
+    content[40:60] = b"x" * 20
+    (tmp_path / "train.parquet").write_bytes(content)
+    with pytest.raises(UsageError, match="Cannot read train.parquet in .*: Corrupt"):
+        padless.load_images(str(tmp_path), shape=(3, 8, 8))
 
 
 @pytest.mark.parametrize(

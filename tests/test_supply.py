@@ -52,6 +52,11 @@ def test_set_up_installs_what_is_locked_and_nothing_beside_it():
     assert "--no-deps --require-hashes -r requirements/dev.lock" in text
 
 
+def test_what_security_names_is_there():
+    named = set(re.findall(r"`((?:tests|padless)/[\w/.]+)`", (ROOT / "SECURITY.md").read_text()))
+    assert len(named) > 15 and all((ROOT / path).exists() for path in named)
+
+
 def test_licences_are_listed_and_copyleft_comes_with_extras_alone():
     done = subprocess.run([sys.executable, "-m", "tools.licences"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,19 +3,22 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic.dataclasses import dataclass
 
 from padless.choose import Budget
 from padless.choose.fields import Digest, Finite, first_mistake
 from padless.errors import UsageError
-from padless.report.summary import STRICT, Count
+from padless.report.summary import STRICT, Count, Measures
 from padless.sweep.point import point_of
 
 Row = dict[str, Any]
-Quantity = Annotated[Finite, Field(ge=0, lt=1 << 63)]
-Quantities = dict[str, Quantity | None]
 Folder = Annotated[str, Field(pattern="^runs/[0-9a-f]{16}(-finetuned)?$")]  # the page leads there
+
+
+@with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+class Quantities(Measures):
+    """A network's totals and accuracies, of which each is a number that a page can show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -178,8 +178,8 @@ def rows(rng: random.Random, place: Path) -> str:
     for number in range(rng.choice([1, 2])):
         row = {
             "id": f"{number:016x}", "point": {"model": "m:f", "target": "unit:8", "budget": ["macs=50%"], "seed": number}, "status": "done",
-            "before": {"macs": 1000, "accuracy": 90.0, "cycles": None}, "importance_kept": 0.75, "folder": f"runs/{number:016x}",
-            "after": {"macs": 400, "accuracy": 88.5, "cycles": None}, "widths": {"a": [32, 16], "b": [8, 8]}, "gap": 0.0, "solver": "optimal",
+            "before": {**summary().before, "macs": 1000, "accuracy": 90.0}, "importance_kept": 0.75, "folder": f"runs/{number:016x}",
+            "after": dict(summary().after), "widths": {"a": [32, 16], "b": [8, 8]}, "gap": 0.0, "solver": "optimal",
             "met": True, "align": "unit", "seconds": 1.5, "host": "here", "attempts": 1,
         }  # fmt: skip
         (place / "points" / f"{number:016x}.json").write_text(worse_json(rng, json.dumps(row)), errors="replace")

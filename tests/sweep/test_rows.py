@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+from checks.summaries import summary
 from pyarrow import parquet
 
 from padless.progress import Terminal
@@ -16,7 +17,7 @@ from padless.sweep.table import sweep_table
 ID = f"{7:016x}"
 ROW = {
     "id": ID, "point": {"model": "m:f", "target": "unit:8", "budget": ["macs=50%"]}, "status": "done", "attempts": 1, "gap": 0.0,
-    "before": {"macs": 1000, "cycles": None, "accuracy": 90.0}, "after": {"macs": 400, "cycles": None, "accuracy": 88.5},
+    "before": {**summary().before, "macs": 1000, "accuracy": 90.0}, "after": {**summary().after, "macs": 400, "oracle": "x"},
     "importance_kept": 0.75, "widths": {"a": [32, 16]}, "solver": "optimal", "met": True, "align": "unit", "folder": f"runs/{ID}",
     "seconds": 1.5, "host": "here",
 }  # fmt: skip
@@ -34,9 +35,10 @@ def put(place, content):
      ({"id": "../../x"}, "id: String should match pattern"),
      ({"status": "perfect"}, "status: Input should be 'done', 'stopped'"),
      ({"folder": "javascript:alert(1)//"}, "folder: String should match pattern"),  # which the page would lead to
-     ({"before": {"macs": "many"}}, "before.macs: Input should be a valid number"),
-     ({"after": {"macs": -1}}, "after.macs: Input should be greater than or equal to 0"),
-     ({"after": {"macs": float("inf")}}, "after.macs: Input should be"),
+     ({"before": {**summary().before, "macs": "many"}}, "before.macs: Input should be a valid integer"),
+     ({"before": {**summary().before, "more": 1}}, "before.more: Extra inputs are not permitted"),
+     ({"after": {"macs": 1}}, "after.padded_macs: Field required"),
+     ({"after": {**summary().after, "accuracy": float("inf")}}, "after.accuracy: Input should be a finite number"),
      ({"widths": {"a": [32]}}, "widths.a.1: Field required"),
      ({"attempts": -1}, "attempts: Input should be greater than or equal to 0"),
      ({"more": 1}, "more: Unexpected keyword argument"),

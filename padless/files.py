@@ -23,15 +23,15 @@ LONGEST = 128  # characters of its name in that
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file beside its place and move it there, so that no reader sees half of it.
+def write_atomically(path: Path, content: str | bytes, mode: int = 0o666) -> None:
+    """Write a file beside its place and move it there, so that no reader sees half of it; `mode` as of os.open.
 
     What an earlier writer left beside it, being killed, is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = memoryview(content.encode() if isinstance(content, str) else content)
     sweep(path)
-    scratch, descriptor = _opened(path)
+    scratch, descriptor = _opened(path, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -119,11 +119,11 @@ def sweep(path: Path) -> None:
                     os.close(descriptor)
 
 
-def _opened(path: Path) -> tuple[Path, int]:
+def _opened(path: Path, mode: int) -> tuple[Path, int]:
     """A new, locked file beside `path`: its name follows no link and stands in for no file."""
     while True:
         scratch = unfinished(path)
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, 0o666)
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, mode)
         if take(descriptor) is not False and os.fstat(descriptor).st_nlink:
             return scratch, descriptor
         os.close(descriptor)  # another writer swept it before it was locked

@@ -1,5 +1,6 @@
 """What is read has bounds: numbers that cannot be meant, files without an end, programs that do not end."""
 
+import io
 import json
 import math
 import os
@@ -16,13 +17,14 @@ import torch
 from checks.summaries import summary
 from models.layers import layer
 from models.networks import Small, small
+from PIL import Image
 from safetensors.torch import save_file
 
 import padless
 from padless import Choices, Plan, load_target, load_weights, plan
 from padless.choose.frontier import FrontierPoint
 from padless.cost import Answer, CachedOracle, Source
-from padless.cost.cache import FORMAT, Cache
+from padless.cost.cache import FORMAT, Cache, _row
 from padless.cost.oracle import MOST
 from padless.cost.oracles import open_oracle
 from padless.cost.oracles.table import read_table
@@ -35,6 +37,7 @@ from padless.pool import Pool, patience
 from padless.pool.command import KEPT, PRINTED, run_program
 from padless.report.frontier import draw_frontier
 from padless.report.summary import FILE, Summary
+from padless.runs.export import Handover
 from padless.train.fabric import CORES, make_fabric
 
 X = torch.zeros(1, 3, 16, 16)
@@ -190,6 +193,40 @@ def test_steps_points_and_widths_have_bounds(run, words):
     assert code == 2 and "should be less than or equal to" in " ".join(err.split())
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("prune", "--budget", "macs=50%", "--data", "digits", "--calibration", "9999999999"), "calibration is from 2 to 1,000,000,000; got 9999999999"),
+     (("prune", "--budget", "macs=50%", "--data", "digits", "--epochs", "9" * 20), "epochs is from 0 to 1,000,000; got 99999999999999999999"),
+     (("prune", "--budget", "macs=50%", "--data", "digits", "--regularize", "1000001"), "regularize is from 0 to 1,000,000; got 1000001")],
+)  # fmt: skip
+def test_numbers_of_a_prune_are_refused_before_the_work(run, words, told, tmp_path, monkeypatch):
+    monkeypatch.setattr("padless.runs.prune.open_dense", lambda job: 1 // 0)  # nothing is begun
+    code, _, err = run(words[0], "models.networks:Small", "--target", "unit:8", "--out", "run", *words[1:])
+    assert code == 2 and told in " ".join(err.split()) and not (tmp_path / "run").exists()
+
+
+def test_an_exports_images_have_bounds():
+    with pytest.raises(UsageError, match="calibration is from 2 to 1,000,000,000; got 1"):
+        Handover(calibration=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"epochs": 10**21}, "epochs is from 1 to 1,000,000; got 10+"), ({"batch": 0}, "batch is from 1 to 1,048,576; got 0"),
+     ({"seed": 1 << 70}, "seed is from 0 to "), ({"peak_lr": 1e300}, "peak_lr is above 0, and at most 1,000,000; got 1e.300"),
+     ({"temperature": math.nan}, "temperature is above 0"), ({"clip": math.inf}, "clip is from 0 to 1,000,000; got inf"),
+     ({"mixup": -0.1}, "mixup is from 0 to 1,000,000; got -0.1"), ({"ema": 1.5}, "ema is from 0 to 1; got 1.5")],
+)  # fmt: skip
+def test_a_recipes_numbers_have_bounds(changes, told):
+    with pytest.raises(UsageError, match=f"A recipe's {told}"):
+        padless.Recipe(**changes)
+
+
+def test_the_memory_of_a_point_has_bounds(run):
+    code, _, err = run("sweep", "g.toml", "--out", "o", "--memory", f"{'9' * 400}GiB")
+    assert code == 2 and "is more than any machine has. Give a number of bytes" in " ".join(err.split())
+
+
 def test_references_of_an_ini_have_bounds():
     text = "[System_Config.A]\ncore_clock=1e6\n" + "".join(f"a{i}=%(a{i + 1})s%(a{i + 1})s\n" for i in range(9))
     with pytest.raises(UsageError, match=f"at most 1,048,576 characters and {REFERENCES} references"):
@@ -285,6 +322,29 @@ def test_cells_of_parquet_that_are_no_images(tmp_path, cells, told):
         parquet.write_table(pa.table({"img": cells, "label": [0]}), tmp_path / f"{split}.parquet")
     with pytest.raises(UsageError, match=told):
         padless.load_images(str(tmp_path), shape=(3, 16, 16))
+
+
+def test_parquet_of_bare_bytes_is_read_and_labels_and_chunks_that_are_none_are_told(tmp_path):
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    picture = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(picture, "PNG")
+
+    def write(labels):
+        for split in ("train", "test"):
+            parquet.write_table(
+                pa.table({"img": [picture.getvalue()] * 2, "label": labels}), tmp_path / f"{split}.parquet"
+            )
+        return padless.load_images(str(tmp_path), shape=(3, 8, 8))
+
+    assert write(pa.array([1, 0], pa.uint64())).train_labels.tolist() == [1, 0]
+    with pytest.raises(UsageError, match="Image 0 of train has the label 9223372036854775808; expected a whole number"):
+        write(pa.array([2**63, 0], pa.uint64()))
+    write([1, 0])
+    content = bytearray((tmp_path / "train.parquet").read_bytes())
+    content[40:60] = b"x" * 20
+    (tmp_path / "train.parquet").write_bytes(content)
+    with pytest.raises(UsageError, match="Cannot read train.parquet in .*: Corrupt"):
+        padless.load_images(str(tmp_path), shape=(3, 8, 8))
 
 
 @pytest.mark.parametrize(
@@ -477,8 +537,9 @@ def test_more_devices_than_there_are():
 def test_rows_of_another_format_are_asked_again(tmp_path):
     Cache(tmp_path).put({"a": 1, "b": 2})
     with sqlite3.connect(tmp_path / "costs.sqlite") as database:
-        database.execute("UPDATE answers SET value = '{\"total\": 1}' WHERE key = 'a'")
-        assert database.execute("SELECT value FROM answers WHERE key = 'b'").fetchone() == (f"[{FORMAT}, 2]",)
+        (row,) = database.execute("SELECT value FROM answers WHERE key = 'a'").fetchone()
+        assert row.startswith(f"{FORMAT} ")
+        database.execute("UPDATE answers SET value = ? WHERE key = 'a'", (f"{FORMAT + 1}{row[1:]}",))
     assert Cache(tmp_path).get(["a", "b"]) == {"b": 2}
 
 
@@ -495,8 +556,8 @@ def test_answers_of_another_version_are_asked_again(tmp_path, stored):
         assert CachedOracle(mine, Cache(tmp_path)).shapes([layer(8, 8).shape])[0].total == 7
     assert len(asked) == 1
     with sqlite3.connect(tmp_path / "costs.sqlite") as database:
-        ((_, old),) = database.execute("SELECT key, value FROM answers").fetchall()
-        value = {**json.loads(old)[1], **stored} if isinstance(stored, dict) else stored
-        database.execute("UPDATE answers SET value = ?", (json.dumps([FORMAT, value]),))
+        ((key, old),) = database.execute("SELECT key, value FROM answers").fetchall()
+        value = {**json.loads(old.split(" ", 2)[2]), **stored} if isinstance(stored, dict) else stored
+        database.execute("UPDATE answers SET value = ?", (_row(key, json.dumps(value)),))
     assert CachedOracle(mine, Cache(tmp_path)).shapes([layer(8, 8).shape])[0].total == 7
     assert len(asked) == 2

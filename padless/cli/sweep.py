@@ -92,4 +92,7 @@ def _bytes(text: str | None) -> int:
     if not found:
         raise UsageError(f"--memory is a number of bytes, such as 2GiB; got {text!r}.")
     unit = found[2] or ""
-    return int(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** " kMGT".index(unit[:1] or " "))
+    size = float(found[1]) * (1024 if unit.endswith("i") else 1000) ** " kMGT".index(unit[:1] or " ")
+    if size >= 1 << 60:
+        raise UsageError(f"--memory {text} is more than any machine has. Give a number of bytes, such as 2GiB.")
+    return int(size)

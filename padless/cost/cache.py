@@ -1,7 +1,8 @@
 """Answers of oracles, kept on disk between runs: one SQLite table of JSON, which nothing has to unpickle.
 
-A key is a hash of everything that changes the answer. The file lies in the user's cache folder, or in the folder that the
-environment variable PADLESS_CACHE names; an empty PADLESS_CACHE keeps nothing.
+A key is a hash of everything that changes the answer. A row is its format, a checksum of key and answer, and the answer: one
+that is of another format, or was changed since, is as good as not there. The file lies in the user's cache folder, or in the
+folder that the environment variable PADLESS_CACHE names; an empty PADLESS_CACHE keeps nothing.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 import sqlite3
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from platformdirs import user_cache_path
 VARIABLE = "PADLESS_CACHE"
 FILE = "costs.sqlite"
 AT_ONCE = 500  # keys in one query
-FORMAT = 1  # of the rows: others are as good as not there
+FORMAT = 2  # of the rows
 
 # Of this process: answers that another machine handed to it, and those that it found while somebody wants to know of them.
 _handed: dict[str, Any] = {}
@@ -62,7 +64,7 @@ class Cache:
         """Keep these values, all or none of them."""
         for found in _found:
             found.update(values)
-        rows = [(key, json.dumps([FORMAT, value])) for key, value in values.items()]
+        rows = [(key, _row(key, json.dumps(value))) for key, value in values.items()]
         self._guarded(lambda database: _write(database, rows))
 
     def all(self) -> dict[str, Any]:
@@ -101,6 +103,7 @@ class Cache:
         if self._database is None:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(file, timeout=30)
+            self._database.text_factory = bytes  # a damaged letter may be none
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute(
@@ -115,26 +118,33 @@ def key_of(*parts: Any) -> str:
 
 
 def _read(database: sqlite3.Connection, keys: list[str]) -> dict[str, Any]:
-    rows: dict[str, Any] = {}
+    rows: list[tuple[Any, Any]] = []
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
         marks = ",".join("?" * len(some))
-        for key, value in database.execute(f"SELECT key, value FROM answers WHERE key IN ({marks})", some):
-            rows[key] = json.loads(value)
-    if not rows.keys() <= set(keys):  # a file copied without its write-ahead log still opens
+        rows += database.execute(f"SELECT key, value FROM answers WHERE key IN ({marks})", some)
+    if not {key for key, _ in rows} <= {key.encode() for key in keys}:
+        # A file that was copied without its write-ahead log still opens.
         raise sqlite3.DatabaseError("rows out of place")
-    return _ours(rows.items())
+    return dict(_sound(rows))
 
 
 def _read_all(database: sqlite3.Connection) -> dict[str, Any]:
-    rows = database.execute("SELECT key, value FROM answers ORDER BY key")
-    return _ours((key, json.loads(value)) for key, value in rows)
+    return dict(_sound(database.execute("SELECT key, value FROM answers ORDER BY key")))
 
 
-def _ours(rows: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The values of rows that this version wrote."""
-    ours = {key: row for key, row in rows if isinstance(row, list) and len(row) == 2 and row[0] == FORMAT}
-    return {key: value for key, (_, value) in ours.items()}
+def _row(key: str, answer: str) -> str:
+    return f"{FORMAT} {zlib.crc32(f'{key}{answer}'.encode()):08x} {answer}"
+
+
+def _sound(rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
+    """Keys and answers of the rows that are as this version wrote them."""
+    size = len(_row("", ""))
+    for key, row in rows:
+        if isinstance(key, bytes) and isinstance(row, bytes):
+            head, answer = row[:size], row[size:]
+            if head == b"%d %08x " % (FORMAT, zlib.crc32(key + answer)):
+                yield key.decode(), json.loads(answer)
 
 
 def _write(database: sqlite3.Connection, rows: list[tuple[str, str]]) -> None:

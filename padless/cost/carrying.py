@@ -24,7 +24,7 @@ def export_answers(cache: Cache, file: Path) -> int:
     cache.close()
     table = pyarrow.table({"key": list(answers), "value": [json.dumps(value) for value in answers.values()]})
     stream = io.BytesIO()
-    parquet.write_table(table, stream)
+    parquet.write_table(table, stream, write_page_checksum=True)
     write_atomically(file, stream.getvalue())
     return len(answers)
 
@@ -35,7 +35,7 @@ def import_answers(cache: Cache, file: Path) -> int:
     from pyarrow import ArrowException, parquet
 
     try:
-        columns = parquet.read_table(file, columns=["key", "value"]).to_pydict()
+        columns = parquet.read_table(file, columns=["key", "value"], page_checksum_verification=True).to_pydict()
         answers = {key: json.loads(value) for key, value in zip(columns["key"], columns["value"], strict=True)}
         sound = all(len(key) == KEY and set(key) <= set("0123456789abcdef") for key in answers)
         if not sound or not all(isinstance(value, dict) for value in answers.values()):

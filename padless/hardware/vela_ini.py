@@ -101,7 +101,7 @@ class VelaIni:
         """
         section = f"System_Config.{name}"
         found: dict[str, int | float] = {}
-        if (clock := self._number(section, "core_clock")) is not None:
+        if (clock := self._number(section, "core_clock", 1)) is not None:
             found["clock_hz"] = round(clock)
         for port in ("axi0_port", "axi1_port"):
             memory = self._option(section, port) or "Sram"
@@ -140,12 +140,13 @@ class VelaIni:
                 return self._parser.get(each, option)
         return None
 
-    def _number(self, section: str, option: str) -> float | None:
+    def _number(self, section: str, option: str, least: float = 0.0) -> float | None:
         text = self._option(section, option)
         try:
             number = None if text is None else float(text)
         except ValueError:
             number = -1.0
-        if number is not None and not 0 < number < 1e18:
-            raise UsageError(f"{self.where}: {option} of [{section}] is {text!r}; expected a number above 0.")
+        if number is not None and not (0 < number < 1e18 and number >= least):
+            expected = f"a number from {least} up" if least else "a number above 0"
+            raise UsageError(f"{self.where}: {option} of [{section}] is {text!r}; expected {expected}.")
         return number

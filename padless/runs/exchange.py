@@ -94,20 +94,22 @@ def mend(folder: Path) -> None:
 
 
 def mended(folder: Path) -> Path:
-    """`folder`, which is to be read: where a kill came between two steps of its exchange, that is ended first."""
-    if (
-        not folder.exists()
-        and folder.parent.is_dir()
-        and any(is_unfinished(p, folder) for p in folder.parent.iterdir())
-    ):
-        with suppress(UsageError, OSError), claimed(folder):
-            pass
+    """`folder`, which is to be read: where a kill came between two steps of its exchange, that is ended first, and swept."""
+    place = folder.resolve()
+    with suppress(UsageError, OSError):  # who writes it now will do that
+        if any(path == _lock_of(place) or is_unfinished(path, place) for path in place.parent.iterdir()):
+            with claimed(place):
+                pass
     return folder
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
 
 
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
-    lock = place.with_name(f".{place.name}.lock")
+    lock = _lock_of(place)
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | NO_LINK, 0o666)

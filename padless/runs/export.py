@@ -20,6 +20,7 @@ from padless.report.report import Report
 from padless.report.summary import FILE, Measures, Summary
 from padless.runs.exchange import claimed, mended, renewed
 from padless.runs.folder import PAGE, load
+from padless.runs.prune import BOUNDS
 from padless.runs.trust import Repeated, believed
 
 CALIBRATION = 256  # images that ranges are taken from
@@ -29,7 +30,7 @@ CALIBRATION = 256  # images that ranges are taken from
 class Handover:
     """What to write of a run: formats, how INT8 is made, whether Arm's compiler's output is wanted, too.
 
-    Raises UsageError for unknown formats, and for compiling without TFLite.
+    Raises UsageError for unknown formats, for calibration out of bounds, and for compiling without TFLite.
     """
 
     formats: tuple[str, ...] = ("tflite",)
@@ -40,6 +41,9 @@ class Handover:
     def __post_init__(self) -> None:
         for name in self.formats:
             known_format(name)
+        least, most = BOUNDS["calibration"]
+        if not least <= self.calibration <= most:
+            raise UsageError(f"calibration is from {least} to {most:,}; got {self.calibration}.")
         if self.compile and "tflite" not in self.formats:
             raise UsageError("Only TFLite files are compiled. Add --format tflite.")
 

@@ -27,7 +27,7 @@ from padless.runs.dense import opened
 from padless.runs.exchange import claimed, mended
 from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, versions
-from padless.runs.trust import Repeated, believed
+from padless.runs.trust import Repeated, believed, vouched
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
 
 if TYPE_CHECKING:
@@ -129,15 +129,16 @@ def _trained(
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
         held_out=len(images.train) - len(trained_on.train),
     )  # fmt: skip
-    summary = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
+    tuned = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
     kept = loaded.model if (job.folder / DENSE).exists() else None
     report = with_tests(
         priced_again(report, dense_cost, cost), summary.before, tested, images.measured, len(images.test),
         counted=images.counted,
     )  # fmt: skip
-    save(job.out, small, plan, summary, report=report, log=(scratch / LOG).read_text(), dense=kept)
+    own = vouched(job.folder, summary, job.repeated, tuned)
+    save(job.out, small, plan, tuned, report=report, log=(scratch / LOG).read_text(), dense=kept, own=own)
     shutil.rmtree(scratch)
-    return summary
+    return tuned
 
 
 def _opened(job: Finetuning, summary: Summary, data: str, plan: Plan) -> tuple[LoadedModel, Images]:

@@ -23,12 +23,15 @@ from padless.report.report import Report
 from padless.report.summary import FILE, Summary
 from padless.runs.exchange import claimed, renewed
 from padless.runs.overlays import OVERLAYS
+from padless.runs.seal import FILE as SEAL
+from padless.runs.seal import seal
+from padless.runs.trust import in_doubt
 from padless.train import LOG
 
 PLAN, WEIGHTS, SUMMARY, PAGE, ONNX = "plan.json", "model.safetensors", FILE, "report.html", "model.onnx"
 DENSE = "dense.safetensors"  # where no other file has the dense network's weights
 EXPORTED = {path.name for ending in FORMATS.values() for path in family_of(Path(f"model{ending}"))}
-OURS = {PLAN, WEIGHTS, DENSE, SUMMARY, REPORT, PAGE, LOG, *EXPORTED, *OVERLAYS}
+OURS = {PLAN, WEIGHTS, DENSE, SUMMARY, REPORT, PAGE, LOG, SEAL, *EXPORTED, *OVERLAYS}
 
 
 def check_folder(folder: Path) -> None:
@@ -70,6 +73,7 @@ def save(
     log: str | None = None,
     dense: nn.Module | None = None,
     factory: str | Callable[[], nn.Module] | None = None,
+    own: bool = False,
     **origin: Unpack[Origin],
 ) -> None:
     """Write a pruned model, its plan, a summary, its report (as data and as a page) and a training log (CSV) to `folder`.
@@ -82,6 +86,9 @@ def save(
     target's id does not say it all (a file, a system).
 
     The weights of a `dense` network that no other file has are kept beside them: fine-tuning takes it as its teacher.
+
+    The names of a `factory`, an oracle or data outside padless are sealed: commands of the same user, from the same current
+    folder, use them without asking again. Of a `summary` they are where the user has given them (`own`).
 
     It replaces an earlier run there. A network of `load_onnx` is also written back into its own graph, as model.onnx.
 
@@ -107,6 +114,8 @@ def save(
             write_back(model, new / ONNX, seed=plan.seed)
         if summary is not None:
             (new / SUMMARY).write_text(summary.to_json(), encoding="utf-8")
+            if (own or factory is not None) and in_doubt(summary) and (mark := seal(summary)):
+                (new / SEAL).write_text(mark)
         if summary is not None and report is not None:
             (new / REPORT).write_text(report.to_json(), encoding="utf-8")
             (new / PAGE).write_text(page(summary, report), encoding="utf-8")

@@ -39,6 +39,7 @@ from padless.runs.stages import Staged, prune_in_stages
 from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
 
 CALIBRATION = 512  # images for importance and recovery
+BOUNDS = {"steps": (1, 64), "calibration": (2, 10**9), "regularize": (0, 10**6), "epochs": (0, 10**6)}
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
 
 
@@ -88,6 +89,9 @@ def check_options(job: Job) -> None:
     """Raises UsageError for what does not fit together, before anything is loaded."""
     read_budgets(job.budgets)
     parse_limits(job.limit)
+    for name, (least, most) in BOUNDS.items():
+        if not least <= getattr(job, name) <= most:
+            raise UsageError(f"{name} is from {least} to {most:,}; got {getattr(job, name)}.")
     if job.choices.importance in WATCHING and not job.data:
         raise UsageError(f"The importance {job.choices.importance} watches calibration images. Give --data.")
     if not job.data:
@@ -135,7 +139,7 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
         )
     summary = work.summary(staged, dense, final)
     kept = source.loaded.model if job.keep_dense or job.regularize else None
-    save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept)
+    save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept, own=True)
     return summary
 
 

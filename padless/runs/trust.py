@@ -20,6 +20,7 @@ from padless.inputs.places import reach
 from padless.inputs.zoo import FAMILIES
 from padless.onnx.files import keeps_weights_outside
 from padless.report.summary import Summary
+from padless.runs.seal import sealed
 
 LONGEST = 500  # letters of a name in a message
 FACTORIES = ("padless.demo:DigitsResNet",)  # of padless itself
@@ -44,17 +45,14 @@ def believed(folder: Path, summary: Summary, repeated: Repeated, *, prices: bool
     """The run's target, where all that the folder names may be used: model and target, its oracles where the command
     `prices` layers, its data where it takes `images`.
 
-    Raises UsageError, naming each option that is missing, for what does not ship with padless and is not repeated; and for
-    what is repeated in other words.
+    Raises UsageError, naming each option that is missing, for what does not ship with padless, is not repeated, and not
+    sealed by this user; and for what is repeated in other words.
     """
     _same(folder, summary, repeated)
-    named = {"model": summary.model, "target": summary.target}
-    named |= {"oracle": summary.oracle or "", "memory-oracle": summary.memory_oracle or ""} if prices else {}
-    named |= {"data": summary.data or ""} if images else {}
-    said = {"model": repeated.model, "target": repeated.target, "data": repeated.data}
-    said |= {"oracle": repeated.oracle, "memory-oracle": repeated.memory_oracle}
-    if not repeated.trust:
-        check_names(folder, {kind: name for kind, name in named.items() if said[kind] is None})
+    unused = {kind for kind, used in (("oracle", prices), ("memory-oracle", prices), ("data", images)) if not used}
+    if not repeated.trust and not sealed(folder, summary):
+        said = {*unused, *_repeated_names(repeated)}
+        check_names(folder, {kind: name for kind, name in _named(summary).items() if kind not in said})
     target = load_target(repeated.target or summary.target, **summary.variant)
     if target.id != summary.target:
         raise UsageError(
@@ -63,12 +61,41 @@ def believed(folder: Path, summary: Summary, repeated: Repeated, *, prices: bool
     return target
 
 
-def check_names(where: Path, named: Mapping[str, str]) -> None:
+def vouched(folder: Path, summary: Summary, repeated: Repeated, after: Summary) -> bool:
+    """Whether the user has given every name of `after`, a run that was made from `folder`: there, or in this command."""
+    if repeated.trust or sealed(folder, summary):
+        return True
+    said = _repeated_names(repeated)
+    return all(said.get(kind) == name for kind, name in _named(after).items() if doubt_of(kind, name))
+
+
+def in_doubt(summary: Summary) -> bool:
+    """Whether a run names anything that does not ship with padless."""
+    return any(doubt_of(kind, name) for kind, name in _named(summary).items())
+
+
+def _named(summary: Summary) -> dict[str, str | None]:
+    """What a run names, by its kind."""
+    return {
+        "model": summary.model, "target": summary.target, "oracle": summary.oracle, "memory-oracle": summary.memory_oracle,
+        "data": summary.data,
+    }  # fmt: skip
+
+
+def _repeated_names(repeated: Repeated) -> dict[str, str]:
+    said = {
+        "model": repeated.model, "target": repeated.target, "oracle": repeated.oracle,
+        "memory-oracle": repeated.memory_oracle, "data": repeated.data,
+    }  # fmt: skip
+    return {kind: name for kind, name in said.items() if name is not None}
+
+
+def check_names(where: Path, named: Mapping[str, str | None]) -> None:
     """Raises UsageError where a file or folder names what does not ship with padless.
 
     `named` are the names by their kind: model, target, oracle, memory-oracle, data; an empty one is none.
     """
-    doubts = [(kind, name, what) for kind, name in named.items() if (what := doubt_of(kind, name))]
+    doubts = [(kind, name, what) for kind, name in named.items() if name and (what := doubt_of(kind, name))]
     if doubts:
         options = " ".join(f"--{kind} {shlex.quote(_short(name))}" for kind, name, _ in doubts)
         raise UsageError(

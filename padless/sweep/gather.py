@@ -3,15 +3,17 @@
 import csv as csv_files
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from padless.sweep.page import sweep_page
+from padless.sweep.rows import Row, row_of
 from padless.sweep.store import Store, StoreError
 
 TABLE, TEXT, PAGE = "results.parquet", "results.csv", "sweep.html"
 FOLDER, SCORES = "points", "scores"
-Row = dict[str, Any]
+NUMBER = re.compile("[0-9]{1,9}")
 
 
 def read_rows(store: Store, wanted: Iterable[str] | None = None) -> dict[str, Row]:
@@ -23,12 +25,9 @@ def read_rows(store: Store, wanted: Iterable[str] | None = None) -> dict[str, Ro
         if content is None:  # removed a moment ago
             continue
         try:
-            row = json.loads(content)
-            if row["id"] != id or not isinstance(row["point"], dict) or not isinstance(row["status"], str):
-                raise ValueError("it is of another point")
-        except (ValueError, KeyError, TypeError) as error:
+            rows[id] = row_of(content, id)
+        except ValueError as error:
             raise StoreError(f"{store.where}/{FOLDER}/{id}.json is no row of a sweep ({error}). Remove it.") from error
-        rows[id] = row
     return rows
 
 
@@ -38,12 +37,17 @@ def write_score(store: Store, id: str, epoch: int, score: float) -> None:
 
 
 def read_scores(store: Store) -> Iterator[tuple[str, int, float]]:
-    """Every point's standing that was kept: its id, the epoch, percent."""
+    """Every point's standing that was kept: its id, the epoch, percent. Raises StoreError for a file that is none."""
     for name in store.names(SCORES):
         id, _, epoch = name.removesuffix(".json").rpartition("-")
         content = store.read(f"{SCORES}/{name}")
-        if content is not None and epoch.isdigit():
-            yield id, int(epoch), float(content)
+        if content is None or not NUMBER.fullmatch(epoch):
+            continue
+        try:
+            score = float(content)
+        except ValueError as error:
+            raise StoreError(f"{store.where}/{SCORES}/{name} is no standing ({error}). Remove it.") from error
+        yield id, int(epoch), score
 
 
 def gathered(store: Store, *, csv: bool = False) -> dict[str, Row]:
@@ -82,9 +86,10 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 def _alike(values: list[Any]) -> list[Any]:
     kinds = {type(value) for value in values if value is not None}
-    if len(kinds) <= 1:
+    large = int in kinds and any(isinstance(value, int) and abs(value) >= 1 << 63 for value in values)
+    if len(kinds) <= 1 and not large:
         return values
-    make = float if kinds <= {int, float} else str
+    make = float if kinds <= {int, float} and not large else str
     return [None if value is None else make(value) for value in values]
 
 

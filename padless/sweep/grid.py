@@ -8,7 +8,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from padless.choose.fields import MOST_BYTES
 from padless.errors import UsageError
+from padless.files import regular
 from padless.hardware.lines import line_of, lines_of
 from padless.runs.trust import doubt_of
 from padless.sweep.point import Point, point_or_mistakes
@@ -42,11 +44,11 @@ def read_grid(file: Path, trust: bool) -> list[tuple[Point, Place]]:
     names of what does not ship with padless.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = regular(file, MOST_BYTES).read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file} cannot be read: {error}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, a number of too many digits, too many brackets
         raise UsageError(f"{file} is no TOML: {error}.") from error
     lines = lines_of(text)
     tables = content.pop("grid", [{}])

@@ -1,6 +1,7 @@
 """The page of a sweep: every point in one picture and one table, in one file without a request to anywhere."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -40,8 +41,9 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     numbers = {name: after[name] for name in (*COSTS, *QUALITIES) if after.get(name) is not None}
     if (shared := share(row)) is not None:
         numbers[SHARE] = round(shared, 3)
-    if row.get("importance_kept") is not None:
-        numbers[KEPT] = round(100 * row["importance_kept"], 3)
+    kept = row.get("importance_kept")
+    if kept is not None and math.isfinite(kept):
+        numbers[KEPT] = round(100 * kept, 3)
     return numbers
 
 

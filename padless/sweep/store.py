@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+from padless.choose.fields import MOST_BYTES
 from padless.errors import PadlessError, UsageError, missing_extra
-from padless.files import write_atomically
+from padless.files import regular, write_atomically
 
 
 class StoreError(PadlessError):
@@ -44,7 +45,7 @@ class Folder:
 
     def read(self, name: str) -> bytes | None:
         try:
-            return (self._path / name).read_bytes()
+            return regular(self._path / name, MOST_BYTES).read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:

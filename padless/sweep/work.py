@@ -25,6 +25,7 @@ from padless.hardware import load_target
 from padless.inputs import parse_inputs
 from padless.report.summary import Summary
 from padless.runs.dense import Dense
+from padless.runs.exchange import mended
 from padless.runs.finetune import Finetuning, run_finetuning, run_until
 from padless.runs.folder import SUMMARY
 from padless.runs.prune import Job, open_dense, run
@@ -120,7 +121,7 @@ def pruned(point: Point, id: str, folder: Path, devices: int, halve: bool) -> di
 
 def _pruned(point: Point, id: str, folder: Path) -> Path:
     """The folder of the run, done unless it is there."""
-    out = folder / RUNS / id
+    out = mended(folder / RUNS / id)
     if not (out / SUMMARY).exists():
         job = point.job(out)
         run(job, open_dense(job) if job.regularize else _dense(point, job))

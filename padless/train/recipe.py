@@ -7,6 +7,7 @@ from padless.errors import UsageError
 
 # Without batch norms that follow the weights (an ONNX file's are fixed, or folded) larger steps do harm.
 FIXED_NORMS_LR = 0.002
+LARGEST = 1_000_000  # of any factor
 Schedule = Literal["one-cycle", "cosine"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16"]
 
@@ -38,18 +39,18 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"A recipe's {name} is at least {least}; got {getattr(self, name)}.")
+        for name, least, most in (("epochs", 1, 10**6), ("batch", 1, 1 << 20), ("seed", 0, 1 << 63)):
+            if not least <= getattr(self, name) <= most:
+                raise UsageError(f"A recipe's {name} is from {least} to {most:,}; got {getattr(self, name)}.")
         for name in ("peak_lr", "temperature"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"A recipe's {name} is above 0; got {getattr(self, name)}.")
+            if not 0 < getattr(self, name) <= LARGEST:
+                raise UsageError(f"A recipe's {name} is above 0, and at most {LARGEST:,}; got {getattr(self, name)}.")
         for name in ("weight_decay", "features", "sparsity", "mixup", "clip"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"A recipe's {name} is at least 0; got {getattr(self, name)}.")
-        for name, most in (("label_smoothing", 1), ("distill", 1), ("ema", 1)):
-            if not 0 <= getattr(self, name) <= most:
-                raise UsageError(f"A recipe's {name} is from 0 to {most}; got {getattr(self, name)}.")
+            if not 0 <= getattr(self, name) <= LARGEST:
+                raise UsageError(f"A recipe's {name} is from 0 to {LARGEST:,}; got {getattr(self, name)}.")
+        for name in ("label_smoothing", "distill", "ema"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"A recipe's {name} is from 0 to 1; got {getattr(self, name)}.")
         for name, known in (("schedule", get_args(Schedule)), ("precision", get_args(TrainingPrecision))):
             if getattr(self, name) not in known:
                 raise UsageError(f"A recipe's {name} is {' or '.join(known)}; got {getattr(self, name)!r}.")

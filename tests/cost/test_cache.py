@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from padless.cost.cache import Cache, key_of
+from padless.cost.cache import Cache, _row, key_of
 
 
 def test_a_key_hashes_everything():
@@ -34,10 +34,35 @@ def test_a_row_that_was_not_asked_for_is_damage_too(tmp_path):
         assert Cache(tmp_path).get(["a"]) == {}
 
 
-def test_a_damaged_entry_is_damage_too(tmp_path):
+def test_every_flipped_bit_of_a_row_is_noticed_and_that_row_alone_asked_again(tmp_path):
+    answers = {"a": {"total": 4096, "npu": 4000}, "b": {"total": 1}}
+    Cache(tmp_path).put(answers)
+    with sqlite3.connect(tmp_path / "costs.sqlite") as database:
+        database.text_factory = bytes
+        ((row,),) = database.execute("SELECT value FROM answers WHERE key = 'a'").fetchall()
+    for bit in range(8 * len(row)):
+        flipped = bytearray(row)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with sqlite3.connect(tmp_path / "costs.sqlite") as database:
+            database.execute("UPDATE answers SET value = CAST(? AS TEXT) WHERE key = 'a'", (bytes(flipped),))
+        assert Cache(tmp_path).get(["a", "b"]) == {"b": {"total": 1}}, bit
+        assert Cache(tmp_path).all() == {"b": {"total": 1}}
+    Cache(tmp_path).put({"a": answers["a"]})
+    assert Cache(tmp_path).get(["a", "b"]) == answers
+
+
+def test_a_row_under_another_key_is_none(tmp_path):
     Cache(tmp_path).put({"a": 1})
     with sqlite3.connect(tmp_path / "costs.sqlite") as database:
-        database.execute("UPDATE answers SET value = '{'")
+        database.execute("UPDATE answers SET key = 'b'")
+        database.execute("INSERT INTO answers VALUES ('c', 3), ('d', NULL)")
+    assert Cache(tmp_path).get(["a", "b", "c", "d"]) == {}
+
+
+def test_a_row_that_is_no_answer_is_damage_too(tmp_path):
+    Cache(tmp_path).put({"a": 1})
+    with sqlite3.connect(tmp_path / "costs.sqlite") as database:
+        database.execute("UPDATE answers SET value = ?", (_row("a", "{"),))
     with pytest.warns(UserWarning, match="was damaged"):
         assert Cache(tmp_path).get(["a"]) == {}
 

@@ -21,6 +21,24 @@ def test_answers_are_carried(tmp_path, run):
     assert "export" in run("cache", "--help")[1]
 
 
+def test_a_changed_byte_is_noticed(tmp_path):
+    answers = {key_of("a", n): {"total": n} for n in range(3)}
+    Cache(tmp_path).put(answers)
+    export_answers(Cache(tmp_path), tmp_path / "c.parquet")
+    whole, refused = (tmp_path / "c.parquet").read_bytes(), 0
+    for place in range(4, len(whole), 3):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        (tmp_path / "d.parquet").write_bytes(changed)
+        into = Cache(tmp_path / str(place))
+        try:
+            import_answers(into, tmp_path / "d.parquet")
+        except UsageError:
+            refused += 1
+        assert into.all() in ({}, answers), place
+    assert refused > 50
+
+
 @pytest.mark.parametrize(
     "columns",
     [

@@ -5,10 +5,13 @@ It returns a word for what came of it, and raises what padless raises.
 
 import contextlib
 import io
+import json
+import math
 import os
 import random
 import sqlite3
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -16,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from checks.reports import report
 from checks.summaries import summary
 from models.layers import layer
 from models.networks import Small, small
@@ -37,14 +41,23 @@ from padless import (
     plan,
 )
 from padless.choose.replay import prune_with_error
+from padless.cli.app import imported
 from padless.cost import CachedOracle
 from padless.cost.cache import Cache
 from padless.cost.oracles import open_oracle
 from padless.files import is_unfinished
 from padless.hardware.target import CATALOGUE
 from padless.inputs import parse_inputs, weights_digest
+from padless.progress import Terminal
+from padless.report.page import page
+from padless.report.report import Report
 from padless.report.summary import Summary
-from padless.runs.trust import Repeated, believed
+from padless.runs.trust import Repeated, believed, doubt_of
+from padless.sweep.drive import status_of
+from padless.sweep.gather import gathered
+from padless.sweep.grid import read_grid
+from padless.sweep.store import open_store
+from padless.sweep.table import sweep_table
 from padless.train import Checkpoints, Recipe, finetune
 
 X = torch.zeros(1, 3, 16, 16)
@@ -132,6 +145,58 @@ def network() -> bytes:
 def onnx(rng: random.Random, place: Path) -> str:
     (place / "n.onnx").write_bytes(worse_bytes(rng, network()))
     load_onnx(place / "n.onnx")
+    return "accepted"
+
+
+GRID = """model = ["torchvision/resnet18", "cifar10/resnet18"]
+target = ["ethos-u55-256", "unit:8"]
+budget = ["macs=50%", ["cycles=60%", "sram=100KiB"]]
+data = "digits"
+[[grid]]
+seed = [0, 1]
+finetune.epochs = 3
+finetune.augment = "none"
+[[grid]]
+work = "plan"
+oracle = "ceil"
+importance = "l1"
+"""
+
+
+def grids(rng: random.Random, place: Path) -> str:
+    (place / "g.toml").write_bytes(worse_text(rng, GRID))
+    for point, _ in read_grid(place / "g.toml", False):
+        names = [("model", point.model), ("target", point.target), ("oracle", point.oracle), ("data", point.data)]
+        if any(doubt_of(*name) for name in names):
+            raise UncleanError(f"a grid was believed: {names}")
+    return "accepted"
+
+
+def rows(rng: random.Random, place: Path) -> str:
+    """A hostile sweep's folder."""
+    (place / "points").mkdir(exist_ok=True)
+    for number in range(rng.choice([1, 2])):
+        row = {
+            "id": f"{number:016x}", "point": {"model": "m:f", "target": "unit:8", "budget": ["macs=50%"], "seed": number}, "status": "done",
+            "before": {**summary().before, "macs": 1000, "accuracy": 90.0}, "importance_kept": 0.75, "folder": f"runs/{number:016x}",
+            "after": dict(summary().after), "widths": {"a": [32, 16], "b": [8, 8]}, "gap": 0.0, "solver": "optimal",
+            "met": True, "align": "unit", "seconds": 1.5, "host": "here", "attempts": 1,
+        }  # fmt: skip
+        (place / "points" / f"{number:016x}.json").write_text(worse_json(rng, json.dumps(row)), errors="replace")
+    found = list(gathered(open_store(str(place)), csv=True).values())
+    Terminal(file=io.StringIO()).print(sweep_table(found))
+    status_of(place)
+    return "accepted"
+
+
+@cache
+def made_report() -> str:
+    return report().to_json()
+
+
+def reports(rng: random.Random, place: Path) -> str:
+    (place / "report.json").write_text(worse_json(rng, made_report()), errors="replace")
+    page(summary(), Report.read(place))
     return "accepted"
 
 
@@ -349,6 +414,8 @@ def caches(rng: random.Random, place: Path) -> str:
     values = cache_.get(["a", "b"])
     cache_.put({"a": 1})
     cache_.close()
+    if not values.items() <= {"a": 1, "b": {"c": 2}}.items():
+        raise UncleanError(f"a damaged answer was believed: {values}")
     return "answered" if values else "asked again"
 
 
@@ -360,8 +427,6 @@ def few():
 
 @cache
 def checkpoint() -> dict[str, bytes]:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         finetune(small(), few(), Recipe(epochs=1, batch=4), checkpoints=Checkpoints(Path(folder), 0.0))
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
@@ -414,6 +479,68 @@ def arguments(rng: random.Random, place: Path) -> str:
         else:
             words += [rng.choice(OPTIONS), text]
     return command(words, place)
+
+
+NETWORK = ["models.networks:Small", "--target", "unit:8", "--input-shape", "1,3,16,16"]
+WORDS = {
+    "probe": ["--target", "unit:8", "--oracle", "ceil", "--max", "64"],
+    "inspect": NETWORK,
+    "shapes": NETWORK,
+    "plan": [*NETWORK, "--budget", "macs=60%"],
+    "prune": [*NETWORK, "--budget", "macs=60%", "--data", "d.npz", "--recover", "none", "--out", "run"],
+    "finetune": ["made", "--epochs", "1", "--batch", "8", "--distill", "0", "--data", "d.npz", "--out", "tuned"],
+    "export": ["made", "--format", "onnx"],
+    "report": ["made"],
+    "sweep": ["g.toml", "--out", "swept"],
+}
+TAKES_LONG = {"--epochs": 2, "--regularize": 2, "--steps": 2, "--pareto": 3}  # what is tried of what is allowed
+STARTS_PROCESSES = ("--devices", "--accelerator", "--jobs", "--address")
+
+
+@cache
+def valued_options() -> dict[str, list[tuple[str, bool]]]:
+    """Of each command the options that take a value, and whether it is a number."""
+    parameters = {
+        name: [p for p in imported(name).params if p.param_type_name == "option" and not p.is_flag] for name in WORDS
+    }
+    return {
+        name: [(p.opts[0], isinstance(p.default, int | float)) for p in found if p.opts[0] not in STARTS_PROCESSES]
+        for name, found in parameters.items()
+    }
+
+
+@cache
+def made_run() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        write_samples(place)
+        if command(["prune", *WORDS["prune"]], place) != "accepted":
+            raise UncleanError("the run that options are tried on could not be made")
+        return {path.name: path.read_bytes() for path in (place / "run").iterdir()}
+
+
+def write_samples(place: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 3, 16, 16), dtype=np.uint8)
+    np.savez(place / "d.npz", x_train=pixels, y_train=np.arange(16) % 4, x_test=pixels[:8], y_test=np.arange(8) % 4)
+
+
+def options(rng: random.Random, place: Path) -> str:
+    """Every option of every command that works in this process, with a value that nobody expects."""
+    name = rng.choice(list(WORDS))
+    option, numeric = rng.choice(valued_options()[name])
+    value = str(rng.choice(NUMBERS if numeric and rng.random() < 0.8 else [*TEXTS[:-2], *NUMBERS])).replace(
+        "\0", "\x01"
+    )
+    with contextlib.suppress(ValueError):
+        if TAKES_LONG.get(option, math.inf) < float(value) < 1 << 31:
+            value = str(TAKES_LONG[option])
+    if option == "--data" and (":" in value or "/" in value):
+        value = "x"
+    write_samples(place)
+    (place / "made").mkdir()
+    for file, content in made_run().items():
+        (place / "made" / file).write_bytes(content)
+    return command([name, *WORDS[name], f"{option}={value}"], place, own=True)
 
 
 def texts(rng: random.Random, place: Path) -> str:
@@ -476,8 +603,8 @@ def code(rng: random.Random, place: Path) -> str:
     return command(rng.choice([["inspect", *words], ["prune", *words, "--budget", "macs=50%", "--out", "run"]]), place)
 
 
-def command(words: list[str], place: Path) -> str:
-    """A command in this process: its exit code."""
+def command(words: list[str], place: Path, own: bool = False) -> str:
+    """A command in this process: its exit code. `own`: what runs is what the command line says."""
     out, err, before = io.StringIO(), io.StringIO(), (sys.argv, os.getcwd())
     os.chdir(place)
     sys.argv = ["padless", *words]
@@ -496,7 +623,7 @@ def command(words: list[str], place: Path) -> str:
         raise UncleanError(f"exit code {code_} without a word")
     if "Traceback" in err.getvalue():
         raise UncleanError(err.getvalue()[-2000:])
-    if (place / "RAN").exists():
+    if (place / "RAN").exists() and not own:
         raise UncleanError("a folder's command was run")
     left = [p.name for p in place.rglob("*") if is_unfinished(p) or p.name.endswith(".lock")]
     if left or ((place / "run").exists() and words[0] == "prune" and not (place / "run" / "plan.json").exists()):
@@ -507,7 +634,7 @@ def command(words: list[str], place: Path) -> str:
 # How often each kind comes: fast ones more often.
 KINDS: dict[Kind, int] = {
     plans: 8, summaries: 12, folders: 4, safetensors: 12, onnx: 10, images: 8, arrays: 10, parquet: 4, samples: 10, tables: 12, targets: 6,
-    inis: 6, caches: 3, checkpoints: 1, arguments: 4, texts: 14, programs: 1, code: 2,
+    inis: 6, grids: 8, rows: 4, reports: 4, caches: 3, checkpoints: 1, arguments: 4, options: 3, texts: 14, programs: 1, code: 2,
 }  # fmt: skip
 
 

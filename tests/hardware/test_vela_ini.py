@@ -116,6 +116,7 @@ BAD = [
     (INI.replace("core_clock=250e6", "inherit=System_Config.Mine"), {"system": "Mine"},
      r"\[System_Config.Mine\] inherits in a circle: System_Config.Mine from System_Config.Base from System_Config.Mine"),
     (INI.replace("250e6", "fast"), {"system": "Mine"}, "core_clock of .System_Config.Mine. is 'fast'; expected a number"),
+    (INI.replace("=250e6", "=0.4"), {"system": "Mine"}, "core_clock of .* is '0.4'; expected a number from 1 up"),
     (INI.replace("0.125", "0"), {"system": "Mine"}, "OffChipFlash_clock_scale of .* is '0'; expected a number above 0"),
     (INI.replace("=Dram", "=Disk"), {"system": "Dram"}, "axi1_port of .* is 'Disk'; expected Sram, Dram, OnChipFlash, OffC"),
     (INI.replace("1e9", "%(speed)s"), {"system": "Dram"}, "is no Vela configuration: Bad value substitution"),

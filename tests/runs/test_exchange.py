@@ -50,6 +50,20 @@ def test_killed_at_file_events_the_old_or_the_new_run_is_whole(tmp_path, what, m
     assert told["beside"] == ["run"]
 
 
+def test_a_sweep_that_is_killed_at_file_events_goes_on(tmp_path):
+    """Each point has its row once, equal to that of an undisturbed sweep, and nothing lingers after the next start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "checks.killed", "sweep", str(tmp_path), "5"],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["events"] > 60 and told["killed"] == told["tried"] == 5
+    assert told["left"] == ["between", "new", "old"] and told["whole_again"] and told["lingering"] == []
+
+
 HOLD = "import sys; from padless.runs.exchange import claimed; from pathlib import Path\nwith claimed(Path(sys.argv[1])):\n    print('held', flush=True); sys.stdin.read()"
 
 
@@ -175,6 +189,19 @@ def test_a_stopped_exchange_is_ended_by_who_reads(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
     mended(tmp_path / "none" / "b")
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_what_a_kill_left_beside_a_whole_folder_is_swept_by_who_reads(holder, tmp_path):
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir()
+    (folder / "x").write_text("whole")
+    (unfinished(folder) / "old").mkdir(parents=True)
+    mended(folder)  # it is being written: nothing is touched
+    assert len(os.listdir(folder.parent)) == 3
+    holder.kill()
+    holder.wait()
+    mended(folder)
+    assert os.listdir(folder.parent) == ["a"] and (folder / "x").read_text() == "whole"
 
 
 def test_what_is_none_of_ours_stays(tmp_path):

@@ -40,9 +40,10 @@ def without_seconds(data):
 
 def test_files_are_the_same_to_the_byte(tmp_path):
     prune, tune = [*PRUNE, "--out", "run"], ["finetune", "run", *TUNE, "--out", "tuned"]
-    work(tmp_path / "one", "1", "1", prune, tune)
+    cut_alone = [*PRUNE, "--recover", "none", "--out", "cut"]
+    work(tmp_path / "one", "1", "1", prune, tune, cut_alone)
     work(tmp_path / "two", "2", "1", prune, tune)
-    work(tmp_path / "threads", "3", "2", prune)
+    work(tmp_path / "threads", "3", "2", prune, cut_alone)
     one, two, threads = (tmp_path / name for name in ("one", "two", "threads"))
     for name in (
         "run/plan.json",
@@ -55,7 +56,8 @@ def test_files_are_the_same_to_the_byte(tmp_path):
     for folder in ("run", "tuned"):
         told = [json.loads((place / folder / "summary.json").read_text()) for place in (one, two)]
         assert without_seconds(told[0]) == without_seconds(told[1])
-    assert (one / "run/plan.json").read_bytes() == (threads / "run/plan.json").read_bytes()
+    for name in ("run/plan.json", "cut/plan.json", "cut/model.safetensors"):
+        assert (one / name).read_bytes() == (threads / name).read_bytes(), name
     weights = [load_file(place / "run/model.safetensors") for place in (one, threads)]
     for name, tensor in weights[0].items():  # sums in another order, and a system of equations solved with them
         apart = (tensor.double() - weights[1][name].double()).abs().max()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from dataclasses import replace
 
 import numpy as np
@@ -155,6 +156,25 @@ def test_a_variant_names_no_file(run, forged, variant, message):
     forged(variant=variant)
     code, _, err = run("finetune", "run", *SMALL)
     assert code == 2 and message in " ".join(err.split())
+
+
+def test_no_command_looks_for_a_network(run, whole_run, tmp_path, monkeypatch):
+    shutil.copytree(whole_run, tmp_path / "run")
+    asked = []
+
+    def refuse(*arguments):
+        asked.append(arguments)
+        raise OSError("no network here")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for words in (("finetune", "run", *SMALL), ("export", "tuned", "--format", "onnx"), ("report", "tuned")):
+        code, _, err = run(*words)
+        assert code == 0, err
+    with pytest.raises(OSError, match="no network here"):
+        socket.create_connection(("localhost", 9))
+    assert len(asked) == 1
 
 
 def test_names_of_any_file_are_checked_alike(tmp_path):

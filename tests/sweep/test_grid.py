@@ -1,5 +1,7 @@
 """Grids: what combinations they make, and what is said of mistakes."""
 
+import os
+
 import pytest
 
 from padless import UsageError
@@ -72,6 +74,8 @@ def test_of_many_mistakes_the_first_are_told(tmp_path):
     ("text", "said"),
     [
         ("model = ", "/g.toml is no TOML: Invalid value (at end of document)."),
+        (f"seed = {'9' * 5000}", "/g.toml is no TOML: Exceeds the limit"),
+        (f"seed = {'[' * 20000}", "/g.toml is no TOML: "),
         ("grid = 3", "/g.toml: grid is no list of tables. Write [[grid]] above each."),
         (
             f"seed = {list(range(400))}\nfloor = {list(range(400))}",
@@ -86,6 +90,9 @@ def test_what_is_no_grid(tmp_path, text, said):
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(UsageError, match=r"none\.toml cannot be read"):
         read_grid(tmp_path / "none.toml", trust=True)
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(UsageError, match=r"pipe\.toml cannot be read: .*it is a pipe or a device"):
+        read_grid(tmp_path / "pipe.toml", trust=True)
 
 
 def test_too_many_points_of_several_grids(tmp_path, monkeypatch):
@@ -112,7 +119,7 @@ def test_options_of_fine_tuning_are_checked():
         point_of({**given, "finetune": {"epoch": 3}}).recipe()
     with pytest.raises(UsageError, match=r"finetune\.epochs: Input should be a valid integer"):
         point_of({**given, "finetune": {"epochs": "many"}}).recipe()
-    with pytest.raises(UsageError, match="A recipe's epochs is at least 1; got 0"):
+    with pytest.raises(UsageError, match="A recipe's epochs is from 1 to 1,000,000; got 0"):
         point_of({**given, "finetune": {"epochs": 0}}).recipe()
     assert point_of(given).recipe() is None
 

@@ -49,16 +49,29 @@ def together(
             widths.update(alone)
         else:
             joint += component
-    if not joint:
-        return (), unreachable, {}
-    shared = {id: widths[id] for axis in joint for id in axis.repeats}
-    full = {id: float(levels[-1]) for id, levels in shared.items()}
-    example = settled(shared, joint, full, dense, lenient=True) or {id: int(width) for id, width in full.items()}
+    example: dict[str, int] = {}
+    for component in components(joint):
+        example |= _most_aligned(component, widths, dense)
     return (
         tuple(axis for axis in joint if axis.holds(example)),
         unreachable | {(axis.layer, axis.side) for axis in joint if not axis.holds(example)},
         example,
     )
+
+
+def _most_aligned(
+    component: Sequence[JointAxis], widths: Mapping[str, Widths], dense: Mapping[str, int]
+) -> dict[str, int]:
+    """Widths that align as many of the axes as any that are found, the nearest to the widest.
+
+    The widest themselves where they align as many: of two choices that are as good a program may find either, and what is
+    aligned as it is must not be told to be misaligned.
+    """
+    shared = {id: widths[id] for axis in component for id in axis.repeats}
+    widest = {id: int(levels[-1]) for id, levels in shared.items()}
+    found = settled(shared, component, {id: float(w) for id, w in widest.items()}, dense, lenient=True) or widest
+    as_they_are, settled_for = (sum(axis.holds(each) for axis in component) for each in (widest, found))
+    return widest if as_they_are >= settled_for else found
 
 
 def _in_class(

@@ -10,7 +10,7 @@ from models.networks import small
 from torch import nn
 
 from padless import Plan, load_target, plan, prune, trace
-from padless.align import JointAxis, Levels, aligned_levels, joint, priced_levels
+from padless.align import JointAxis, Levels, aligned_levels, joint, priced_levels, shared
 from padless.errors import UsageError
 
 X = torch.zeros(1, 3, 16, 16)
@@ -309,3 +309,26 @@ def test_groups_that_share_no_axis_are_settled_apart(monkeypatch):
     wanted = {id: example[id] for id in groups} | {"g10": 7.4}
     near = levels.settle(wanted)
     assert near == example and solved == [{id for id in groups if id.startswith("g1")}]
+
+
+def test_of_choices_that_align_as_many_axes_the_network_as_it_is_is_taken(monkeypatch):
+    """Behind each block of a dense network stands one group of 32 more: in units of 64 every other axis can be filled."""
+    ids = ["a", "b", "c", "d"]
+    axes = [
+        JointAxis(layer=f"reads {n}", side="in", unit=64, rest=0, repeats=dict.fromkeys(ids[:n], 1)) for n in (2, 3, 4)
+    ]
+    widths = {"a": np.array([32, 64]), **{id: np.array([16, 32]) for id in ids[1:]}}
+    dense = {"a": 64, "b": 32, "c": 32, "d": 32}
+    assert [axis.holds(dense) for axis in axes] == [False, True, False]
+    # One as good, and further away, as a program that stops early may find it: a + b fills the units in place of a + b + c.
+    monkeypatch.setattr(shared, "settled", lambda *args, **more: {"a": 32, "b": 32, "c": 32, "d": 16})
+    joint, unreachable, example = shared.together(axes, dict(widths), dense)
+    assert example == dense and [axis.layer for axis in joint] == ["reads 3"]
+    assert unreachable == {("reads 2", "in"), ("reads 4", "in")}
+    # What aligns more of them is taken all the same.
+    better = {"a": 32, "b": 32, "c": 32, "d": 32}
+    monkeypatch.setattr(shared, "settled", lambda *args, **more: better)
+    assert [axis.holds(better) for axis in axes] == [True, False, True]
+    assert shared.together(axes, dict(widths), dense)[2] == better
+    monkeypatch.setattr(shared, "settled", lambda *args, **more: None)
+    assert shared.together(axes, dict(widths), dense)[2] == dense

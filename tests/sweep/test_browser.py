@@ -58,6 +58,8 @@ def test_points_are_filtered_sorted_and_chosen(chromium, file):
         page = shown.page
         assert page.locator("circle").count() == 7 and page.locator("tbody tr").count() == 8
         assert page.locator("polyline").count() == 3  # one front a network and target
+        lines = {line.get_attribute("stroke") for line in page.locator("polyline").all()}
+        assert len(lines) == 2 and lines <= {dot.get_attribute("fill") for dot in page.locator("circle").all()}
         page.get_by_label("target", exact=True).select_option("unit:16")
         assert page.locator("circle").count() == 3
         page.get_by_role("button", name="seed", exact=True).click()

@@ -190,7 +190,7 @@ layers are summed, and the reason is printed. `python benchmarks/real_networks.p
 
 Not in one piece: {not_whole}.
 
-Not done within the time limit, on a busy machine: {late}. Half is out of reach of whole units: {not_cut}.
+Not traced, with a reason: {refused}. Half is out of reach of whole units: {not_cut}.{wasting}{late}
 
 {deployed}
 {onnx_files}
@@ -372,6 +372,11 @@ def _real() -> dict[str, Any]:
         ))]
         for family, members in families.items()
     ]  # fmt: skip
+    late = [row["network"] for row in rows if "ended" in row]
+    wasting = [
+        f"{row['network']} on {t} ({row[f'{t} avoidable_percent']:.2f} %)"
+        for row in rows for t in targets if row.get(f"{t} avoidable_percent")
+    ]  # fmt: skip
     whys: dict[str, list[str]] = {}
     for row in rows:
         if row.get("whole") is False:
@@ -381,8 +386,12 @@ def _real() -> dict[str, Any]:
         "real_networks": len(rows),
         "real_worst": max(row[f"{t} error"] for row in rows for t in targets if f"{t} error" in row),
         "real": markdown_table(["", "networks", "traced", "cut", "whole"], table),
-        "late": ", ".join(row["network"] for row in rows if "ended" in row),
-        "not_cut": ", ".join(row["network"] for row in rows if "ended" not in row and not sound(row)),
+        "late": "" if not late else f" Not done within the time limit: {', '.join(late)}.",
+        "refused": ", ".join(row["network"] for row in rows if not row["traces"] and "ended" not in row),
+        "not_cut": ", ".join(
+            row["network"] for row in rows if row["traces"] and not any(f"{t} error" in row for t in targets)
+        ),
+        "wasting": "" if not wasting else f" Avoidable waste is left: {', '.join(wasting)}.",
         "not_whole": "; ".join(f"{', '.join(names)} ({why})" for why, names in whys.items()),
     }
 

@@ -23,8 +23,8 @@ def reasons(summary: Summary, report: Report) -> str:
             f"<p>{text(pays_most(report))}</p>" if pays_most(report) else "",
             f'<p class="caption">Groups of channels that are cut together: those first that were cut, or whose layers cost '
             f"most. Each picture: {told}; the large mark is the chosen width, a ring the dense one. Costs are sums over "
-            "layers, as the tables have them. What is worth 10 k cycles elsewhere keeps as much importance as 10 k cycles "
-            "more would keep in other groups, at this budget.</p>",
+            "layers, as the tables have them. What is worth so much elsewhere keeps as much importance as so much more "
+            "spent on other groups would, at this budget.</p>",
             f'<div class="cards">{"".join(cards[:CARDS])}</div>',
         ]
         if more > 0:

@@ -85,13 +85,13 @@ def test_a_driver_that_is_stopped_leaves_nothing_and_goes_on(trial, end):
     until(lambda: len(rows()) >= 2)
     if end == signal.SIGINT:  # as a terminal sends it: to all
         os.killpg(driver.pid, end)
-        _, errors = driver.communicate(timeout=5)
+        _, errors = driver.communicate(timeout=60)  # seconds of a busy machine: alone it is under five
         assert driver.returncode == 130
         assert "Stopped. What is done is in o; the same command goes on." in errors
     else:
         driver.kill()
         driver.communicate()
-    until(lambda: not living(), 5)
+    until(lambda: not living(), 60)
     kept = {row["id"]: row for row in rows()}
     assert 2 <= len(kept) < 10
     assert not [file for file in Path("o").rglob("*") if file.is_file() and "-" in file.name]  # nothing half-written

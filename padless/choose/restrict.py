@@ -138,14 +138,14 @@ def held(
             offered[0] % max(1, pair[0]) == 0, pair[0],
             np.count_nonzero(~units.fits(layers[pair[1].layer], pair[1].side, narrower * pair[1].repeats)),
         ))  # fmt: skip
-        side = f"{'outputs' if member.side == 'out' else 'inputs'} of layer"
+        place = f"{'outputs' if member.side == 'out' else 'inputs'} of layer {member.layer}, in units of {unit}"
         if least > offered[0]:
             reasons[group.id] = f"limited to {least} channels at least, by --floor or a range of widths"
         if len(chosen.widths[group.id]) == 1:
-            reasons[group.id] = f"its {least} channels are {side} {member.layer}, in units of {unit}"
+            reasons[group.id] = f"its {least} channels are {place}"
             by_unit.append(f"{group.id}: {reasons[group.id]}")
         if unit > 1 and least == offered[0] and least % unit == 0:
-            reason = f"{least} of {group.width} channels at least, as {side} {member.layer}, in units of {unit}"
+            reason = f"{least} of {group.width} channels at least, as {place}"
             reasons.setdefault(group.id, reason)
             computed = sum(work[name] for name in dict.fromkeys(m.layer for m in group.members))
             binding.append((-computed, f"{group.id}: {reason}"))

@@ -86,9 +86,8 @@ def _family(summary: Summary, report: Report) -> str:
         name=f"this run{tested}", share=share, kept=curves.kept,
         tip=f"This run: {percent(share)} of the {name} keep {percent(curves.kept)} of the importance{tested}",
     )  # fmt: skip
-    asked = next(
-        (budget.asked / spends for budget in summary.budgets if (spends := _dense(budget.budget, summary))), None
-    )
+    spends = ((budget.asked, _totals_of(budget.budget.partition("=")[0], summary)[0]) for budget in summary.budgets)
+    asked = next((most / dense for most, dense in spends if dense), None)
     of_table = _asked_on(summary, report)
     points = [replace(point, share=own(point.share)) for point in curves.family]
     lines = [(point.share, point.kept, _narrower(point.widths, report.groups)) for point in points]
@@ -109,12 +108,11 @@ def _family(summary: Summary, report: Report) -> str:
 
 def _scale(summary: Summary, curves: Curves) -> Callable[[float], float]:
     """Shares of the tables' sums as shares of the network's totals: the run's own is known, what lies around it a guess."""
-    totals = [side.get("nanoseconds" if curves.quantity == "cycles" and side["cycles"] is None else curves.quantity)
-              for side in (summary.before, summary.after)]  # fmt: skip
+    dense, pruned = _totals_of(curves.quantity, summary)
     at = curves.spent / curves.dense
-    if not totals[0] or not totals[1] or not 0 < at < 1:
+    if not dense or not pruned or not 0 < at < 1:
         return lambda share: share
-    own = totals[1] / totals[0]
+    own = pruned / dense
     return lambda share: share * own / at if share <= at else own + (share - at) * (1 - own) / (1 - at)
 
 
@@ -123,13 +121,16 @@ def _narrower(widths: Sequence[int], groups: Sequence[GroupReport]) -> str:
     return ", ".join(cut) or "none"
 
 
-def _dense(budget: str, summary: Summary) -> float | None:
-    """What the dense network spends of a budget."""
-    quantity = budget.partition("=")[0]
-    key = "cycles" if quantity == "latency" and summary.before["cycles"] is not None else quantity
-    key = "nanoseconds" if quantity == "latency" and summary.before["cycles"] is None else key
-    value = summary.before.get(key)
-    return float(value) if isinstance(value, int | float) and value else None
+def _totals_of(quantity: str, summary: Summary) -> tuple[float, float]:
+    """What the dense and the pruned network spend of what a budget is on; 0 where it is not known."""
+    timed = quantity in ("cycles", "latency")
+    key = ("nanoseconds" if summary.before["cycles"] is None else "cycles") if timed else quantity
+    dense, pruned = (side.get(key) for side in (summary.before, summary.after))
+    return _number(dense), _number(pruned)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _asked_on(summary: Summary, report: Report) -> bool:

@@ -101,13 +101,17 @@ def _of_memory(report: Report, waits: dict[str, int]) -> str:
 
 def _packed(report: Report) -> float:
     """What of the weights' bytes is left once the compiler has packed them, where it says so."""
-    weights = sum(layer.pruned.weight_bytes for layer in report.layers)
+    weights = _weights(report)
     return min(1.0, (report.flash_bytes[1] or weights) / weights) if weights else 1.0
+
+
+def _weights(report: Report) -> int:
+    return sum(layer.pruned.weight_bytes for layer in report.layers)
 
 
 def _in_sram(report: Report) -> str:
     """The advice to move the weights, unless they are known not to fit."""
-    weights = report.flash_bytes[1] or sum(layer.pruned.weight_bytes for layer in report.layers)
+    weights = report.flash_bytes[1] or _weights(report)
     room = next((limit.bytes for limit in report.limits if limit.of == "sram"), None)
     if room is not None and weights > room:
         return ""

@@ -13,6 +13,7 @@ from padless.report.summary import STRICT, Count, Measures
 from padless.sweep.point import point_of
 
 Row = dict[str, Any]
+Status = Literal["done", "stopped", "infeasible", "refused", "failed"]  # in the order in which they are told
 Folder = Annotated[str, Field(pattern="^runs/[0-9a-f]{16}(-finetuned)?$")]  # the page leads there
 
 
@@ -36,7 +37,7 @@ class Stopped:
 class _Fields:
     id: Digest
     point: dict[str, Any]
-    status: Literal["done", "stopped", "infeasible", "refused", "failed"]
+    status: Status
     attempts: Count
     error: str | None = None
     stopped: Stopped | None = None

@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from rich.table import Table
 from rich.text import Text
 
 from padless.choose import Budget
 from padless.sweep.point import UNSAID
+from padless.sweep.rows import Status
 
 SHOWN = 40  # rows
-STATUSES = ("done", "stopped", "infeasible", "refused", "failed")  # in the order in which they are told
+STATUSES = get_args(Status)
 
 
 def counted(rows: Iterable[Mapping[str, Any]] | Mapping[str, int]) -> str:

@@ -8,7 +8,8 @@ from math import gcd, lcm
 
 import numpy as np
 
-from padless.align.joint import JointAxis, components, differences, settled
+from padless.align.joint import JointAxis, components, differences
+from padless.align.settle import settled
 from padless.align.shared import Axis, joint_axis, together
 from padless.align.units import Units, Widths
 from padless.graph import ChannelGroup, Graph, Layer

@@ -1,9 +1,9 @@
 """Axes on which several groups lie: which of them each group can align alone, and which only their sum."""
 
 from collections.abc import Mapping, Sequence
-from math import gcd, lcm
 
-from padless.align.joint import JointAxis, components, settled
+from padless.align.joint import JointAxis, components, periods
+from padless.align.settle import settled
 from padless.align.units import Units, Widths
 from padless.graph import ChannelGroup, Layer
 from padless.graph.structure import Side
@@ -95,15 +95,6 @@ def _making_up(
     """
     full = {id: float(widths[-1]) for id, widths in levels.items()}
     like = settled(levels, component, full, dense, lenient=True)
-    if like is None or any(dense[id] < period for id, period in _periods(component).items()):
+    if like is None or any(dense[id] < period for id, period in periods(component).items()):
         return {}, set()
     return _in_class(component, levels, like), {(a.layer, a.side) for a in component if not a.holds(like)}
-
-
-def _periods(component: Sequence[JointAxis]) -> dict[str, int]:
-    """How many channels more leave as much over on each axis of a group."""
-    periods: dict[str, int] = {}
-    for axis in component:
-        for id, repeats in axis.repeats.items():
-            periods[id] = lcm(periods.get(id, 1), axis.unit // gcd(axis.unit, repeats))
-    return periods

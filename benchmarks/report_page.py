@@ -72,6 +72,7 @@ def opening(browser: object, file: Path) -> tuple[float, float | None]:
 
 
 def main() -> None:
+    from common import write  # padless imports this file from elsewhere
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium")
@@ -91,15 +92,23 @@ def main() -> None:
                 seconds = opening(browser, file)
                 if turn:
                     taken[name].append(seconds)
+        rows = []
         for name, seconds in taken.items():
             drawn = [each for each, _ in seconds]
             again = [each for _, each in seconds if each is not None]
             sorted_in = f", sorted in {median(again):.2f} s" if again else ""
             spread = f"{min(drawn):.2f} to {max(drawn):.2f}"
+            rows.append({"page": Path(name).name, "bytes": files[name].stat().st_size, "opened_seconds": drawn,
+                         "median_seconds": median(drawn), "sorted_seconds": median(again) if again else None})  # fmt: skip
             print(
                 f"{name}: {files[name].stat().st_size:,} bytes, opened in {median(drawn):.2f} s ({spread}){sorted_in}"
             )
         browser.close()
+        if len(rows) > 1:
+            print(f"{rows[0]['median_seconds'] / rows[1]['median_seconds']:.2f} times the seconds of {rows[1]['page']}")
+    # An older page is named by its file alone.
+    sys.argv[1:] = [Path(name).name for name in sys.argv[1:]]
+    write("report_page", rows)
 
 
 if __name__ == "__main__":

@@ -212,8 +212,8 @@ class _Recorder(TorchDispatchMode):
             refs_kwargs = {k: self._refs((v,))[0] for k, v in kwargs.items()}
         if len(self.kinds) == 2:  # what the forward makes for itself is really computed, until it meets the inputs
             args, kwargs = _replace(args, _to_meta), _replace(kwargs, _to_meta)
-        elif func is _TO_COPY and _moves_positions(args[0], kwargs):
-            kwargs = {**kwargs, "device": None}  # their values are still known
+        elif func is _TO_COPY and _stays(args[0], kwargs.get("device")):
+            kwargs = {**kwargs, "device": None}
         shortcut = SHAPES.get(func)
         result = shortcut(*args, **kwargs) if shortcut else func(*args, **kwargs)
         kind = type(result)
@@ -280,9 +280,15 @@ class _Recorder(TorchDispatchMode):
 _TO_COPY = torch.ops.aten._to_copy.default
 
 
-def _moves_positions(x: Tensor, kwargs: dict[str, Any]) -> bool:
-    """Whether real positions (of sorted sequences, for one) go to where the inputs are."""
-    return not x.is_meta and x.ndim == 1 and x.dtype is torch.int64 and kwargs.get("device") == torch.device("meta")
+def _stays(x: Tensor, device: torch.device | None) -> bool:
+    """Whether a tensor that is asked to another device keeps to its own.
+
+    Real positions (of sorted sequences, for one) that go to where the inputs are would lose their values, and what comes
+    of the inputs has no values to take to where the forward's own tensors are.
+    """
+    if x.is_meta:
+        return device is not None and device.type != "meta"
+    return x.ndim == 1 and x.dtype is torch.int64 and device == torch.device("meta")
 
 
 def _to_meta(x: Any) -> Any:

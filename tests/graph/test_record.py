@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from checks.cutting import check
 from models.networks import Reads, Small
 from torch import nn
 
-from padless import plan, prune, trace
+from padless import load_target, plan, prune, trace
 from padless.errors import TraceError
 
 
@@ -202,3 +203,21 @@ def test_weights_that_hooks_compute_are_cut(build):
     small = prune(model, plan(model, x, target="unit:4", budget="macs=60%"))
     widths = small[0].out_channels, small[2].out_channels
     assert widths < (16, 16) and small[0].weight.shape[0] == widths[0] and small[2].weight.shape[:2] == widths[::-1]
+
+
+class Moved(nn.Module):
+    """Takes its maps to another device, by name and by another tensor, and fills tensors of its own with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last, self.norm = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.RMSNorm(8)
+
+    def forward(self, x):
+        y = self.first(x).cpu()
+        own = torch.zeros(len(y), y.shape[1], 6, 6, dtype=y.dtype)
+        own[:, :, 1:] = y[:, :, :-1].to(own).type_as(own)
+        return self.last(self.norm(own.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)).mean((2, 3))
+
+
+def test_what_comes_of_the_inputs_may_be_moved():
+    check(Moved().eval(), torch.zeros(1, 3, 8, 8), load_target("unit:4"), 0)

@@ -6,7 +6,6 @@ al. ("ThiNet", ICCV 2017); mixing replaces each missing input channel by a linea
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch.nn import functional as F
 
 from padless.calls import channel_rows
 from padless.hardware.rounding import ceil_div
+from padless.recover.in_order import Fit
 from padless.recover.moments import Rows, Sums
 
 CHUNK = 32  # images whose inputs are unfolded at a time
@@ -25,14 +25,6 @@ ROUNDING = 1e-7  # of the outputs' squares: what float32 can tell apart
 MIXING_RIDGE = 1e-3  # likewise
 WIDEST = 6144  # columns of a layer that is solved for; wider ones are mixed
 HELD_OUT = 8  # one image of so many chooses the ridge
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
-    """New weights of a layer and what to add to its outputs."""
-
-    weight: Tensor  # as the layer's own
-    shift: Tensor | None  # [c_out]
 
 
 def least_squares(
@@ -49,11 +41,29 @@ def least_squares(
     towards = (near.weight if near else weight).double().flatten(1)
     start = towards.unflatten(0, (arguments["groups"], -1)).transpose(1, 2)  # [G, D, O]
     few = _row_count(x, y, linear, start.shape[1]) < start.shape[1]
+    fit, held = gathered(x, y, arguments, linear=linear, few=few)
+    found = ridged(fit, held, start, shifts=shifts)
+    if found is None:
+        return near
+    w, shift = found
+    new = w.transpose(1, 2).reshape(weight.shape).to(weight)
+    return Fit(weight=new, shift=shift.flatten().to(weight) if shifts else None)
+
+
+def gathered(x: Tensor, y: Tensor, arguments: Mapping[str, Any], *, linear: bool, few: bool = False) -> tuple[Any, Any]:
+    """Sums (`few`: the rows) of a layer's unfolded inputs and wanted outputs: to solve with, and held out."""
     fit, held = _moments(few), _moments(few)
-    for part, columns, wanted in _columns(x, y, arguments, linear, start.shape[1]):
+    width = arguments["weight"][0].numel()
+    for part, columns, wanted in _columns(x, y, arguments, linear, width):
         (held if part % HELD_OUT == HELD_OUT - 1 else fit).add(columns, wanted)
-    if not held.rows:
-        held = fit
+    return fit, held if held.rows else fit
+
+
+def ridged(fit: Any, held: Any, start: Tensor, *, shifts: bool) -> tuple[Tensor, Tensor] | None:
+    """Weights [G, D, O] pulled towards `start` as strongly as suits what is held out, and shifts [G, O].
+
+    None where `start` is as good there.
+    """
     moved = fit.residual(start)
     best, ridge = held.error(start, moved if shifts else torch.zeros_like(moved)), None
     best -= ROUNDING * held.squares / held.rows
@@ -63,10 +73,9 @@ def least_squares(
         if error < best:
             best, ridge = error, candidate
     if ridge is None:
-        return near
+        return None
     w, shift = (fit + held if held is not fit else fit).ridged(start, ridge, shifts)
-    new = w.transpose(1, 2).reshape(weight.shape).to(weight)
-    return Fit(weight=new, shift=shift.flatten().to(weight) if shifts else None)
+    return w, shift
 
 
 def _moments(few: bool) -> Any:  # the two add up with their like alone

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from padless.runs.folder import load, save
     from padless.sweep import sweep
     from padless.train import Recipe, against, evaluate, finetune
+    from padless.treat import Treated, treat
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Preprocess", "Recipe",
-    "Recovery", "Summary", "Target", "UsageError", "against", "as_images", "evaluate", "export", "finetune", "inspect",
-    "load", "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
-    "recover", "rule", "save", "sweep", "targets", "trace",
+    "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Preprocess",
+    "Recipe", "Recovery", "Summary", "Target", "Treated", "UsageError", "against", "as_images", "evaluate", "export",
+    "finetune", "inspect", "load", "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match",
+    "open_oracle", "plan", "prune", "recover", "rule", "save", "sweep", "targets", "trace", "treat",
 ]  # fmt: skip
 
 # The names of each module, imported when they are asked for: torch takes seconds, and targets need none of it.
@@ -54,6 +55,7 @@ _FROM = {
     "runs.folder": ("load", "save"),
     "sweep": ("sweep",),
     "train": ("Recipe", "against", "evaluate", "finetune"),
+    "treat": ("Treated", "treat"),
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _FROM.items() for name in names}
 

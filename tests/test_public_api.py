@@ -17,10 +17,11 @@ def test_version():
 
 def test_public_names():
     assert padless.__all__ == [
-        "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Preprocess", "Recipe",
-        "Recovery", "Summary", "Target", "UsageError", "against", "as_images", "evaluate", "export", "finetune", "inspect",
-        "load", "load_images", "load_model", "load_onnx", "load_target", "load_weights", "match", "open_oracle", "plan", "prune",
-        "recover", "rule", "save", "sweep", "targets", "trace",
+        "Budget", "Choices", "Graph", "Images", "InfeasibleError", "NetworkCost", "PadlessError", "Plan", "Preprocess",
+        "Recipe", "Recovery", "Summary", "Target", "Treated", "UsageError", "against", "as_images", "evaluate",
+        "export", "finetune", "inspect", "load", "load_images", "load_model", "load_onnx", "load_target",
+        "load_weights", "match", "open_oracle", "plan", "prune", "recover", "rule", "save", "sweep", "targets",
+        "trace", "treat",
     ]  # fmt: skip
     assert all(getattr(padless, name).__doc__ for name in padless.__all__)
     assert set(padless.__all__) <= set(dir(padless))

@@ -1,6 +1,5 @@
 """The accuracy back without labels or training, by the method that held-out images speak for."""
 
-import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,29 +7,21 @@ from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.calls import batches_of, class_scores, count_of, evaluating, images_of, joined, like_model, parts_of, run
+from padless.calls import count_of, evaluating, like_model, parts_of
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut
 from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep
-from padless.graph.examples import batch_of
-from padless.graph.liveness import moments
-from padless.graph.record import tensors_of
 from padless.graph.shadow import original_of, single, tensor_names
 from padless.recover.batchnorm import rebase_batchnorm, reestimate_batchnorm
 from padless.recover.closed_form import Mode, reconstruct
+from padless.recover.judge import BATCH, HALVES, Judge, apart, fitting, read, restore, tensors
 
 SOLVED: tuple[Mode, ...] = get_args(Mode)
 METHODS = ("auto", "none", "bn", *SOLVED)
-HELD_OUT = 8  # one image of so many judges, the others are solved on
-LIVE_BYTES = 4 << 30  # of activations, of both networks together
-BATCH = 128
-HALVES = (torch.float16, torch.bfloat16)
-SAME = 1e-3  # of the largest output: what rounding may change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,95 +65,48 @@ def recover(small: nn.Module, model: nn.Module, plan: Plan, images: Iterable[Any
     graph = retrace(model, plan)
     small, model = original_of(small), original_of(model)
     keep = plan.mask(graph)
-    batches = _fitting(images, graph, plan.takes)
+    batches = fitting(read(images, plan.takes), graph)
     if any(p.dtype in HALVES for p in small.parameters()):  # sums and solutions need more digits
         wide = single(small)
         recovery = _recovered(wide, single(model), graph, keep, batches, method)
-        _restore(small, _tensors(wide))
+        restore(small, tensors(wide))
         return recovery
     return _recovered(small, model, graph, keep, batches, method)
 
 
 def _recovered(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep, images: Any, method: str) -> Recovery:
-    fresh = _cut_tensors(small, model, graph, keep)
+    fresh = cut_tensors(small, model, graph, keep)
     x, started = like_model(images, small), time.monotonic()
-    count = count_of(x)
-    judged = max(1, count // HELD_OUT)
-    held = images_of(x, count - judged)
-    solved_on = images_of(x, 0, count - judged) if count > 1 else x
-    before = _tensors(small)
+    solved_on, held = apart(x)
+    before = tensors(small)
     with evaluating(small), evaluating(model):
-        judge = _Judge(small, model, held)
+        judge = Judge(small, model, held)
         try:
             for candidate in _CANDIDATES.get(method, (method,)):
-                _restore(small, before)
+                restore(small, before)
                 if candidate == "none":
                     judge.look("none")
                     continue
                 mode = next((mode for mode in SOLVED if mode == candidate), None)
                 if mode:
-                    _restore(small, fresh)
+                    restore(small, fresh)
                     reconstruct(small, model, graph, keep, solved_on, mode)
                     judge.look(mode)
                 if _reestimated(small, solved_on):
                     judge.look(f"{mode}+bn" if mode else "bn")
-            _restore(small, judge.best)
+            restore(small, judge.best)
             if judge.chosen in SOLVED:
                 rebase_batchnorm(small, parts_of(solved_on, BATCH))
                 if not judge.unchanged():  # such as where norms share their scale
-                    _restore(small, judge.best)
+                    restore(small, judge.best)
         except BaseException:
-            _restore(small, before)
+            restore(small, before)
             raise
     seconds = time.monotonic() - started
-    return Recovery(method=judge.chosen, images=count, seconds=seconds, held_out=judge.errors)
+    return Recovery(method=judge.chosen, images=count_of(x), seconds=seconds, held_out=judge.errors)
 
 
 _CANDIDATES = {"auto": ("none", "bn", "mix", "least-squares"), "bn": ("none", "bn")}
-
-
-class _Judge:
-    """How well a network agrees with the dense one on held-out images, and its best state."""
-
-    def __init__(self, small: nn.Module, model: nn.Module, held: Any) -> None:
-        self.small, self.held = small, held
-        self.expected = _outputs(model, held)
-        self.errors: dict[str, float] = {}
-        self.chosen, self.best, self.outputs = "", _tensors(small), self.expected
-
-    def look(self, name: str) -> None:
-        outputs = _outputs(self.small, self.held)
-        self.errors[name] = disagreement(self.expected, outputs)
-        if not self.chosen or self.errors[name] < self.errors[self.chosen]:
-            self.chosen, self.best, self.outputs = name, _tensors(self.small), outputs
-
-    def unchanged(self) -> bool:
-        """Whether the network still gives what the best one gave."""
-        pairs = zip(self.outputs, _outputs(self.small, self.held), strict=True)
-        return all(
-            torch.allclose(a, b, rtol=0, atol=SAME * float(a.abs().max())) for a, b in pairs if a.is_floating_point()
-        )
-
-
-def disagreement(expected: list[Tensor], outputs: list[Tensor]) -> float:
-    """The divergence of class probabilities in nats for outputs [N, K], else the squared error over the variance.
-
-    Outputs whose own channels were cut are left out.
-    """
-    if len(expected) == 1 and expected[0].ndim == 2 and expected[0].shape[1] > 1:
-        dense, small = (class_scores(t[0]).double().log_softmax(1) for t in (expected, outputs))
-        return float(F.kl_div(small, dense, log_target=True, reduction="batchmean"))
-    errors = [
-        float((a.double() - b.double()).square().mean() / a.double().var(correction=0).clamp_min(1e-30))
-        for a, b in zip(expected, outputs, strict=True)
-        if a.is_floating_point() and a.numel() and a.shape == b.shape
-    ]
-    return sum(errors) / max(1, len(errors))
-
-
-def _outputs(model: nn.Module, x: Any) -> list[Tensor]:
-    parts = [list(tensors_of(run(model, part))) for part in parts_of(x, BATCH)]
-    return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
 
 
 def _reestimated(small: nn.Module, x: Any) -> bool:
@@ -173,27 +117,7 @@ def _reestimated(small: nn.Module, x: Any) -> bool:
     return True
 
 
-def _fitting(images: Iterable[Any], graph: Graph, takes: int) -> Any:
-    """The images [N, ...] that fit."""
-    batches = batches_of(images, takes)
-    if not batches or not sum(map(count_of, batches)):
-        raise UsageError("No images to recover on. Was the iterator used up before?")
-    shape = graph.recording.shape
-    floats = max(sum(math.prod(shape(value)) for value in moment.values) for moment in moments(graph))
-    bytes_an_image = 2 * 4 * floats / max(1, batch_of(graph.example_shapes))
-    return images_of(joined(batches), 0, max(HELD_OUT, int(LIVE_BYTES / bytes_an_image)))
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensor_names(model).items()}
-
-
-def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    for name, tensor in tensor_names(model).items():
-        tensor.copy_(state[name])
-
-
-def _cut_tensors(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -> dict[str, Tensor]:
+def cut_tensors(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) -> dict[str, Tensor]:
     """The tensors of the cut before any recovery. Raises UsageError where `small` does not have their shapes."""
     tensors = tensor_names(cut(model, graph, keep))
     wanted = {name: t.shape for name, t in tensors.items()}

@@ -13,9 +13,9 @@ from torch import nn
 from padless import recover, trace
 from padless.cut import cut
 from padless.errors import PadlessError, UsageError
-from padless.recover import recovery
+from padless.recover import judge
 from padless.recover.closed_form import reconstruct
-from padless.recover.recovery import disagreement
+from padless.recover.judge import disagreement
 
 
 def test_auto_takes_what_agrees_best_on_images_held_out():
@@ -87,7 +87,7 @@ def test_norms_that_share_a_scale_stay():
 def test_the_images_that_fit_are_taken(monkeypatch):
     model = small()
     made, other = cut_by_half(model)
-    monkeypatch.setattr(recovery, "LIVE_BYTES", 2 << 20)
+    monkeypatch.setattr(judge, "LIVE_BYTES", 2 << 20)
     assert 8 <= recover(other, model, made, [images(512)], method="bn").images < 100
 
 

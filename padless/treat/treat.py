@@ -1,0 +1,166 @@
+"""A network's layers treated from the first to the last, each towards the dense network's outputs."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from padless.calls import arguments, count_of, evaluating, images_of, like_model
+from padless.choose import Plan
+from padless.choose.replay import retrace
+from padless.errors import UsageError, expect, suggest
+from padless.graph import Graph, Keep, Layer, narrowed, trace
+from padless.graph.shadow import original_of, single
+from padless.recover.closed_form import unfolds
+from padless.recover.in_order import Fit, Step, in_order
+from padless.recover.judge import HALVES, apart, disagreement, fitting, outputs_of, read, restore, tensors
+from padless.recover.recovery import cut_tensors
+from padless.recover.solve import WIDEST, gathered, ridged
+from padless.treat.compensate import compensated
+from padless.treat.treatment import QUAD, Treatment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treated:
+    """What was done, by layer, and the disagreement with the dense network on held-out images, before and after.
+
+    The disagreement is `Recovery.held_out`'s.
+    """
+
+    layers: Mapping[str, str]
+    images: int
+    seconds: float = field(compare=False)
+    held_out: tuple[float, float]
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def treat(
+    small: nn.Module, model: nn.Module, plan: Plan | None, images: Iterable[Any], treatments: str | Mapping[str, str]
+) -> Treated:
+    """Bring the weights of `small`, which is `model` cut by `plan` and perhaps recovered, to a grid or a pattern, in place.
+
+    Without a plan `small` is a copy of `model`, of one input, from which nothing was cut.
+
+    `treatments` are one of `grid:17` (17 levels a filter), `2:4` (two of four neighbouring input channels are zero) and
+    `2:4+grid:17`, or a dictionary of them by layer. One for all leaves out the first and the last layer, layers of
+    several groups, for which little is stored, and those that it does not fit. `images` are those of `recover`.
+
+    Each layer is solved on the inputs that it has now towards the outputs of `model`, as recovery does; then its columns
+    are treated one after the other, and those that are left make up for it (GPTQ, Frantar et al., ICLR 2023; SparseGPT,
+    Frantar and Alistarh, ICML 2023). The mean that is lost all the same goes into the bias or the batch norm behind.
+    Afterwards nothing keeps the weights so: train first, treat last. Raises UsageError for an unknown treatment or layer,
+    where a layer cannot have its treatment, and when there are no images; then, and whenever it is stopped, `small` is as
+    it was.
+    """
+    if plan is not None:
+        expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
+    batches = read(images, plan.takes if plan else 1)
+    if plan:
+        graph = retrace(model, plan)
+        keep = plan.mask(graph)
+    else:
+        graph = trace(model, *arguments(images_of(batches[0], 0, 1)))
+        keep = np.ones(graph.channels, dtype=np.int64)
+    small, model = original_of(small), original_of(model)
+    chosen = by_layer(treatments, narrowed(graph, keep))
+    named = frozenset(chosen) if isinstance(treatments, Mapping) else frozenset()
+    if any(p.dtype in HALVES for p in small.parameters()):  # sums and solutions need more digits
+        wide = single(small)
+        done = _treated(wide, single(model), graph, keep, fitting(batches, graph), chosen, named)
+        restore(small, tensors(wide))
+        return done
+    return _treated(small, model, graph, keep, fitting(batches, graph), chosen, named)
+
+
+def by_layer(treatments: str | Mapping[str, str], layers: Iterable[Layer]) -> dict[str, Treatment]:
+    """The treatment of each layer that gets one."""
+    named = {layer.name: layer for layer in layers}
+    if isinstance(treatments, str):
+        one = Treatment.parse(treatments)
+        inner = list(named.values())[1:-1]
+        return {} if one == Treatment() else {layer.name: one for layer in inner if not _unfit(layer, one)}
+    chosen = {name: Treatment.parse(text) for name, text in treatments.items()}
+    for name, treatment in chosen.items():
+        if name not in named:
+            raise UsageError(f"There is no layer {name!r} to treat. {suggest(name, named)}")
+        if reason := _unfit(named[name], treatment):
+            raise UsageError(f"{name} cannot have the treatment {treatment}: {reason}.")
+    return {name: treatment for name, treatment in chosen.items() if treatment != Treatment()}
+
+
+def _unfit(layer: Layer, treatment: Treatment) -> str:
+    """Why a layer cannot have a treatment; empty where it can."""
+    if layer.groups > 1:
+        return "it has groups, for which little is stored"
+    if layer.transposed or layer.three_dimensional:
+        return "treated are convolutions of one and two dimensions and linear layers"
+    if treatment.sparse and layer.c_in % QUAD:
+        return f"it has {layer.c_in} input channels, which is no multiple of {QUAD}"
+    return ""
+
+
+def _treated(
+    small: nn.Module,
+    model: nn.Module,
+    graph: Graph,
+    keep: Keep,
+    images: Any,
+    chosen: Mapping[str, Treatment],
+    named: frozenset[str],
+) -> Treated:
+    cut_tensors(small, model, graph, keep)  # it is that cut
+    x, started, before = like_model(images, small), time.monotonic(), tensors(small)
+    solved_on, held = apart(x)
+    done: dict[str, str] = {}
+
+    def solve(step: Step) -> Fit | None:
+        treatment = chosen.get(step.place.layer.name)
+        if treatment is None or not unfolds(step.function, step.arguments):
+            return None
+        done[step.place.layer.name] = str(treatment)
+        return treated_layer(step, treatment)
+
+    with evaluating(small), evaluating(model):
+        expected = outputs_of(model, held)
+        untreated = disagreement(expected, outputs_of(small, held))
+        try:
+            in_order(small, model, graph, keep, solved_on, "Treating weights", solve)
+            if left := sorted(named & chosen.keys() - done.keys()):
+                raise UsageError(
+                    f"{left[0]} cannot be treated: its weights are computed from others, it is called several times, or it "
+                    "pads by name. Leave it out."
+                )
+        except BaseException:
+            restore(small, before)
+            raise
+        treated = disagreement(expected, outputs_of(small, held))
+    return Treated(layers=done, images=count_of(x), seconds=time.monotonic() - started, held_out=(untreated, treated))
+
+
+def treated_layer(step: Step, treatment: Treatment) -> Fit:
+    """The layer's weights under a treatment, and what that moves its outputs by."""
+    weight = step.arguments["weight"]
+    fit, held = gathered(step.x, step.wanted, step.arguments, linear=step.linear)
+    start = weight.double().flatten(1).T[None]
+    found = ridged(fit, held, start, shifts=step.shifts) if start.shape[1] <= WIDEST else None
+    solved = found[0][0] if found else start[0]
+    sums = fit + held if held is not fit else fit
+    squares = sums.xx[0] / sums.rows
+    if step.shifts:
+        squares = squares - torch.outer(sums.x[0], sums.x[0]) / sums.rows**2
+    order = _neighbours(weight)
+    w = torch.empty_like(solved)
+    w[order] = compensated(solved[order].T, squares[order][:, order], treatment).T
+    shift = sums.residual(w[None])[0].to(weight) if step.shifts else None
+    return Fit(weight=w.T.reshape(weight.shape).to(weight), shift=shift)
+
+
+def _neighbours(weight: Tensor) -> Tensor:
+    """The columns of a filter, place by place of the kernel, so that neighbouring channels are neighbours."""
+    columns = torch.arange(weight[0].numel(), device=weight.device)
+    return columns.reshape(weight.shape[1], -1).T.flatten()

@@ -1,0 +1,58 @@
+"""Treatments of a layer's weights by name: a grid of few levels a filter, two of four inputs, or both."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from padless.errors import UsageError
+
+FINEST = 255  # levels; INT8 has no more that are symmetric
+QUAD, KEPT = 4, 2  # neighbouring input channels, and how many of them keep their weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treatment:
+    """What a layer's weights are brought to.
+
+    `levels`, an odd number, are the values that a filter's weights may have: evenly spaced, zero among them, the outermost
+    at the filter's largest weight. Compilers that store weights entropy-coded (Arm's Vela) fetch few values in few bytes.
+    With `sparse` two of each four neighbouring input channels have no weight, at each place of the kernel: Ethos-U85
+    multiplies by the others alone.
+    """
+
+    levels: int | None = None
+    sparse: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Treatment":
+        """Of `int8` (nothing), `grid:17`, `2:4`, `2:4+grid:17`. Raises UsageError for others."""
+        levels, sparse = None, False
+        for part in text.split("+") if text != "int8" else ():
+            kind, _, number = part.partition(":")
+            if part == "2:4" and not sparse:
+                sparse = True
+            elif kind == "grid" and levels is None and number.isdecimal() and number.isascii() and len(number) < 4:
+                levels = int(number)
+            else:
+                raise UsageError(f"Unknown treatment {text!r}. Such are int8, grid:17, 2:4 and 2:4+grid:17.")
+        if levels is not None and not (3 <= levels <= FINEST and levels % 2):
+            raise UsageError(f"A grid has an odd number of levels from 3 to {FINEST}; got {text!r}.")
+        return cls(levels=levels, sparse=sparse)
+
+    def __str__(self) -> str:
+        parts = ["2:4"] * self.sparse + [f"grid:{self.levels}"] * (self.levels is not None)
+        return "+".join(parts) or "int8"
+
+    def step(self, weights: Tensor) -> Tensor | None:
+        """[filters, 1] the distance of two levels, for weights [filters, columns]; None without a grid."""
+        if self.levels is None:
+            return None
+        return weights.abs().amax(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny) / (self.levels // 2)
+
+    def on_grid(self, weights: Tensor, step: Tensor | None) -> Tensor:
+        """The nearest level of each weight."""
+        if step is None or self.levels is None:
+            return weights
+        half = self.levels // 2
+        return (weights / step).round().clamp(-half, half) * step

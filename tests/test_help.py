@@ -20,7 +20,7 @@ def test_commands_are_listed_in_the_order_of_a_days_work():
     text = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
     listed = [name for name in re.findall(r"^[│|\s]*([a-z]+)  ", text, re.MULTILINE) if name in COMMANDS]
     assert listed == [
-        "targets", "probe", "inspect", "shapes", "plan", "prune", "finetune", "export", "report", "sweep", "cache",
+        "targets", "probe", "inspect", "shapes", "plan", "prune", "finetune", "treat", "export", "report", "sweep", "cache",
         "reproduce", "demo",
     ]  # fmt: skip
 

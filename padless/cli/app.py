@@ -45,6 +45,10 @@ COMMANDS = {
         "train",
         "Fine-tune a pruned network, with the dense one as its teacher, into a folder of the same kind.",
     ),
+    "treat": (
+        "treat",
+        "Bring the weights of a pruned network to few values or to 2:4 zeros, without training, into a folder of its kind.",
+    ),
     "export": (
         "export",
         "Write a pruned network as the file that is flashed, and say how faithful it is, measured in its own interpreter.",

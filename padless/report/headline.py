@@ -162,10 +162,10 @@ def bound_by(report: Report) -> str:
 
 def stages(summary: Summary, report: Report) -> str:
     """Accuracy stage by stage, on one axis."""
-    trained = summary.epochs or summary.finetuning
-    named = STAGES | ({"final": "fine-tuned"} if trained else {})
+    done = ["fine-tuned"] * bool(summary.epochs or summary.finetuning) + ["weights treated"] * bool(summary.treating)
+    named = STAGES | ({"final": ", ".join(done)} if done else {})
     rows = [(named[tested.stage], tested) for tested in report.stages]
-    if not trained and any(tested.stage == "recovered" for tested in report.stages):
+    if not done and any(tested.stage == "recovered" for tested in report.stages):
         rows = [(name, tested) for name, tested in rows if tested.stage != "final"]  # the same network
     for name, file in summary.files.items():
         if file.accuracy is not None:

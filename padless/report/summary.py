@@ -1,9 +1,10 @@
 """What a run did, as data: `summary.json`, written, read and shown by one class."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -97,6 +98,25 @@ class Finetuned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
+class Treating:
+    """What a treatment of weights was of, and what it did: `padless.treat`'s."""
+
+    folder: str  # the run that it continued
+    data: str
+    towards: Literal["dense", "itself"]  # whose outputs its layers were brought to: a trained network's own
+    layers: dict[str, str]  # the treatment of each that got one
+    images: int
+    seconds: float
+    held_out: tuple[float, float]  # the disagreement with that network, before and after
+    before: float  # accuracy, without labels agreement
+    after: float
+
+    def __str__(self) -> str:
+        counts = Counter(self.layers.values())
+        return ", ".join(f"{treatment} in {count} layer{'s' * (count > 1)}" for treatment, count in counts.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class Summary:
     """Everything that a run's folder says beside plan and weights: what was asked, what came of it, how to do it again."""
 
@@ -136,6 +156,7 @@ class Summary:
     memory_oracle: str | None = None  # None: the same
     reading: Reading = field(default_factory=Reading)  # how an ONNX file was read
     finetuning: Finetuned | None = None
+    treating: Treating | None = None
     files: dict[str, Written] = field(default_factory=dict)  # that it was exported to, by their names
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know: sums, what is not counted, what rose
 

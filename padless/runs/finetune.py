@@ -5,25 +5,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
-from padless.choose import Budget, Plan
-from padless.choose.undercut import charged_sides
+from padless.choose import Plan
 from padless.cost import NetworkCost
-from padless.cost.pricing import Pricing
-from padless.deploy import Int8
 from padless.errors import UsageError
 from padless.files import digest
-from padless.graph import trace
 from padless.hardware import Target
-from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
-from padless.progress import bar, console, quiet
+from padless.inputs import Images, LoadedModel
+from padless.progress import console, quiet
 from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
-from padless.runs.dense import opened
+from padless.runs.again import costs, expect_dense, reopened, spent, tested
 from padless.runs.exchange import claimed, mended
 from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, versions
@@ -84,7 +79,8 @@ def run_until(job: Finetuning, epoch: int) -> float:
     summary = Summary.read(mended(job.folder))
     believed(job.folder, summary, job.repeated, prices=True, images=True)
     plan, fabric = Plan.read(job.folder / PLAN), make_fabric(job.accelerator, job.devices, job.recipe.precision)
-    loaded, images = _opened(job, summary, job.repeated.data or summary.data or "", plan)
+    data = job.repeated.data or summary.data or ""
+    loaded, images = reopened(job.folder, summary, plan, job.weights, data, _preprocess(job, summary))
     small, apart = load(job.folder, loaded.model), images.held_out(job.held_out)
     teacher = _teacher(job, summary, loaded, images)
     checkpoints = Checkpoints(job.out.with_name(f"{job.out.name}.training"), job.checkpoint_seconds)
@@ -106,11 +102,13 @@ def _trained(
     fabric: "Fabric",
 ) -> Summary | None:
     plan = Plan.read(job.folder / PLAN)
-    loaded, images = _opened(job, summary, data, plan)
+    loaded, images = reopened(job.folder, summary, plan, job.weights, data, _preprocess(job, summary))
     teacher = _teacher(job, summary, loaded, images)
     small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
+    if summary.treating:
+        console.print(f"Training undoes that weights are treated ({summary.treating}): treat again.", style="yellow")
     trained_on = images.held_out(job.held_out) if job.held_out else images
     history = finetune(
         small, trained_on, job.recipe, teacher=teacher, plan=plan,
@@ -119,9 +117,9 @@ def _trained(
     if not fabric.is_global_zero:
         return None
     small = small.cpu()
-    dense_cost, cost = _costs(summary, target, plan, loaded.model.cpu(), small)
-    tested = _tested(small, images, summary)
-    epochs, after = job.recipe.epochs, tested[images.measured]
+    dense_cost, cost = costs(summary, target, plan, loaded.model.cpu(), small)
+    scores = tested(small, images, summary)
+    epochs, after = job.recipe.epochs, scores[images.measured]
     console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")
     finetuned = Finetuned(
         start=start, folder=str(job.folder), data=data, recipe=asdict(job.recipe), devices=fabric.world_size,
@@ -129,28 +127,16 @@ def _trained(
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
         held_out=len(images.train) - len(trained_on.train),
     )  # fmt: skip
-    tuned = replace(_continued(summary, finetuned, job, cost, tested), notes=notes(dense_cost, cost))
+    tuned = replace(_continued(summary, finetuned, job, cost, scores), notes=notes(dense_cost, cost))
     kept = loaded.model if (job.folder / DENSE).exists() else None
     report = with_tests(
-        priced_again(report, dense_cost, cost), summary.before, tested, images.measured, len(images.test),
+        priced_again(report, dense_cost, cost), summary.before, scores, images.measured, len(images.test),
         counted=images.counted,
     )  # fmt: skip
     own = vouched(job.folder, summary, job.repeated, tuned)
     save(job.out, small, plan, tuned, report=report, log=(scratch / LOG).read_text(), dense=kept, own=own)
     shutil.rmtree(scratch)
     return tuned
-
-
-def _opened(job: Finetuning, summary: Summary, data: str, plan: Plan) -> tuple[LoadedModel, Images]:
-    """The dense network and the images."""
-    own = job.folder / DENSE
-    weights = job.weights or (own if own.exists() else Path(summary.weights) if summary.weights else None)
-    torch.manual_seed(summary.seed)
-    loaded, images = opened(
-        summary.model, weights, data, summary.inputs, summary.reading, _preprocess(job, summary), plan.outputs
-    )
-    assert images is not None
-    return loaded, images
 
 
 def _preprocess(job: Finetuning, summary: Summary) -> str | None:
@@ -161,51 +147,18 @@ def _teacher(job: Finetuning, summary: Summary, loaded: LoadedModel, images: Ima
     """The dense network, where it teaches. Raises UsageError where it is not the one that the run cut, and is needed."""
     teaches = bool(job.recipe.distill or job.recipe.features)
     answers = images.answers is not None and not summary.regularize  # that changes it after it has answered
-    if (teaches or answers) and weights_digest(loaded.model) != summary.weights_digest:
+    if teaches or answers:
         task = "whose answers stand for labels" if answers else "that is to teach"
-        raise UsageError(
-            f"The dense network {task} does not have the weights that {job.folder} was cut from. "
-            f"Give --weights{'' if answers else ', or --distill 0'}."
-        )
+        expect_dense(job.folder, summary, loaded, task, "" if answers else ", or --distill 0")
     return loaded.model if teaches else None
 
 
-def _costs(
-    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module
-) -> tuple[NetworkCost, NetworkCost]:
-    """Both networks by the run's own oracle."""
-    example = parse_inputs(summary.inputs)
-    priced = Pricing(
-        dense, example, target, oracle=summary.oracle, memory_oracle=summary.memory_oracle, outputs=plan.outputs
-    )
-    with bar("Counting cycles", None), priced as pricing:
-        budgets = [Budget.parse(budget.budget) for budget in summary.budgets]
-        costs = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
-        return charged_sides(pricing, budgets, plan, *costs)
-
-
-def _tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:
-    """What the run was tested for, of the network as it is now."""
-    kept = [f"{images.measured}_{moment}_recovery" for moment in ("before", "after")]
-    tested = {name: summary.after[name] for name in kept if name in summary.after}  # type: ignore[literal-required]
-    tested[images.measured] = evaluate(small, images)
-    if f"{images.measured}_int8" in summary.after:
-        calibration = images.calibration(summary.calibration, summary.seed)
-        tested[f"{images.measured}_int8"] = evaluate(Int8(small, calibration), images)
-    return tested
-
-
 def _continued(
-    summary: Summary, finetuned: Finetuned, job: Finetuning, cost: NetworkCost, tested: dict[str, float]
+    summary: Summary, finetuned: Finetuned, job: Finetuning, cost: NetworkCost, scores: dict[str, float]
 ) -> Summary:
     """The run's summary, of the network as it is now."""
-    spent = [Budget.parse(budget.budget).of(cost) for budget in summary.budgets]
-    budgets = tuple(
-        replace(budget, achieved=now, met=now <= budget.asked)
-        for budget, now in zip(summary.budgets, spent, strict=True)
-    )
     return replace(
-        summary, after=measures(cost, tested), epochs=job.recipe.epochs, finetuning=finetuned, budgets=budgets,
+        spent(summary, cost), after=measures(cost, scores), epochs=job.recipe.epochs, finetuning=finetuned, treating=None,
         versions=versions(), command=job.command, files={}, data=summary.data or finetuned.data,
         preprocess=_preprocess(job, summary),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep, Layer, narrowed, trace
-from padless.graph.shadow import original_of, single
+from padless.graph.shadow import original_of, rebuilt, single
 from padless.recover.closed_form import unfolds
 from padless.recover.in_order import Fit, Step, in_order
 from padless.recover.judge import HALVES, apart, disagreement, fitting, outputs_of, read, restore, tensors
@@ -26,9 +26,9 @@ from padless.treat.treatment import QUAD, Treatment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Treated:
-    """What was done, by layer, and the disagreement with the dense network on held-out images, before and after.
+    """What was done, by layer. `held_out` is `Recovery.held_out`'s disagreement, before and after.
 
-    The disagreement is `Recovery.held_out`'s.
+    That is with the network to whose outputs the layers were brought.
     """
 
     layers: Mapping[str, str]
@@ -40,41 +40,48 @@ class Treated:
 @torch.inference_mode(False)
 @torch.no_grad()
 def treat(
-    small: nn.Module, model: nn.Module, plan: Plan | None, images: Iterable[Any], treatments: str | Mapping[str, str]
+    small: nn.Module,
+    images: Iterable[Any],
+    treatments: str | Mapping[str, str],
+    *,
+    model: nn.Module | None = None,
+    plan: Plan | None = None,
 ) -> Treated:
-    """Bring the weights of `small`, which is `model` cut by `plan` and perhaps recovered, to a grid or a pattern, in place.
-
-    Without a plan `small` is a copy of `model`, of one input, from which nothing was cut.
+    """Bring the weights of a network to a grid or a pattern, in place.
 
     `treatments` are one of `grid:17` (17 levels a filter), `2:4` (two of four neighbouring input channels are zero) and
     `2:4+grid:17`, or a dictionary of them by layer. One for all leaves out the first and the last layer, layers of
     several groups, for which little is stored, and those that it does not fit. `images` are those of `recover`.
 
-    Each layer is solved on the inputs that it has now towards the outputs of `model`, as recovery does; then its columns
-    are treated one after the other, and those that are left make up for it (GPTQ, Frantar et al., ICLR 2023; SparseGPT,
-    Frantar and Alistarh, ICML 2023). The mean that is lost all the same goes into the bias or the batch norm behind.
-    Afterwards nothing keeps the weights so: train first, treat last. Raises UsageError for an unknown treatment or layer,
-    where a layer cannot have its treatment, and when there are no images; then, and whenever it is stopped, `small` is as
-    it was.
+    Each layer is solved on the inputs that it has now. Where `small` is `model` cut by `plan`, perhaps recovered and not
+    trained since, that is towards the outputs of `model`, as recovery does; without `model` towards what `small` itself
+    gives (a plan then only says how many inputs it has, else one). Then its columns are treated one after the other, and
+    those that are left make up for it (GPTQ, Frantar et al., ICLR 2023; SparseGPT, Frantar and Alistarh, ICML 2023). The
+    mean that is lost all the same goes into the bias or the batch norm behind. Nothing keeps the weights so afterwards:
+    train first, treat last.
+
+    Raises UsageError for an unknown treatment or layer, where a layer cannot have its treatment, for a model without its
+    plan, and when there are no images; then, and whenever it is stopped, `small` is as it was.
     """
     if plan is not None:
         expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
-    batches = read(images, plan.takes if plan else 1)
-    if plan:
+    elif model is not None:
+        raise UsageError("A model is what the network was cut from. Give the plan, too, or leave the model out.")
+    batches, small = read(images, plan.takes if plan else 1), original_of(small)
+    if model is not None and plan is not None:
         graph = retrace(model, plan)
-        keep = plan.mask(graph)
+        dense, keep = original_of(model), plan.mask(graph)
     else:
-        graph = trace(model, *arguments(images_of(batches[0], 0, 1)))
-        keep = np.ones(graph.channels, dtype=np.int64)
-    small, model = original_of(small), original_of(model)
+        graph = trace(small, *arguments(images_of(batches[0], 0, 1)))
+        dense, keep = rebuilt(small, lambda _, tensor: tensor.clone()), np.ones(graph.channels, dtype=np.int64)
     chosen = by_layer(treatments, narrowed(graph, keep))
     named = frozenset(chosen) if isinstance(treatments, Mapping) else frozenset()
     if any(p.dtype in HALVES for p in small.parameters()):  # sums and solutions need more digits
         wide = single(small)
-        done = _treated(wide, single(model), graph, keep, fitting(batches, graph), chosen, named)
+        done = _treated(wide, single(dense), graph, keep, fitting(batches, graph), chosen, named)
         restore(small, tensors(wide))
         return done
-    return _treated(small, model, graph, keep, fitting(batches, graph), chosen, named)
+    return _treated(small, dense, graph, keep, fitting(batches, graph), chosen, named)
 
 
 def by_layer(treatments: str | Mapping[str, str], layers: Iterable[Layer]) -> dict[str, Treatment]:

@@ -8,7 +8,7 @@ from checks.vela_command import INI
 from models.networks import Two, small
 
 from padless import Summary, inspect, load_target, plan
-from padless.runs.finetune import _costs
+from padless.runs.again import costs
 
 
 def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):
@@ -20,7 +20,7 @@ def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):
     first = inspect(model, torch.zeros(1, 3, 16, 16), target=target).totals()
     made = summary(target=target.id, variant=target.variant)
     in_units = plan(model, torch.zeros(1, 3, 16, 16), target="unit:8", budget="macs=60%")
-    dense, pruned = _costs(made, target, in_units, model, model)
+    dense, pruned = costs(made, target, in_units, model, model)
     assert dense.totals() == pruned.totals() == first
     assert first["clock_hz"] == 100_000_000 and "Board (ini " in first["oracle"]
 
@@ -28,7 +28,7 @@ def test_the_same_system_is_asked_again_though_its_file_is_gone(tmp_path):
 def test_the_outputs_that_may_be_cut_are_remembered():
     model, example = Two().eval(), torch.zeros(1, 3, 8, 8)
     made = plan(model, example, target="unit:8", budget="macs=70%", outputs=["1"])
-    dense, _ = _costs(summary(inputs=("1,3,8,8",)), load_target("unit:8"), made, model, model)
+    dense, _ = costs(summary(inputs=("1,3,8,8",)), load_target("unit:8"), made, model, model)
     assert dense.totals() == inspect(model, example, target="unit:8", outputs=["1"]).totals() == made.before
     assert dense.totals() != inspect(model, example, target="unit:8").totals()
 

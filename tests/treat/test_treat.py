@@ -32,7 +32,7 @@ def rounded(model, layers, treatment):
 def test_a_grid_costs_less_than_rounding(levels):
     model = small()
     other = copy.deepcopy(model)
-    done = treat(other, model, None, images(128).split(32), f"grid:{levels}")
+    done = treat(other, images(128).split(32), f"grid:{levels}")
     assert list(done.layers) == INNER and set(done.layers.values()) == {f"grid:{levels}"} and done.images == 128
     for name in INNER:
         filters = other.get_submodule(name).weight.detach().flatten(1)
@@ -53,7 +53,7 @@ def test_a_cut_network_is_brought_towards_the_dense_one():
     model = small()
     made, other = cut_by_half(model)
     before = {n: t.shape for n, t in other.state_dict().items()}
-    done = treat(other, model, made, images(256).split(64), {"block.body.3": "2:4", "down": "2:4+grid:33"})
+    done = treat(other, images(256).split(64), {"block.body.3": "2:4", "down": "2:4+grid:33"}, model=model, plan=made)
     assert done.layers == {"block.body.3": "2:4", "down": "2:4+grid:33"} and done.held_out[1] < done.held_out[0]
     assert {n: t.shape for n, t in other.state_dict().items()} == before
     for name in done.layers:
@@ -67,7 +67,7 @@ def test_the_mean_goes_into_the_bias():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3)).eval()
     other, x = copy.deepcopy(model), images(64)
-    treat(other, model, None, [x], "grid:3")
+    treat(other, [x], "grid:3")
     assert not torch.equal(other[2].bias, model[2].bias)
     with torch.no_grad():
         wanted, got = (m[2](other[:2](x[:56])).mean((0, 2, 3)) for m in (model, other))
@@ -109,11 +109,16 @@ def test_when_it_cannot_be_the_network_is_as_it_was():
     model = Twice().eval()
     other, threads = copy.deepcopy(model), threading.active_count()
     with pytest.raises(UsageError, match="inner cannot be treated: its weights are computed from others, it is called"):
-        treat(other, model, None, [images()], {"head": "grid:3", "inner": "grid:3"})
+        treat(other, [images()], {"head": "grid:3", "inner": "grid:3"})
     with pytest.raises(UsageError, match="No images to recover on"):
-        treat(other, model, None, iter([]), "grid:3")
+        treat(other, iter([]), "grid:3")
+    with pytest.raises(
+        UsageError, match="A model is what the network was cut from. Give the plan, too, or leave the model"
+    ):
+        treat(other, [images()], "grid:3", model=model)
+    made, _ = cut_by_half(small())
     with pytest.raises(UsageError, match="not the model cut by this plan"):
-        treat(other.stem, model, None, [images()], "grid:3")
+        treat(other, [images()], "grid:3", model=small(), plan=made)
     assert all(torch.equal(t, model.state_dict()[n]) for n, t in other.state_dict().items())
     assert threading.active_count() == threads
 
@@ -121,6 +126,6 @@ def test_when_it_cannot_be_the_network_is_as_it_was():
 def test_half_precision():
     model = small().bfloat16()
     made, other = cut_by_half(model, X.bfloat16())
-    done = treat(other, model, made, [images().bfloat16()], "grid:9")
+    done = treat(other, [images().bfloat16()], "grid:9", model=model, plan=made)
     assert other.down.weight.dtype is torch.bfloat16 and list(done.layers) == INNER
     assert max(len(row.unique()) for row in single(other).down.weight.detach().flatten(1)) <= 9

@@ -14,7 +14,7 @@ GROUPS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "train": (
         "Recover, train and measure",
         "The accuracy back: in closed form, and by training with the dense network as the teacher.",
-        ("recover", "Recovery", "finetune", "Recipe", "evaluate", "against"),
+        ("recover", "Recovery", "treat", "Treated", "finetune", "Recipe", "evaluate", "against"),
     ),
     "inputs": (
         "Models, weights and images",

@@ -1,0 +1,75 @@
+"""A run's folder gone on from: its dense network and images, and its network priced and tested as it is now."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from padless.choose import Budget, Plan
+from padless.choose.undercut import charged_sides
+from padless.cost import NetworkCost
+from padless.cost.pricing import Pricing
+from padless.deploy import Int8
+from padless.errors import UsageError
+from padless.graph import trace
+from padless.hardware import Target
+from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
+from padless.progress import bar
+from padless.report.summary import Summary
+from padless.runs.dense import opened
+from padless.runs.folder import DENSE
+from padless.train import evaluate
+
+
+def reopened(
+    folder: Path, summary: Summary, plan: Plan, weights: Path | None, data: str, preprocess: str | None
+) -> tuple[LoadedModel, Images]:
+    """The dense network and the images, with the weights that are given, those of the folder, or those of the run."""
+    own = folder / DENSE
+    weights = weights or (own if own.exists() else Path(summary.weights) if summary.weights else None)
+    torch.manual_seed(summary.seed)
+    loaded, images = opened(summary.model, weights, data, summary.inputs, summary.reading, preprocess, plan.outputs)
+    assert images is not None
+    return loaded, images
+
+
+def expect_dense(folder: Path, summary: Summary, loaded: LoadedModel, task: str, otherwise: str = "") -> None:
+    """Raises UsageError where the dense network does not have the weights that the run was cut from."""
+    if weights_digest(loaded.model) != summary.weights_digest:
+        raise UsageError(
+            f"The dense network {task} does not have the weights that {folder} was cut from. Give --weights{otherwise}."
+        )
+
+
+def costs(
+    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module
+) -> tuple[NetworkCost, NetworkCost]:
+    """Both networks by the run's own oracle."""
+    example = parse_inputs(summary.inputs)
+    priced = Pricing(
+        dense, example, target, oracle=summary.oracle, memory_oracle=summary.memory_oracle, outputs=plan.outputs
+    )
+    with bar("Counting cycles", None), priced as pricing:
+        budgets = [Budget.parse(budget.budget) for budget in summary.budgets]
+        both = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
+        return charged_sides(pricing, budgets, plan, *both)
+
+
+def tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:
+    """What the run was tested for, of the network as it is now."""
+    kept = [f"{images.measured}_{moment}_recovery" for moment in ("before", "after")]
+    scores = {name: summary.after[name] for name in kept if name in summary.after}  # type: ignore[literal-required]
+    scores[images.measured] = evaluate(small, images)
+    if f"{images.measured}_int8" in summary.after:
+        calibration = images.calibration(summary.calibration, summary.seed)
+        scores[f"{images.measured}_int8"] = evaluate(Int8(small, calibration), images)
+    return scores
+
+
+def spent(summary: Summary, cost: NetworkCost) -> Summary:
+    """The summary with what the network takes of each budget now."""
+    taken = [Budget.parse(budget.budget).of(cost) for budget in summary.budgets]
+    return replace(summary, budgets=tuple(
+        replace(budget, achieved=now, met=now <= budget.asked) for budget, now in zip(summary.budgets, taken, strict=True)
+    ))  # fmt: skip

@@ -1,0 +1,87 @@
+"""The weights of a run's network treated, into another folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from padless.choose import Plan
+from padless.choose.replay import retrace
+from padless.errors import UsageError
+from padless.graph import narrowed
+from padless.progress import console
+from padless.report.making import priced_again, with_tests
+from padless.report.notes import notes
+from padless.report.report import Report
+from padless.report.summary import Summary, Treating
+from padless.runs.again import costs, expect_dense, reopened, spent, tested
+from padless.runs.exchange import claimed, mended
+from padless.runs.folder import DENSE, PLAN, check_folder, load, save
+from padless.runs.prune import BOUNDS, CALIBRATION, measures, versions
+from padless.runs.trust import Repeated, believed, vouched
+from padless.train import evaluate
+from padless.treat import treat
+from padless.treat.treat import by_layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treatments:
+    """What `padless treat` was asked for."""
+
+    folder: Path
+    out: Path
+    treatments: str | Mapping[str, str]  # one for all, or one a layer
+    repeated: Repeated = field(default_factory=Repeated)  # its data are those of the run by default
+    preprocess: str | None = None  # that of the run by default
+    weights: Path | None = None
+    calibration: int = CALIBRATION
+    command: str
+
+
+def run_treating(job: Treatments) -> Summary:
+    """Treat, write the folder, return its summary.
+
+    Raises UsageError for what does not fit together, before anything long; then nothing is written.
+    """
+    if job.out.resolve() == job.folder.resolve():
+        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
+    least, most = BOUNDS["calibration"]
+    if not least <= job.calibration <= most:
+        raise UsageError(f"calibration is from {least} to {most:,}; got {job.calibration}.")
+    summary, report = Summary.read(mended(job.folder)), Report.read(job.folder)
+    target = believed(job.folder, summary, job.repeated, prices=True, images=True)
+    data = job.repeated.data or summary.data
+    if not data:
+        raise UsageError(f"{job.folder} was made without images. Give --data.")
+    check_folder(job.out)
+    with claimed(job.out):
+        plan, preprocess = Plan.read(job.folder / PLAN), job.preprocess or summary.preprocess
+        loaded, images = reopened(job.folder, summary, plan, job.weights, data, preprocess)
+        small, trained = load(job.folder, loaded.model), bool(summary.epochs or summary.finetuning)
+        if not trained:  # else what its layers should give is its own
+            expect_dense(job.folder, summary, loaded, "towards which layers are treated")
+        graph = retrace(loaded.model, plan)
+        by_layer(job.treatments, narrowed(graph, plan.mask(graph)))  # before minutes are spent
+        before = evaluate(small, images)
+        console.print(f"Before: {before:.2f} %")
+        dense = None if trained else loaded.model
+        done = treat(small, images.calibration(job.calibration, summary.seed), job.treatments, model=dense, plan=plan)
+        dense_cost, cost = costs(summary, target, plan, loaded.model, small)
+        scores = tested(small, images, summary)
+        treating = Treating(
+            folder=str(job.folder), data=data, towards="itself" if trained else "dense", layers=dict(done.layers),
+            images=done.images, seconds=round(done.seconds, 1), held_out=done.held_out, before=before,
+            after=scores[images.measured],
+        )  # fmt: skip
+        treated = replace(
+            spent(summary, cost), after=measures(cost, scores), treating=treating, versions=versions(), command=job.command,
+            files={}, data=summary.data or data, preprocess=preprocess,
+            notes=(*notes(dense_cost, cost), f"Weights are treated: {treating}. Training or another cut undoes that."),
+        )  # fmt: skip
+        report = with_tests(
+            priced_again(report, dense_cost, cost), summary.before, scores, images.measured, len(images.test),
+            counted=images.counted,
+        )  # fmt: skip
+        own = vouched(job.folder, summary, job.repeated, treated)
+        kept = loaded.model if (job.folder / DENSE).exists() else None
+        save(job.out, small, plan, treated, report=report, dense=kept, own=own)
+    return treated

@@ -1,0 +1,92 @@
+"""The command that treats a folder's weights into another folder."""
+
+import numpy as np
+import pytest
+from checks.recovering import images
+from safetensors.torch import load_file
+
+from padless import Summary
+from padless.report.report import Report
+
+ASK = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
+
+
+@pytest.fixture
+def pruned(run, tmp_path):
+    """A run with unlabelled images."""
+    np.save(tmp_path / "x.npy", images(96).numpy())
+    code, _, err = run("prune", *ASK, "--data", "x.npy", "--recover", "mix", "--out", "run")
+    assert code == 0, err
+    return tmp_path / "run"
+
+
+def distinct(folder, layer):
+    return max(len(row.unique()) for row in load_file(folder / "model.safetensors")[f"{layer}.weight"].flatten(1))
+
+
+def test_a_treated_folder(run, pruned, tmp_path):
+    before = {file.name: file.read_bytes() for file in pruned.iterdir()}
+    code, printed, err = run("treat", "run", "grid:9", "--trust", "--calibration", "64")
+    assert code == 0, err
+    told = " ".join(printed.split())
+    assert "Treated on 64 images in" in told and ": agreement " in told and "macs=60% allows" in told
+    assert "Weights are treated: grid:9 in 3 layers. Training or another cut undoes that." in told
+    assert {file.name: file.read_bytes() for file in pruned.iterdir()} == before
+    treated = tmp_path / "run-treated"
+    summary = Summary.read(treated)
+    done = summary.treating
+    assert (
+        done is not None
+        and done.folder == "run"
+        and done.data == "x.npy"
+        and done.images == 64
+        and done.towards == "dense"
+    )
+    assert done.layers == dict.fromkeys(["block.body.0", "block.body.3", "down"], "grid:9")
+    assert summary.after["agreement"] == done.after and summary.widths == Summary.read(pruned).widths
+    assert distinct(treated, "down") <= 9 < distinct(pruned, "down")
+    assert "weights treated" in (treated / "report.html").read_text()
+    assert Report.read(treated).stages[-1].percent == done.after
+    # The file keeps the levels: as many codes a filter.
+    code, _, err = run("export", "run-treated", "--trust", "--calibration", "16")
+    assert code == 0, err
+    # Training undoes it, and says so; the folder no longer claims it.
+    code, _, err = run("finetune", "run-treated", "--trust", "--epochs", "1", "--out", "tuned")
+    assert code == 0, err
+    assert "Training undoes that weights are treated (grid:9 in 3 layers): treat again." in " ".join(err.split())
+    tuned = Summary.read(tmp_path / "tuned")
+    assert tuned.treating is None and not any("treated" in note for note in tuned.notes)
+    # And it may be treated again.
+    code, printed, err = run("treat", "tuned", "--layer", "down=2:4", "--trust", "--out", "again")
+    assert code == 0, err
+    both = Summary.read(tmp_path / "again")
+    assert both.treating and both.treating.layers == {"down": "2:4"} and both.finetuning
+    assert both.treating.towards == "itself" and both.treating.held_out[0] == pytest.approx(0, abs=1e-9)
+    assert "fine-tuned, weights treated" in (tmp_path / "again" / "report.html").read_text()
+
+
+def test_what_does_not_fit_together(run, pruned, tmp_path):
+    for arguments, message in (
+        ((), "Give a treatment for all layers, such as grid:17, or --layer NAME=TREATMENT; not both."),
+        (("grid:9", "--layer", "down=2:4"), "not both"),
+        (("--layer", "down"), "--layer takes NAME=TREATMENT, such as layer1.0.conv1=grid:17; got 'down'."),
+        (("--layer", "down=2:4", "--layer", "down=grid:9"), "--layer names down twice."),
+        (("--layer", "dawn=2:4"), "There is no layer 'dawn' to treat. Did you mean down?"),
+        (("grid:8",), "A grid has an odd number of levels from 3 to 255; got 'grid:8'."),
+        (("grid:9", "--out", "run"), "run stays as it is. Give --out another folder."),
+        (("grid:9", "--calibration", "1000000001"), "calibration is from 2 to 1,000,000,000; got 1000000001."),
+    ):
+        code, _, err = run("treat", "run", "--trust", *arguments)
+        assert code == 2 and message in " ".join(err.split()), err
+        assert not (tmp_path / "run-treated").exists()
+    file = pruned / "summary.json"
+    file.write_text(file.read_text().replace(Summary.read(pruned).weights_digest, "0" * 16))
+    code, _, err = run("treat", "run", "grid:9", "--trust")
+    told = "The dense network towards which layers are treated does not have the weights that run was cut from. Give --weights."
+    assert code == 2 and told in " ".join(err.split())
+
+
+def test_a_run_without_images(run, tmp_path):
+    assert run("prune", *ASK, "--out", "run")[0] == 0
+    code, _, err = run("treat", "run", "grid:9", "--trust")
+    assert code == 2 and "run was made without images. Give --data." in " ".join(err.split())

@@ -105,6 +105,14 @@ def test_the_example_of_a_part_runs(capsys):
     assert sizes[0] < sizes[1]
 
 
+def test_the_treatment_of_the_page_on_weights_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(.*?)```", (DOCS / "weights.md").read_text(), re.DOTALL)
+    exec(compile(code[1], "weights.md", "exec"), {"__name__": "example"})
+    assert "9 layers, divergence from dense 0." in capsys.readouterr().out
+    assert (tmp_path / "runs" / "treated" / "model.safetensors").exists()
+
+
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda p: p.name)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):

@@ -81,6 +81,7 @@ def run_treating(job: Treatments) -> Summary:
             priced_again(report, dense_cost, cost), summary.before, scores, images.measured, len(images.test),
             counted=images.counted,
         )  # fmt: skip
+        report = replace(report, curves=None, beside=())  # they are of weights that were not treated
         own = vouched(job.folder, summary, job.repeated, treated)
         kept = loaded.model if (job.folder / DENSE).exists() else None
         save(job.out, small, plan, treated, report=report, dense=kept, own=own)

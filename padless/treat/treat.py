@@ -15,6 +15,7 @@ from padless.choose.replay import retrace
 from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep, Layer, narrowed, trace
 from padless.graph.shadow import original_of, rebuilt, single
+from padless.graph.structure import folded_inputs
 from padless.recover.closed_form import unfolds
 from padless.recover.in_order import Fit, Step, in_order
 from padless.recover.judge import HALVES, apart, disagreement, fitting, outputs_of, read, restore, tensors
@@ -106,8 +107,9 @@ def _unfit(layer: Layer, treatment: Treatment) -> str:
         return "it has groups, for which little is stored"
     if layer.transposed or layer.three_dimensional:
         return "treated are convolutions of one and two dimensions and linear layers"
-    if treatment.sparse and layer.c_in % QUAD:
-        return f"it has {layer.c_in} input channels, which is no multiple of {QUAD}"
+    channels = layer.c_in // folded_inputs(layer)
+    if treatment.sparse and channels % QUAD:
+        return f"it has {channels} input channels, which is no multiple of {QUAD}"
     return ""
 
 
@@ -160,14 +162,14 @@ def treated_layer(step: Step, treatment: Treatment) -> Fit:
     squares = sums.xx[0] / sums.rows
     if step.shifts:
         squares = squares - torch.outer(sums.x[0], sums.x[0]) / sums.rows**2
-    order = _neighbours(weight)
+    order = _neighbours(weight, folded_inputs(step.place.layer))
     w = torch.empty_like(solved)
     w[order] = compensated(solved[order].T, squares[order][:, order], treatment).T
     shift = sums.residual(w[None])[0].to(weight) if step.shifts else None
     return Fit(weight=w.T.reshape(weight.shape).to(weight), shift=shift)
 
 
-def _neighbours(weight: Tensor) -> Tensor:
-    """The columns of a filter, place by place of the kernel, so that neighbouring channels are neighbours."""
+def _neighbours(weight: Tensor, folded: int) -> Tensor:
+    """The columns of a filter, place by place of the kernel or flattened map: neighbours are channels, as in files."""
     columns = torch.arange(weight[0].numel(), device=weight.device)
-    return columns.reshape(weight.shape[1], -1).T.flatten()
+    return columns.reshape(weight.shape[1] // folded, -1).T.flatten()

@@ -46,7 +46,8 @@ def test_a_treated_folder(run, pruned, tmp_path):
     assert summary.after["agreement"] == done.after and summary.widths == Summary.read(pruned).widths
     assert distinct(treated, "down") <= 9 < distinct(pruned, "down")
     assert "weights treated" in (treated / "report.html").read_text()
-    assert Report.read(treated).stages[-1].percent == done.after
+    report = Report.read(treated)
+    assert report.stages[-1].percent == done.after and report.curves is None and Report.read(pruned).curves is not None
     # The file keeps the levels: as many codes a filter.
     code, _, err = run("export", "run-treated", "--trust", "--calibration", "16")
     assert code == 0, err

@@ -95,6 +95,16 @@ def test_which_layers_one_treatment_for_all_suits():
         by_layer({"7": "grid:9"}, layers)
 
 
+def test_behind_a_flattened_map_two_of_four_are_channels():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=4), nn.Flatten(), nn.Linear(128, 12), nn.ReLU(), nn.Linear(12, 4)
+    ).eval()
+    treat(model, [images(256)], "2:4")
+    quads = (model[2].weight != 0).unflatten(1, (2, 4, 16)).sum(2)  # filters, quads of channels, places
+    assert (quads <= 2).all() and (quads == 2).any()
+
+
 class Twice(nn.Module):
     def __init__(self):
         super().__init__()

@@ -15,7 +15,7 @@ from padless.report.report import Curves, GroupReport, Report
 from padless.report.summary import Summary
 from padless.report.svg import duration, element, folded, listed, memory, percent, table, text
 from padless.report.tables import ROWS, footnote, who_counted
-from padless.report.words import accuracy_change, quantity_name, verdict
+from padless.report.words import accuracy_change, quantity_name, verdict, weights_bind
 
 
 def page(summary: Summary, report: Report) -> str:
@@ -178,6 +178,9 @@ def _next(summary: Summary, report: Report) -> str:
         ways.append(
             (f"The {report.measured} is lower than the dense network's: fine-tune.", "padless finetune . --epochs 10")
         )
+    if summary.data and not summary.treating and weights_bind(report) and report.flash_bytes[1] is not None:
+        way = "It waits for its weights: bring them to few values, which the compiler stores in fewer bytes. Train before."
+        ways.append((way, "padless treat . grid:17"))
     if summary.data and not summary.files:
         compiled = " --compile" if summary.target.startswith("ethos-u") else ""
         ways.append(

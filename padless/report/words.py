@@ -82,21 +82,38 @@ def _of_memory(report: Report, waits: dict[str, int]) -> str:
     most = list(waits)[:2]
     part = sum(waits[name] for name in most) / sum(waits.values())
     where = f"{percent(part)} of that is in {' and '.join(most)}."
-    rates = {name: rate for name, rate in report.bandwidths.items() if name != "SRAM"}
-    if not rates:
+    found = _of_weights(report, waits)
+    if found is None:
         return where
-    slowest = min(rates, key=rates.__getitem__)
-    layers = [layer for layer in report.layers if layer.name in waits]
-    reading = sum(layer.pruned.weight_bytes * _packed(report) / rates[slowest] for layer in layers)
-    taken = sum(layer.pruned.time or 0 for layer in layers)
-    share = reading / taken if taken else 0.0
-    told = f"{where} In all waiting layers reading weights from {slowest} at {rates[slowest]:.2g} B/cycle"
+    slowest, rate, share = found
+    told = f"{where} In all waiting layers reading weights from {slowest} at {rate:.2g} B/cycle"
     if share >= MOST_OF:
         return (
             f"{told} explains {percent(min(1.0, share))} of the time: fewer bytes of weights help (a budget on "
             f"weight_bytes){_in_sram(report)}."
         )
     return f"{told} explains only {percent(share)} of the time: smaller maps or strides help more than fewer weights."
+
+
+def _of_weights(report: Report, waits: dict[str, int]) -> tuple[str, float, float] | None:
+    """The slowest memory, its rate, and what part of the waiting layers' time reading all their weights from it takes."""
+    rates = {name: rate for name, rate in report.bandwidths.items() if name != "SRAM"}
+    if not rates:
+        return None
+    slowest = min(rates, key=rates.__getitem__)
+    layers = [layer for layer in report.layers if layer.name in waits]
+    reading = sum(layer.pruned.weight_bytes * _packed(report) / rates[slowest] for layer in layers)
+    taken = sum(layer.pruned.time or 0 for layer in layers)
+    return slowest, rates[slowest], reading / taken if taken else 0.0
+
+
+def weights_bind(report: Report) -> bool:
+    """Whether the network waits for memory, and reading its weights explains it."""
+    waits, total = waiting(report.layers), sum(layer.pruned.time or 0 for layer in report.layers)
+    if not report.memory_waits or not total or sum(waits.values()) < WAITS * total:
+        return False
+    found = _of_weights(report, waits)
+    return found is not None and found[2] >= MOST_OF
 
 
 def _packed(report: Report) -> float:

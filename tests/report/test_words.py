@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 from checks.reports import group, report
+from checks.reports import run_of as run_with
 from checks.summaries import summary
 
+from padless.report.page import page
 from padless.report.report import StageScore
-from padless.report.summary import Achieved
+from padless.report.summary import Achieved, Treating
 from padless.report.words import (
     accuracy_change,
     bound,
@@ -18,6 +20,7 @@ from padless.report.words import (
     quantity_name,
     spent,
     verdict,
+    weights_bind,
 )
 
 ASKED = {"budget": "cycles=60%", "asked": 700.0, "table_total": 600.0, "next_milder": None}
@@ -72,6 +75,22 @@ def test_what_binds_and_what_follows():
         "", "The longest layer: stem takes 33.3 % of the layers' time. Whether it computes or waits for memory, this oracle "
         "does not say.",
     )  # fmt: skip
+
+
+def test_weights_bind_where_reading_them_explains_the_waiting():
+    assert weights_bind(waiting(0.2, weight_bytes=900))
+    assert not weights_bind(waiting(0.2, weight_bytes=100)) and not weights_bind(waiting(0.9, weight_bytes=900))
+    assert not weights_bind(replace(waiting(0.2, weight_bytes=900), memory_waits=False))
+    assert not weights_bind(replace(waiting(0.2, weight_bytes=900), bandwidths={"SRAM": 8.0}))
+    ask = "padless treat . grid:17"
+    held = replace(waiting(0.2, weight_bytes=900), flash_bytes=(None, 3000))
+    assert ask in page(run_with(), held) and ask not in page(run_with(), waiting(0.9, weight_bytes=900))
+    assert ask not in page(run_with(), replace(held, flash_bytes=(None, None)))  # who does not pack gains nothing
+    done = Treating(
+        folder="run", data="digits", towards="dense", layers={"stem": "grid:9"}, images=8, seconds=1.0, held_out=(0.0, 0.1),
+        before=95.0, after=94.0,
+    )  # fmt: skip
+    assert ask not in page(run_with(treating=done), held)
 
 
 def stages(dense: float, final: float, half: float | None):

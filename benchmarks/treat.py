@@ -29,8 +29,8 @@ from torch import nn
 from padless import Images, export, load_images, load_model, load_weights, plan, prune, recover, treat
 from padless.cost import Cycles
 from padless.graph import trace
-from padless.treat.treat import by_layer
-from padless.treat.treatment import KEPT, QUAD, Treatment
+from padless.reproduction.grid import rounded
+from padless.treat import Treatment
 
 CALIBRATION = 512
 ALONE = (("ethos-u55-256", "grid:17"), ("ethos-u55-256", "grid:9"), ("ethos-u85-512", "2:4"))
@@ -84,7 +84,8 @@ class Subject:
                 yield self.row(self.model, target, "dense", "", "int8", {})
         for target, text in ALONE:
             if new(target, "rounded", "", text):
-                yield self.row(self.rounded(text), target, "rounded", "", text, {})
+                small = rounded(self.model, trace(self.model, self.example), Treatment.parse(text))
+                yield self.row(small, target, "rounded", "", text, {})
             if new(target, "treated", "", text):
                 small = copy.deepcopy(self.model)
                 yield self.row(small, target, "treated", "", text, self.treat(small, text))
@@ -108,14 +109,6 @@ class Subject:
             "layers": len(done.layers), "seconds": round(done.seconds, 1), "divergence": done.held_out[1],
             "divergence_before": done.held_out[0],
         }  # fmt: skip
-
-    def rounded(self, text: str) -> nn.Module:
-        """A copy with each inner layer's weights at the nearest level, or without the smaller two of each four."""
-        small = copy.deepcopy(self.model)
-        for name, treatment in by_layer(text, trace(self.model, self.example).layers).items():
-            weight = small.get_submodule(name).weight.data
-            weight.copy_(_projected(weight, treatment))
-        return small
 
     def row(self, small: nn.Module, target: str, kind: str, asked: str, treatment: str, facts: dict) -> dict:
         """Written, run in LiteRT and compiled."""
@@ -145,15 +138,6 @@ class Subject:
             "cycles": done.cycles.total, "cycles_percent": round(100 * done.cycles.total / dense.total, 2),
             "npu_percent": round(100 * done.cycles.npu / dense.npu, 2), **facts,
         }  # fmt: skip
-
-
-def _projected(weight: torch.Tensor, treatment: Treatment) -> torch.Tensor:
-    if treatment.sparse:
-        quads = weight.unflatten(1, (-1, QUAD))
-        kept = torch.zeros_like(quads).scatter(2, quads.abs().topk(KEPT, dim=2).indices, 1.0)
-        weight = (quads * kept).flatten(1, 2)
-    rows = weight.flatten(1)
-    return treatment.on_grid(rows, treatment.step(rows)).reshape(weight.shape)
 
 
 if __name__ == "__main__":

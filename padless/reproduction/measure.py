@@ -12,7 +12,7 @@ from padless.cost import LayerCost
 from padless.inputs import weights_digest
 from padless.recover import recover
 from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol, Row
-from padless.reproduction.subject import Small, Subject
+from padless.reproduction.subject import Subject
 from padless.train import Checkpoints, Recipe, evaluate, finetune, make_fabric
 from padless.train.fabric import precision_of
 
@@ -34,7 +34,8 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
         model, levels = small.model, small.levels
         row = _waste(subject, small.plan, cell) if cell.part == "equal ratio" else _cycles(subject, model)
         row["accuracy_cut"] = evaluate(model, subject.images)
-        _repaired(subject, small, subject.model, cell.seed)
+        if not levels:  # else they are compensated
+            recover(model, subject.model, small.plan, subject.calibration(cell.seed), method="mix")
         row["accuracy_recovered"] = evaluate(model, subject.images)
     if levels:  # training would undo them: it comes first
         row["levels"], model = levels, copy.deepcopy(subject.model)
@@ -44,10 +45,9 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
     teacher, fabric = copy.deepcopy(subject.model), make_fabric()
     history = finetune(model, subject.images, recipe, teacher=teacher, checkpoints=checkpoints, fabric=fabric)
     if levels:
-        again = subject.rounded(model, cell.size)
+        again = subject.on_grid(model, cell.size, cell.seed)
         if again is None:
             return row | {"accuracy": None}
-        _repaired(subject, again, model, cell.seed)
         model, row["levels"] = again.model, again.levels
     row |= {
         "accuracy": evaluate(model, subject.images), "loss": round(history.losses[-1], 4),
@@ -55,11 +55,6 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     return row
-
-
-def _repaired(subject: Subject, small: Small, dense: nn.Module, seed: int) -> None:
-    """Without labels: our closed form, and for weights that were rounded, which it would change, batch norm alone."""
-    recover(small.model, dense, small.plan, subject.calibration(seed), method="bn" if small.levels else "mix")
 
 
 def _waste(subject: Subject, plan: Plan, cell: Cell) -> Row:

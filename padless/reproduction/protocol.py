@@ -16,8 +16,8 @@ GENERAL, AWARE = "general", "NPU-aware"
 # Ours against it and against other tools, by cycles.
 PADLESS, MCT = "padless", "MCT"
 TORCH_PRUNING = ("Torch-Pruning local", "Torch-Pruning global, rounded")  # its best two on VGG-16 and on ResNet-18
-ROUNDED = "rounded weights"  # and no channel cut
-EQUAL = (PADLESS, AWARE, GENERAL, *TORCH_PRUNING, MCT, ROUNDED)
+GRID = "grid alone"  # weights of few levels, and no channel cut
+EQUAL = (PADLESS, AWARE, GENERAL, *TORCH_PRUNING, MCT, GRID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,9 +24,9 @@ from padless.graph import narrowed, trace
 from padless.hardware import load_target
 from padless.importance import Importance, importance
 from padless.inputs import Images, LoadedModel
+from padless.reproduction.grid import finest
 from padless.reproduction.peers import PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
-from padless.reproduction.protocol import AWARE, GENERAL, MCT, PADLESS, ROUNDED, TORCH_PRUNING, Cell
-from padless.reproduction.rounded import finest
+from padless.reproduction.protocol import AWARE, GENERAL, GRID, MCT, PADLESS, TORCH_PRUNING, Cell
 
 CALIBRATION = 512  # training images, without labels, for importance and recovery
 SCORED = 64  # of them that MCT scores channels with: its scores take minutes
@@ -58,7 +58,7 @@ THEIRS: Mapping[str, TorchPruning] = {  # Torch-Pruning by L2 norms of groups: o
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Small:
-    """A cut network, and the plan that cuts it. `levels` are those of its weights, where they were rounded."""
+    """A cut network, and the plan that cuts it. `levels` are those of its weights, where they are on a grid."""
 
     model: nn.Module
     plan: Plan
@@ -132,8 +132,8 @@ class Subject:
 
         Raises PeerError where another tool fails.
         """
-        if method == ROUNDED:
-            return self.rounded(self.model, share)
+        if method == GRID:
+            return self.on_grid(self.model, share, seed)
         if method not in OURS:
             return self._of_a_peer(method, share, seed)
         allocate, criterion, align = OURS[method]
@@ -144,9 +144,9 @@ class Subject:
             return None
         return Small(model=prune(self.model, plan), plan=plan)
 
-    def rounded(self, model: nn.Module, share: float) -> Small | None:
-        """A network of the dense one's shape with its weights as fine as the budget allows; None where no levels do."""
-        found = finest(model, self.graph, self._cycles, share * _total(self.dense))
+    def on_grid(self, model: nn.Module, share: float, seed: int) -> Small | None:
+        """A network of the dense one's shape, its weights on a grid as fine as the budget allows; None where none does."""
+        found = finest(model, self.graph, self.calibration(seed), self._cycles, share * _total(self.dense))
         if found is None:
             return None
         whole = plan_of(self.graph, np.ones(self.graph.channels, dtype=np.int64))

@@ -50,6 +50,15 @@ class Treatment:
             return None
         return weights.abs().amax(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny) / (self.levels // 2)
 
+    def nearest(self, weight: Tensor) -> Tensor:
+        """A layer's weights [filters, channels, ...] at the nearest that it allows, the larger two of each four channels."""
+        if self.sparse:
+            quads = weight.unflatten(1, (-1, QUAD))
+            kept = torch.zeros_like(quads).scatter(2, quads.abs().topk(KEPT, dim=2).indices, 1.0)
+            weight = (quads * kept).flatten(1, 2)
+        rows = weight.flatten(1)
+        return self.on_grid(rows, self.step(rows)).reshape(weight.shape)
+
     def on_grid(self, weights: Tensor, step: Tensor | None) -> Tensor:
         """The nearest level of each weight."""
         if step is None or self.levels is None:

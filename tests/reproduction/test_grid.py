@@ -1,4 +1,4 @@
-"""Weights rounded to a few levels: the rival that cuts nothing."""
+"""Weights on a grid of few levels: the rival that cuts nothing."""
 
 import pytest
 import torch
@@ -6,8 +6,9 @@ from models.tiny import Tiny
 from torch import nn
 
 from padless import trace
-from padless.reproduction.rounded import LEVELS, finest, rounded
+from padless.reproduction.grid import LEVELS, finest, rounded
 from padless.reproduction.store import read_results
+from padless.treat import Treatment
 
 
 class Mixed(nn.Module):
@@ -26,7 +27,7 @@ class Mixed(nn.Module):
 def test_each_filter_has_so_many_levels(levels):
     model, x = Mixed().eval(), torch.zeros(1, 3, 12, 12)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    after = rounded(model, trace(model, x), levels).state_dict()
+    after = rounded(model, trace(model, x), Treatment(levels=levels)).state_dict()
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert [name for name, tensor in after.items() if not torch.equal(tensor, before[name])] == ["middle.weight"]
     for filter, original in zip(after["middle.weight"], before["middle.weight"], strict=True):
@@ -45,15 +46,20 @@ def test_the_finest_that_fits_is_taken():
     def values(network):
         return max(len(filter.unique()) for filter in network.middle.weight)
 
-    small, levels = finest(model, graph, values, 9)
+    images = [torch.randn(32, 3, 12, 12)]
+    small, levels = finest(model, graph, images, values, 9)
     assert values(small) <= 9 and levels in LEVELS
     finer = LEVELS[LEVELS.index(levels) - 1]
-    assert values(rounded(model, graph, finer)) > 9
-    assert finest(model, graph, values, 1) is None
+    assert values(rounded(model, graph, Treatment(levels=finer))) > 9
+    assert finest(model, graph, images, values, 1) is None
+    plain = rounded(model, graph, Treatment(levels=levels))
+    with torch.no_grad():
+        wanted, got, near = (network(images[0]) for network in (model, small, plain))
+    assert (got - wanted).square().sum() < (near - wanted).square().sum()
 
 
 def test_it_is_a_method_at_equal_cycles(run, tmp_path):
-    options = ("--methods", "rounded weights", "--ratios", "", "--out", "r")
+    options = ("--methods", "grid alone", "--ratios", "", "--out", "r")
     assert run(*options, "--budgets", "97,10")[0] == 0
     met, missed = [r for r in read_results(tmp_path / "r" / "results.json")["rows"] if r["part"] == "equal cycles"]
     assert met["cycles_percent"] <= 97 and met["macs_percent"] == 100 and met["levels"] in LEVELS

@@ -1,0 +1,44 @@
+"""The cheapest rival: weights on a grid of few levels, with every channel kept. It asks for no pruning at all.
+
+Compilers that store weights entropy-coded (Arm's Vela for Ethos-U) fetch such weights in fewer bytes, so that a network
+whose weights arrive slowly takes fewer cycles. Arm calls it weight clustering. Here it is at its best: compensated, by
+`padless.treat`.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from padless.graph import Graph
+from padless.treat import Treatment, treat
+from padless.treat.treat import by_layer
+
+LEVELS = (129, 65, 33, 25, 17, 13, 9, 7, 5, 3)  # of a filter's weights, from the finest
+
+
+@torch.no_grad()
+def rounded(model: nn.Module, graph: Graph, treatment: Treatment) -> nn.Module:
+    """A copy with each inner layer's weights at the nearest that the treatment allows: nothing makes up for it."""
+    small = copy.deepcopy(model)
+    tensors, paths = dict(small.named_parameters()), {layer.name: layer.weight for layer in graph.layers}
+    for name in by_layer(str(treatment), graph.layers):
+        tensors[paths[name]].copy_(treatment.nearest(tensors[paths[name]]))
+    return small
+
+
+def finest(
+    model: nn.Module, graph: Graph, images: Sequence[Tensor], cycles: Callable[[nn.Module], float], most: float
+) -> tuple[nn.Module, int] | None:
+    """The copy of the finest levels that takes at most so many cycles, and how many levels it has; None where none does.
+
+    Rounded weights say quickly which levels may do; compensated ones compress a little worse, and must fit as well.
+    """
+    for levels in LEVELS:
+        if cycles(rounded(model, graph, Treatment(levels=levels))) <= most:
+            small = copy.deepcopy(model)
+            treat(small, images, f"grid:{levels}")
+            if cycles(small) <= most:
+                return small, levels
+    return None

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 from padless import Summary
 from padless.report.report import Report
+from padless.runs.seal import FILE as SEAL
 
 ASK = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
 
@@ -85,6 +86,17 @@ def test_what_does_not_fit_together(run, pruned, tmp_path):
     code, _, err = run("treat", "run", "grid:9", "--trust")
     told = "The dense network towards which layers are treated does not have the weights that run was cut from. Give --weights."
     assert code == 2 and told in " ".join(err.split())
+
+
+def test_what_a_folder_of_another_names_is_repeated(run, pruned, tmp_path):
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for file in pruned.iterdir():
+        if file.name != SEAL:
+            (copied / file.name).write_bytes(file.read_bytes())
+    code, _, err = run("treat", "copied", "grid:9")
+    assert code == 2 and "Repeat what you know (--model models.networks:Small" in " ".join(err.split())
+    assert run("treat", "copied", "grid:9", "--model", "models.networks:Small")[0] == 0
 
 
 def test_a_run_without_images(run, tmp_path):

@@ -33,7 +33,7 @@ from padless.reproduction.grid import rounded
 from padless.treat import Treatment
 
 CALIBRATION = 512
-ALONE = (("ethos-u55-256", "grid:17"), ("ethos-u55-256", "grid:9"), ("ethos-u85-512", "2:4"))
+ALONE = (("ethos-u55-256", "grid:9"), ("ethos-u55-256", "grid:17"), ("ethos-u85-512", "2:4"))
 CUT = (("ethos-u55-256", "cycles=25%", "int8"), ("ethos-u55-256", "cycles=40%", "grid:17"))
 
 
@@ -82,24 +82,26 @@ class Subject:
         for target in dict.fromkeys(target for target, *_ in (*ALONE, *CUT)):
             if new(target, "dense", "", "int8"):
                 yield self.row(self.model, target, "dense", "", "int8", {})
-        for target, text in ALONE:
-            if new(target, "rounded", "", text):
-                small = rounded(self.model, trace(self.model, self.example), Treatment.parse(text))
-                yield self.row(small, target, "rounded", "", text, {})
-            if new(target, "treated", "", text):
-                small = copy.deepcopy(self.model)
-                yield self.row(small, target, "treated", "", text, self.treat(small, text))
-        for target, budget, text in CUT:
-            kind = "cut" if text == "int8" else "cut, treated"
-            if new(target, kind, budget, text):
-                made = plan(self.model, self.example, target=target, budget=budget, images=self.calibration)
-                small = prune(self.model, made)
-                started = time.monotonic()
-                recover(small, self.model, made, self.calibration)
-                facts = {"recovery_seconds": round(time.monotonic() - started, 1)}
-                yield self.row(
-                    small, target, kind, budget, text, facts | self.treat(small, text, model=self.model, plan=made)
-                )
+            for text in (text for at, text in ALONE if at == target):
+                if new(target, "rounded", "", text):
+                    small = rounded(self.model, trace(self.model, self.example), Treatment.parse(text))
+                    yield self.row(small, target, "rounded", "", text, {})
+                if new(target, "treated", "", text):
+                    small = copy.deepcopy(self.model)
+                    yield self.row(small, target, "treated", "", text, self.treat(small, text))
+            for budget, text in ((budget, text) for at, budget, text in CUT if at == target):
+                kind = "cut" if text == "int8" else "cut, treated"
+                if new(target, kind, budget, text):
+                    yield self.cut(target, budget, kind, text)
+
+    def cut(self, target: str, budget: str, kind: str, text: str) -> dict:
+        """The best widths for a budget, recovered, and treated where that is asked for."""
+        made = plan(self.model, self.example, target=target, budget=budget, images=self.calibration)
+        small, started = prune(self.model, made), time.monotonic()
+        recover(small, self.model, made, self.calibration)
+        facts = {"recovery_seconds": round(time.monotonic() - started, 1)}
+        facts |= self.treat(small, text, model=self.model, plan=made)
+        return self.row(small, target, kind, budget, text, facts)
 
     def treat(self, small: nn.Module, text: str, **cut: object) -> dict:
         if text == "int8":

@@ -35,7 +35,7 @@ class Levels:
     def settle(self, wanted: Mapping[str, float]) -> dict[str, int]:
         """Feasible widths near the wanted ones: for each group the nearest, of two the wider.
 
-        Groups that share an axis which only their sum can align are settled together, by a small integer program.
+        Groups that share an axis which only their sum can align are settled together.
         """
         widths = {}
         for id, levels in self.widths.items():

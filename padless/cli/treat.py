@@ -71,7 +71,8 @@ def treat_command(
         raise UsageError("Give a treatment for all layers, such as grid:17, or --layer NAME=TREATMENT; not both.")
     results = out_dir or folder.resolve().with_name(f"{folder.resolve().name}-treated")
     summary = run_treating(Treatments(
-        folder=folder, out=results, treatments=treatment or _by_layer(layer or []), preprocess=preprocess, weights=weights,
+        folder=folder, out=results, treatments=_by_layer(layer or []) if treatment is None else treatment,
+        preprocess=preprocess, weights=weights,
         repeated=Repeated(model=model, target=target, oracle=oracle, memory_oracle=memory_oracle, data=data, trust=trust),
         calibration=calibration, command=command_line(),
     ))  # fmt: skip

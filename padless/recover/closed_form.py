@@ -1,7 +1,6 @@
 """The cut network's layers brought back to the dense network's outputs, one after the other, without labels or training."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from padless.calls import TRANSPOSED
 from padless.graph import Graph, Keep
 from padless.graph.structure import folded_inputs
-from padless.recover.in_order import Fit, Step, in_order
+from padless.recover.in_order import Fit, Step, in_order, places_of
 from padless.recover.solve import WIDEST, least_squares, mixed, pair
 
 Mode = Literal["mix", "least-squares"]
@@ -20,11 +19,12 @@ Mode = Literal["mix", "least-squares"]
 def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x: Any, mode: Mode) -> int:
     """Solve `small`'s layers in place on images x [N, ...]; how many of them got new weights.
 
-    Networks, and what is raised, are those of `in_order`.
+    `small` is `dense` (with `graph`) cut to `keep`. Networks, and what is raised, are those of `in_order`.
     """
     weights = {name: p.detach() for name, p in dense.named_parameters()}
+    places = places_of(small, graph, keep, x)
     return in_order(
-        small, dense, graph, keep, x, f"Recovering ({mode})", lambda step: _fitted(step, weights[step.weight], mode)
+        small, dense, places, x, f"Recovering ({mode})", lambda step: _fitted(step, weights[step.weight], mode)
     )
 
 
@@ -43,11 +43,6 @@ def _fitted(step: Step, full: Tensor, mode: Mode) -> Fit | None:
             linear=linear, strides=strides, shifts=step.shifts,
         )  # fmt: skip
     columns = x.shape[step.axis] // arguments["groups"] * arguments["weight"][0, 0].numel()
-    if mode == "mix" or columns > WIDEST or not unfolds(step.function, arguments):
+    if mode == "mix" or columns > WIDEST or not step.place.unfolds:
         return near
     return least_squares(x, step.wanted, arguments, near, linear=linear, shifts=step.shifts)
-
-
-def unfolds(function: Any, arguments: Mapping[str, Any]) -> bool:
-    """Whether a layer's inputs can be written as columns, one for each of a filter's weights."""
-    return function not in TRANSPOSED and arguments["weight"].ndim <= 4 and not isinstance(arguments["padding"], str)

@@ -5,6 +5,7 @@ that it still has ("asymmetric" reconstruction: He et al., ICCV 2017). So errors
 care of their own, and batch norms keep statistics that fit.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import LayerCalls, device_of, images_of, run
+from padless.calls import TRANSPOSED, LayerCalls, device_of, images_of, run
 from padless.errors import PadlessError
 from padless.graph import Graph, Keep, Layer, kept_positions
 from padless.graph.shadow import tensor_names
@@ -30,6 +31,7 @@ class Place:
     outputs: Tensor  # [c_out]
     inputs: Tensor  # [c_in], of channels
     normed: bool  # its output goes to a batch norm with running statistics
+    unfolds: bool  # its inputs can be written as columns, one for each of a filter's weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,22 +74,20 @@ class Fit:
 def in_order(
     small: nn.Module,
     dense: nn.Module,
-    graph: Graph,
-    keep: Keep,
+    places: Mapping[str, Place],
     x: Any,
     title: str,
     solve: Callable[[Step], Fit | None],
 ) -> int:
-    """Give `small`'s layers the weights that `solve` has for them, in place, on images x [N, ...]; how many got some.
+    """Give `small`'s layers in `places` the weights that `solve` has for them, in place; how many got some.
 
-    `small` is `dense` (with `graph`) cut to `keep`; both are in evaluation mode, on one device. Layers that are called
-    several times, and those whose weights are computed, stay as they are. Raises PadlessError when the two networks do
-    not call their layers in one order.
+    x are images [N, ...]. `small` was cut from `dense`; both are in evaluation mode, on one device. Raises PadlessError
+    when the two networks do not call their layers in one order.
     """
-    places = _places(small, graph, keep, images_of(x, 0, 1))
     own = {id(tensor) for tensor in tensor_names(small).values()}
     solved = 0
     shifts: dict[int, tuple[Tensor, int, Tensor]] = {}  # of outputs: themselves, their version, what is to be added
+    moved: set[tuple[int, int]] = set()  # outputs, and the running means that have made up for them
     with leading(dense, x, frozenset(places)) as leader, bar(title, len(places)) as shown:
 
         def at(name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
@@ -110,8 +110,12 @@ def in_order(
             return y
 
         def norm(y: Tensor, mean: Tensor | None) -> None:
-            if mean is not None and id(y) in shifts and shifts[id(y)][1] == y._version:
-                mean.sub_(shifts.pop(id(y))[2])
+            if mean is None or id(y) not in shifts or (id(y), id(mean)) in moved:
+                return
+            _, version, shift = shifts[id(y)]
+            if version == y._version:
+                mean.sub_(shift)
+                moved.add((id(y), id(mean)))
 
         with LayerCalls(small, at, norm):
             run(small, x)
@@ -141,9 +145,18 @@ def _step(
     )
 
 
-def _places(small: nn.Module, graph: Graph, keep: Keep, x: Any) -> dict[str, Place]:
-    """The layers that are called once, by their weight's path, as one run of the cut network shows them."""
+def places_of(small: nn.Module, graph: Graph, keep: Keep, x: Any) -> dict[str, Place]:
+    """The layers of `small`, which was cut to `keep`, that may be given new weights, by their weight's path.
+
+    Those are the ones that are called once, as a run on the first of the images x shows. Others stay as they are: weights
+    that are computed, that stand in several modules, or that are read in several ways.
+    """
+    x = images_of(x, 0, 1)
     layers = {layer.weight: layer for layer in graph.layers}
+    readers = Counter(layer.weight for layer in graph.layers)
+    slots = Counter(id(p) for module in small.modules() for p in module._parameters.values() if p is not None)
+    alone = {name for name, p in small.named_parameters() if slots[id(p)] == 1 and readers[name] == 1}
+    unfolds: dict[str, bool] = {}
     calls: dict[str, int] = {}
     outputs: dict[int, tuple[str, Tensor, int]] = {}
     normed: set[str] = set()
@@ -151,6 +164,9 @@ def _places(small: nn.Module, graph: Graph, keep: Keep, x: Any) -> dict[str, Pla
     def at(name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
         y = call()
         calls[name] = calls.get(name, 0) + 1
+        unfolds[name] = (
+            function not in TRANSPOSED and arguments["weight"].ndim <= 4 and not isinstance(arguments["padding"], str)
+        )
         outputs[id(y)] = (name, y, y._version)
         return y
 
@@ -172,7 +188,8 @@ def _places(small: nn.Module, graph: Graph, keep: Keep, x: Any) -> dict[str, Pla
             outputs=positions(layers[name].outputs).to(device),
             inputs=positions(layers[name].inputs[:: folded_inputs(layers[name])]).to(device),
             normed=name in normed,
+            unfolds=unfolds[name],
         )
         for name, count in calls.items()
-        if count == 1 and name in layers
+        if count == 1 and name in alone
     }

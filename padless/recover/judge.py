@@ -78,7 +78,7 @@ def read(images: Iterable[Any], takes: int) -> list[Any]:
     """Batches for a network of so many arguments. Raises UsageError where there are none."""
     batches = batches_of(images, takes)
     if not batches or not sum(map(count_of, batches)):
-        raise UsageError("No images to recover on. Was the iterator used up before?")
+        raise UsageError("No images. Was the iterator used up before?")
     return batches
 
 

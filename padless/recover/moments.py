@@ -65,7 +65,7 @@ class Sums:
             mean_x, mean_y = self.x / self.rows, self.y / self.rows
             xx = xx - mean_x[:, :, None] * mean_x[:, None]
             xy = xy - mean_x[:, :, None] * mean_y[:, None]
-        _check_finite(xx, xy)
+        check_finite(xx, xy)
         scale = xx.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-12)[:, None, None]
         factor, ridge = _factored(xx, scale, ridge)
         w = torch.cholesky_solve(xy + ridge * scale * start, factor)
@@ -117,7 +117,7 @@ class Rows:
         x = self.together()[0]
         if shifts:
             x, off = x - x.mean(1, keepdim=True), off - off.mean(1, keepdim=True)
-        _check_finite(x, off)
+        check_finite(x, off)
         scale = (x.square().sum((1, 2)) / self.rows / x.shape[2]).clamp_min(1e-12)[:, None, None]
         factor, _ = _factored(x @ x.transpose(1, 2) / self.rows, scale, ridge)
         return torch.cholesky_solve(off, factor) / self.rows
@@ -129,7 +129,7 @@ class Rows:
         return self.x[0], self.y[0]
 
 
-def _check_finite(a: Tensor, b: Tensor) -> None:
+def check_finite(a: Tensor, b: Tensor) -> None:
     if not (a.isfinite().all() and b.isfinite().all()):
         raise PadlessError(
             "A layer's inputs or outputs are not finite on the calibration images. Check them and the weights."

@@ -125,7 +125,7 @@ def cut_tensors(small: nn.Module, model: nn.Module, graph: Graph, keep: Keep) ->
     if wanted != shapes:
         name = next(n for n in (*wanted, *shapes) if wanted.get(n) != shapes.get(n))
         raise UsageError(
-            f"The network to recover is not the model cut by this plan: {name} is {_shape(shapes.get(name))}, the plan "
+            f"The network is not the model cut by this plan: {name} is {_shape(shapes.get(name))}, the plan "
             f"makes it {_shape(wanted.get(name))}. Give padless.prune(model, plan), and the model that it was made from."
         )
     return tensors

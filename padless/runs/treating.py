@@ -14,6 +14,7 @@ from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import Summary, Treating
 from padless.runs.again import costs, expect_dense, reopened, spent, tested
+from padless.runs.described import COMMAND
 from padless.runs.exchange import claimed, mended
 from padless.runs.folder import DENSE, PLAN, check_folder, load, save
 from padless.runs.prune import BOUNDS, CALIBRATION, measures, versions
@@ -56,9 +57,11 @@ def run_treating(job: Treatments) -> Summary:
     with claimed(job.out):
         plan, preprocess = Plan.read(job.folder / PLAN), job.preprocess or summary.preprocess
         loaded, images = reopened(job.folder, summary, plan, job.weights, data, preprocess)
-        small, trained = load(job.folder, loaded.model), bool(summary.epochs or summary.finetuning)
-        if not trained:  # else what its layers should give is its own
+        small, trained = load(job.folder, loaded.model), _trained(summary)
+        if not trained:
             expect_dense(job.folder, summary, loaded, "towards which layers are treated")
+        elif images.answers is not None and not summary.regularize:  # that changes it after it has answered
+            expect_dense(job.folder, summary, loaded, "whose answers stand for labels")
         graph = retrace(loaded.model, plan)
         by_layer(job.treatments, narrowed(graph, plan.mask(graph)))  # before minutes are spent
         before = evaluate(small, images)
@@ -67,8 +70,12 @@ def run_treating(job: Treatments) -> Summary:
         done = treat(small, images.calibration(job.calibration, summary.seed), job.treatments, model=dense, plan=plan)
         dense_cost, cost = costs(summary, target, plan, loaded.model, small)
         scores = tested(small, images, summary)
+        layers = {
+            **(summary.treating.layers if summary.treating else {}),
+            **done.layers,
+        }  # earlier ones stay as they are
         treating = Treating(
-            folder=str(job.folder), data=data, towards="itself" if trained else "dense", layers=dict(done.layers),
+            folder=str(job.folder), data=data, towards="itself" if trained else "dense", layers=layers,
             images=done.images, seconds=round(done.seconds, 1), held_out=done.held_out, before=before,
             after=scores[images.measured],
         )  # fmt: skip
@@ -86,3 +93,8 @@ def run_treating(job: Treatments) -> Summary:
         kept = loaded.model if (job.folder / DENSE).exists() else None
         save(job.out, small, plan, treated, report=report, dense=kept, own=own)
     return treated
+
+
+def _trained(summary: Summary) -> bool:
+    """Whether what its layers should give is the network's own: it was trained, or may have been where Python saved it."""
+    return bool(summary.epochs or summary.finetuning) or summary.command == COMMAND

@@ -1,5 +1,6 @@
 """A network's layers treated from the first to the last, each towards the dense network's outputs."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,9 +17,9 @@ from padless.errors import UsageError, expect, suggest
 from padless.graph import Graph, Keep, Layer, narrowed, trace
 from padless.graph.shadow import original_of, rebuilt, single
 from padless.graph.structure import folded_inputs
-from padless.recover.closed_form import unfolds
-from padless.recover.in_order import Fit, Step, in_order
+from padless.recover.in_order import Fit, Step, in_order, places_of
 from padless.recover.judge import HALVES, apart, disagreement, fitting, outputs_of, read, restore, tensors
+from padless.recover.moments import check_finite
 from padless.recover.recovery import cut_tensors
 from padless.recover.solve import WIDEST, gathered, ridged
 from padless.treat.compensate import compensated
@@ -52,7 +53,8 @@ def treat(
 
     `treatments` are one of `grid:17` (17 levels a filter), `2:4` (two of four neighbouring input channels are zero) and
     `2:4+grid:17`, or a dictionary of them by layer. One for all leaves out the first and the last layer, layers of
-    several groups, for which little is stored, and those that it does not fit. `images` are those of `recover`.
+    several groups, for which little is stored, those that share or compute their weights, and those that it does not fit.
+    `images` are those of `recover`.
 
     Each layer is solved on the inputs that it has now. Where `small` is `model` cut by `plan`, perhaps recovered and not
     trained since, that is towards the outputs of `model`, as recovery does; without `model` towards what `small` itself
@@ -61,8 +63,9 @@ def treat(
     mean that is lost all the same goes into the bias or the batch norm behind. Nothing keeps the weights so afterwards:
     train first, treat last.
 
-    Raises UsageError for an unknown treatment or layer, where a layer cannot have its treatment, for a model without its
-    plan, and when there are no images; then, and whenever it is stopped, `small` is as it was.
+    Raises UsageError for an unknown treatment or layer, where a layer, or none at all, cannot have its treatment, for a
+    model without its plan, and when there are no images; PadlessError where values are not finite. Then, and whenever it is
+    stopped, `small` is as it was.
     """
     if plan is not None:
         expect(plan, Plan, "plan", "Read it with padless.Plan.read(path).")
@@ -107,6 +110,8 @@ def _unfit(layer: Layer, treatment: Treatment) -> str:
         return "it has groups, for which little is stored"
     if layer.transposed or layer.three_dimensional:
         return "treated are convolutions of one and two dimensions and linear layers"
+    if (columns := layer.c_in * math.prod(layer.kernel)) > WIDEST:
+        return f"its filters have {columns:,} weights; up to {WIDEST:,} are solved for"
     channels = layer.c_in // folded_inputs(layer)
     if treatment.sparse and channels % QUAD:
         return f"it has {channels} input channels, which is no multiple of {QUAD}"
@@ -125,29 +130,33 @@ def _treated(
     cut_tensors(small, model, graph, keep)  # it is that cut
     x, started, before = like_model(images, small), time.monotonic(), tensors(small)
     solved_on, held = apart(x)
-    done: dict[str, str] = {}
-
-    def solve(step: Step) -> Fit | None:
-        treatment = chosen.get(step.place.layer.name)
-        if treatment is None or not unfolds(step.function, step.arguments):
-            return None
-        done[step.place.layer.name] = str(treatment)
-        return treated_layer(step, treatment)
 
     with evaluating(small), evaluating(model):
+        places = places_of(small, graph, keep, solved_on)
+        treatments = {
+            weight: chosen[place.layer.name]
+            for weight, place in places.items()
+            if place.unfolds and place.layer.name in chosen
+        }
+        done = {places[weight].layer.name: str(treatment) for weight, treatment in treatments.items()}
+        if left := sorted(named - done.keys()):
+            raise UsageError(
+                f"{left[0]} cannot be treated: its weights are computed or shared, it is called several times, or it pads by "
+                "name. Leave it out."
+            )
+        if not done:
+            raise UsageError("No layer would be treated: the first and the last one stay, and it fits no other.")
         expected = outputs_of(model, held)
         untreated = disagreement(expected, outputs_of(small, held))
         try:
-            in_order(small, model, graph, keep, solved_on, "Treating weights", solve)
-            if left := sorted(named & chosen.keys() - done.keys()):
-                raise UsageError(
-                    f"{left[0]} cannot be treated: its weights are computed from others, it is called several times, or it "
-                    "pads by name. Leave it out."
-                )
+            in_order(
+                small, model, places, solved_on, "Treating weights",
+                lambda step: treated_layer(step, treatments[step.weight]) if step.weight in treatments else None,
+            )  # fmt: skip
+            treated = disagreement(expected, outputs_of(small, held))
         except BaseException:
             restore(small, before)
             raise
-        treated = disagreement(expected, outputs_of(small, held))
     return Treated(layers=done, images=count_of(x), seconds=time.monotonic() - started, held_out=(untreated, treated))
 
 
@@ -156,9 +165,10 @@ def treated_layer(step: Step, treatment: Treatment) -> Fit:
     weight = step.arguments["weight"]
     fit, held = gathered(step.x, step.wanted, step.arguments, linear=step.linear)
     start = weight.double().flatten(1).T[None]
-    found = ridged(fit, held, start, shifts=step.shifts) if start.shape[1] <= WIDEST else None
+    found = ridged(fit, held, start, shifts=step.shifts)
     solved = found[0][0] if found else start[0]
     sums = fit + held if held is not fit else fit
+    check_finite(sums.xx, sums.xy)
     squares = sums.xx[0] / sums.rows
     if step.shifts:
         squares = squares - torch.outer(sums.x[0], sums.x[0]) / sums.rows**2

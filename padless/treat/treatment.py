@@ -51,7 +51,7 @@ class Treatment:
         return weights.abs().amax(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny) / (self.levels // 2)
 
     def nearest(self, weight: Tensor) -> Tensor:
-        """A layer's weights [filters, channels, ...] at the nearest that it allows, the larger two of each four channels."""
+        """A convolution's weights [filters, channels, ...] at the nearest allowed, the larger two of each four channels."""
         if self.sparse:
             quads = weight.unflatten(1, (-1, QUAD))
             kept = torch.zeros_like(quads).scatter(2, quads.abs().topk(KEPT, dim=2).indices, 1.0)

@@ -98,7 +98,7 @@ def test_what_cannot_be_recovered():
     threads = threading.active_count()
     with pytest.raises(UsageError, match=r"Unknown recovery 'mixed'\. Did you mean mix\?"):
         recover(other, model, made, [images()], method="mixed")
-    with pytest.raises(UsageError, match="No images to recover on"):
+    with pytest.raises(UsageError, match="No images. Was the iterator used up before"):
         recover(other, model, made, iter([]))
     with pytest.raises(UsageError, match=r"not the model cut by this plan: .* is \[\d+, .*the plan makes it \["):
         recover(model, model, made, [images()])

@@ -63,6 +63,11 @@ def test_a_treated_folder(run, pruned, tmp_path):
     assert code == 0, err
     both = Summary.read(tmp_path / "again")
     assert both.treating and both.treating.layers == {"down": "2:4"} and both.finetuning
+    code, _, err = run("treat", "again", "--layer", "block.body.0=grid:9", "--trust", "--out", "twice")
+    assert code == 0, err
+    twice = Summary.read(tmp_path / "twice").treating
+    assert twice and twice.layers == {"down": "2:4", "block.body.0": "grid:9"}  # both hold
+    assert "2:4 in 1 layer, grid:9 in 1 layer" in Summary.read(tmp_path / "twice").notes[-1]
     assert both.treating.towards == "itself" and both.treating.held_out[0] == pytest.approx(0, abs=1e-9)
     assert "fine-tuned, weights treated" in (tmp_path / "again" / "report.html").read_text()
 
@@ -74,6 +79,8 @@ def test_what_does_not_fit_together(run, pruned, tmp_path):
         (("--layer", "down"), "--layer takes NAME=TREATMENT, such as layer1.0.conv1=grid:17; got 'down'."),
         (("--layer", "down=2:4", "--layer", "down=grid:9"), "--layer names down twice."),
         (("--layer", "dawn=2:4"), "There is no layer 'dawn' to treat. Did you mean down?"),
+        (("int8",), "No layer would be treated: the first and the last one stay"),
+        (("",), "Unknown treatment ''."),
         (("grid:8",), "A grid has an odd number of levels from 3 to 255; got 'grid:8'."),
         (("grid:9", "--out", "run"), "run stays as it is. Give --out another folder."),
         (("grid:9", "--calibration", "1000000001"), "calibration is from 2 to 1,000,000,000; got 1000000001."),

@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from importlib import import_module
 
 import pytest
 import torch
@@ -10,12 +11,13 @@ from models.networks import small
 from torch import nn
 
 from padless import trace, treat
-from padless.errors import UsageError
+from padless.errors import PadlessError, UsageError
 from padless.graph.shadow import single
-from padless.recover.judge import disagreement
+from padless.recover.judge import disagreement, outputs_of
 from padless.treat.treat import by_layer
 from padless.treat.treatment import Treatment
 
+WHERE = import_module("padless.treat.treat")  # `padless.treat` is the function
 INNER = ["block.body.0", "block.body.3", "down"]
 
 
@@ -118,9 +120,11 @@ def test_when_it_cannot_be_the_network_is_as_it_was():
     torch.manual_seed(0)
     model = Twice().eval()
     other, threads = copy.deepcopy(model), threading.active_count()
-    with pytest.raises(UsageError, match="inner cannot be treated: its weights are computed from others, it is called"):
+    with pytest.raises(
+        UsageError, match="inner cannot be treated: its weights are computed or shared, it is called several times"
+    ):
         treat(other, [images()], {"head": "grid:3", "inner": "grid:3"})
-    with pytest.raises(UsageError, match="No images to recover on"):
+    with pytest.raises(UsageError, match="No images. Was the iterator used up before"):
         treat(other, iter([]), "grid:3")
     with pytest.raises(
         UsageError, match="A model is what the network was cut from. Give the plan, too, or leave the model"
@@ -131,6 +135,89 @@ def test_when_it_cannot_be_the_network_is_as_it_was():
         treat(other, [images()], "grid:3", model=small(), plan=made)
     assert all(torch.equal(t, model.state_dict()[n]) for n, t in other.state_dict().items())
     assert threading.active_count() == threads
+
+
+def test_nothing_is_claimed_where_nothing_is_treated():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 3)).eval()
+    same = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, padding="same"), nn.Conv2d(8, 4, 3)).eval()
+    for network, treatment in ((model, "grid:9"), (same, "grid:9"), (small(), "int8"), (small(), {"down": "int8"})):
+        with pytest.raises(UsageError, match="No layer would be treated: the first and the last one stay"):
+            treat(network, [images()], treatment)
+
+
+def test_a_stop_at_the_very_end_and_values_that_are_not_finite(monkeypatch):
+    model = small()
+    other, runs = copy.deepcopy(model), []
+
+    def stopping(network, x, whole=outputs_of):
+        runs.append(network)
+        if len(runs) == 3:
+            raise KeyboardInterrupt
+        return whole(network, x)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WHERE, "outputs_of", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            treat(other, [images()], "grid:3")
+    bad = images(512)
+    bad[230, 0, 0, 0] = torch.nan  # held out where layers are solved: no ridge sees it
+    with pytest.raises(PadlessError, match="not finite on the calibration images"):
+        treat(other, [bad], "grid:3")
+    assert all(torch.equal(t, model.state_dict()[n]) for n, t in other.state_dict().items())
+
+
+class Tied(nn.Module):
+    """One weight read forwards and backwards, and one that an embedding has, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.w, self.inner = nn.Conv2d(3, 8, 3), nn.Linear(8, 8, bias=False), nn.Linear(8, 8)
+        self.table, self.read, self.head = nn.Embedding(8, 8), nn.Linear(8, 8, bias=False), nn.Linear(8, 4)
+        self.read.weight = self.table.weight
+
+    def forward(self, x):
+        h = nn.functional.linear(self.w(self.stem(x).mean((2, 3))), self.w.weight.t()).relu()
+        return self.head(self.read(self.inner(h).relu()) + self.table.weight.sum(0))
+
+
+def test_weights_that_are_shared_stay():
+    torch.manual_seed(0)
+    model = Tied().eval()
+    other = copy.deepcopy(model)
+    assert list(treat(other, [images()], "grid:5").layers) == ["inner"]
+    assert torch.equal(other.w.weight, model.w.weight) and torch.equal(other.table.weight, model.table.weight)
+    (name,) = (layer.name for layer in trace(model, X).layers if layer.weight == "table.weight")
+    with pytest.raises(UsageError, match=f"{name} cannot be treated: its weights are computed or shared"):
+        treat(other, [images()], {name: "grid:5"})
+
+
+def test_two_norms_behind_one_output_both_have_its_mean():
+    torch.manual_seed(0)
+
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.mid, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, bias=False), nn.Conv2d(8, 4, 1)
+            self.a, self.b = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+
+        def forward(self, x):
+            y = self.mid(self.stem(x).relu())
+            return self.head(self.a(y).relu() + self.b(y).sigmoid())
+
+    model = Branches().eval()
+    other = copy.deepcopy(model)
+    treat(other, [images()], "grid:3")
+    moved = [getattr(other, n).running_mean - getattr(model, n).running_mean for n in "ab"]
+    assert moved[0].abs().max() > 0 and torch.equal(*moved)
+
+
+def test_filters_too_wide_to_be_solved_for(monkeypatch):
+    monkeypatch.setattr(WHERE, "WIDEST", 100)
+    with pytest.raises(
+        UsageError, match="down cannot have the treatment grid:9: its filters have 144 weights; up to 100 are"
+    ):
+        treat(small(), [images()], {"down": "grid:9"})
 
 
 def test_half_precision():

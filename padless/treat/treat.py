@@ -141,8 +141,8 @@ def _treated(
         done = {places[weight].layer.name: str(treatment) for weight, treatment in treatments.items()}
         if left := sorted(named - done.keys()):
             raise UsageError(
-                f"{left[0]} cannot be treated: its weights are computed or shared, it is called several times, or it pads by "
-                "name. Leave it out."
+                f"{left[0]} cannot be treated: its weights are computed or shared, it is called several times, or it "
+                "pads by name. Leave it out."
             )
         if not done:
             raise UsageError("No layer would be treated: the first and the last one stay, and it fits no other.")

@@ -88,14 +88,14 @@ def same(folder: Path, count: int, alone_count: int) -> dict[str, Any]:
         for seed in (0, 1, 2) for target in ("ethos-u55-256", "ethos-u85-512") for share in (50, 35, 25, 15)
     ][:count]  # fmt: skip
     found: dict[str, dict[str, Any]] = {}
-    seconds = {}
+    seconds: dict[str, float | None] = {}  # none where an earlier run had begun
     for runner, options in (("local", {"jobs": 2}), ("Ray", {"ray": True})):
-        started = time.monotonic()
+        started, fresh = time.monotonic(), not (folder / f"same-{runner}").exists()
         sweep(points, out=folder / f"same-{runner}", **options)
-        seconds[runner] = round(time.monotonic() - started, 1)
+        seconds[runner] = round(time.monotonic() - started, 1) if fresh else None
         rows = read_rows(open_store(str(folder / f"same-{runner}")))
         found[runner] = {id: {k: v for k, v in row.items() if k not in NOISE} for id, row in rows.items()}
-        print(runner, seconds[runner], "s", flush=True)
+        print(runner, "done", flush=True)
     equal = found["local"] == found["Ray"]
     started, differing, accuracies = time.monotonic(), [], []
     for id, row in list(found["local"].items())[:alone_count]:

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 
 import padless
 from padless import Choices, Plan, load_target, load_weights, plan
+from padless.calls import check_finite
 from padless.choose.frontier import FrontierPoint
 from padless.cost import Answer, CachedOracle, Source
 from padless.cost.cache import FORMAT, Cache, _row
@@ -63,6 +64,13 @@ def test_weights_that_are_not_finite_are_named_before_anything_is_scored(tmp_pat
     with pytest.raises(UsageError, match=f"w.safetensors holds {what} in stem.weight"):
         load_weights(fresh, tmp_path / "w.safetensors")
     assert all(torch.equal(tensor, before[name]) for name, tensor in fresh.state_dict().items())
+
+
+def test_large_weights_whose_sum_is_infinite_are_finite():
+    model = torch.nn.Linear(4, 4)
+    torch.nn.init.constant_(model.weight, 3e38)
+    assert not bool(model.weight.sum().isfinite())
+    check_finite(model)
 
 
 def test_running_statistics_count_and_masks_do_not():

@@ -3,14 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import scipy  # its parts are imported at their first use: they take a second
 
 from padless.align.joint import JointAxis, periods
-from padless.align.sums import cheapest
+from padless.align.sums import Costs, Ints, cheapest
 
-Ints = npt.NDArray[np.int64]
-Costs = npt.NDArray[np.float64]
 Places = Mapping[str, tuple[int, Ints]]  # a group's first variable, and its levels
 # The best that was found by then is taken. Nodes are counted, so that a busy machine answers the same; seconds are for
 # programs so large that a node takes one.

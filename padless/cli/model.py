@@ -290,5 +290,12 @@ def default_folder(model: str, target: str, budget: str, choices: Choices, data:
     return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
 
 
+def moved(summary: Summary, before: float, after: float) -> str:
+    """What became of a run's accuracy, without labels of its agreement, beside the dense network's."""
+    measured = "accuracy" if "accuracy" in summary.after else "agreement"
+    dense = f" (dense {summary.before['accuracy']:.2f} %)" if "accuracy" in summary.before else ""
+    return f"{measured} {before:.2f} to {after:.2f} %{dense}"
+
+
 def command_line() -> str:
     return shlex.join(["padless", *sys.argv[1:]])

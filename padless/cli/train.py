@@ -19,7 +19,7 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.model import command_line
+from padless.cli.model import command_line, moved
 from padless.report.summary import Summary
 from padless.train import Recipe, peak_lr
 from padless.train.recipe import FIXED_NORMS_LR
@@ -123,12 +123,9 @@ def finetune_command(
         return
     finetuned = summary.finetuning
     assert finetuned is not None
-    measured = "accuracy" if "accuracy" in summary.after else "agreement"
-    dense = f" (dense {summary.before['accuracy']:.2f} %)" if "accuracy" in summary.before else ""
     out.print(
         f"Fine-tuned {summary.epochs} epoch(s) in {finetuned.seconds:.0f} s ({finetuned.images_per_second:.0f} images/s on "
-        f"{finetuned.devices} x {finetuned.accelerator}): {measured} {finetuned.before:.2f} to "
-        f"{finetuned.after:.2f} %{dense}."
+        f"{finetuned.devices} x {finetuned.accelerator}): {moved(summary, finetuned.before, finetuned.after)}."
     )
     for note in summary.notes:
         out.print(note, style="yellow")

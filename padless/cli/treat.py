@@ -19,7 +19,7 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.model import command_line
+from padless.cli.model import command_line, moved
 from padless.errors import UsageError
 from padless.runs.prune import CALIBRATION
 
@@ -78,12 +78,7 @@ def treat_command(
     ))  # fmt: skip
     done = summary.treating
     assert done is not None
-    measured = "accuracy" if "accuracy" in summary.after else "agreement"
-    dense = f" (dense {summary.before['accuracy']:.2f} %)" if "accuracy" in summary.before else ""
-    out.print(
-        f"Treated on {done.images} images in {done.seconds:.0f} s: {measured} {done.before:.2f} to {done.after:.2f} %"
-        f"{dense}."
-    )
+    out.print(f"Treated on {done.images} images in {done.seconds:.0f} s: {moved(summary, done.before, done.after)}.")
     for budget in summary.budgets:
         out.print(f"{budget.budget} allows {budget.asked:,.0f}; the network takes {budget.achieved:,} now.")
     for note in summary.notes:

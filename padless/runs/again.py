@@ -16,10 +16,28 @@ from padless.graph import trace
 from padless.hardware import Target
 from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
 from padless.progress import bar
+from padless.report.report import Report
 from padless.report.summary import Summary
 from padless.runs.dense import opened
+from padless.runs.exchange import mended
 from padless.runs.folder import DENSE
+from padless.runs.trust import Repeated, believed
 from padless.train import evaluate
+
+
+def taken_up(folder: Path, out: Path, repeated: Repeated) -> tuple[Summary, Report, Target, str]:
+    """A run's summary, report, target and data, for a command that goes on from it into another folder.
+
+    Raises UsageError for the folder itself as `out`, for what it names and the user did not repeat, and without data.
+    """
+    if out.resolve() == folder.resolve():
+        raise UsageError(f"{folder} stays as it is. Give --out another folder.")
+    summary, report = Summary.read(mended(folder)), Report.read(folder)
+    target = believed(folder, summary, repeated, prices=True, images=True)
+    data = repeated.data or summary.data
+    if not data:
+        raise UsageError(f"{folder} was made without images. Give --data.")
+    return summary, report, target, data
 
 
 def reopened(

@@ -18,7 +18,7 @@ from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
-from padless.runs.again import costs, expect_dense, reopened, spent, tested
+from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested
 from padless.runs.exchange import claimed, mended
 from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, versions
@@ -52,13 +52,7 @@ def run_finetuning(job: Finetuning) -> Summary | None:
 
     While it runs, `OUT.training` holds the checkpoints and the log. Raises UsageError for what does not fit together.
     """
-    if job.out.resolve() == job.folder.resolve():
-        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
-    summary, report = Summary.read(mended(job.folder)), Report.read(job.folder)
-    target = believed(job.folder, summary, job.repeated, prices=True, images=True)
-    data = job.repeated.data or summary.data
-    if not data:
-        raise UsageError(f"{job.folder} was made without images. Give --data.")
+    summary, report, target, data = taken_up(job.folder, job.out, job.repeated)
     start = _file_digest(job.folder / WEIGHTS)
     check_folder(job.out)
     with claimed(job.out):

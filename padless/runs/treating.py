@@ -11,14 +11,13 @@ from padless.graph import narrowed
 from padless.progress import console
 from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
-from padless.report.report import Report
 from padless.report.summary import Summary, Treating
-from padless.runs.again import costs, expect_dense, reopened, spent, tested
+from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested
 from padless.runs.described import COMMAND
-from padless.runs.exchange import claimed, mended
+from padless.runs.exchange import claimed
 from padless.runs.folder import DENSE, PLAN, check_folder, load, save
 from padless.runs.prune import BOUNDS, CALIBRATION, measures, versions
-from padless.runs.trust import Repeated, believed, vouched
+from padless.runs.trust import Repeated, vouched
 from padless.train import evaluate
 from padless.treat import treat
 from padless.treat.treat import by_layer
@@ -43,16 +42,10 @@ def run_treating(job: Treatments) -> Summary:
 
     Raises UsageError for what does not fit together, before anything long; then nothing is written.
     """
-    if job.out.resolve() == job.folder.resolve():
-        raise UsageError(f"{job.folder} stays as it is. Give --out another folder.")
     least, most = BOUNDS["calibration"]
     if not least <= job.calibration <= most:
         raise UsageError(f"calibration is from {least} to {most:,}; got {job.calibration}.")
-    summary, report = Summary.read(mended(job.folder)), Report.read(job.folder)
-    target = believed(job.folder, summary, job.repeated, prices=True, images=True)
-    data = job.repeated.data or summary.data
-    if not data:
-        raise UsageError(f"{job.folder} was made without images. Give --data.")
+    summary, report, target, data = taken_up(job.folder, job.out, job.repeated)
     check_folder(job.out)
     with claimed(job.out):
         plan, preprocess = Plan.read(job.folder / PLAN), job.preprocess or summary.preprocess

@@ -1,7 +1,7 @@
 """What every pass over a model needs: where it lives, its training modes back afterwards, its layers as they are called."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module, invalidate_caches
 from pathlib import Path
@@ -57,25 +57,35 @@ def current_folder() -> Iterator[None]:
             del sys.path[last]
 
 
-def check_finite(model: nn.Module, where: str = "The network", given: Mapping[str, Tensor] | None = None) -> None:
+def check_finite(
+    model: nn.Module,
+    where: str = "The network",
+    given: Mapping[str, Tensor] | None = None,
+    besides: Container[str] = (),
+) -> None:
     """Raises UsageError, naming the tensor, for weights and running statistics that are not finite: the model's, or `given`.
 
-    Other buffers may well hold an infinity, such as the mask of an attention.
+    Other buffers may well hold an infinity, such as the mask of an attention. Those named in `besides` are left out.
     """
     running = ((n, b) for n, b in model.named_buffers() if n.rpartition(".")[2].startswith("running_"))
     for name, own in (*model.named_parameters(), *running):
         tensor = own if given is None else given.get(name, own)
-        if tensor.is_meta or not tensor.is_floating_point():
+        # A sum is finite only where all of it is, and several times as fast.
+        if name in besides or tensor.is_meta or bool(tensor.detach().sum().isfinite()):
             continue
-        # A sum is finite only where all of it is, and several times as fast; a sum that overflows says nothing.
-        if bool(tensor.detach().sum().isfinite()) or bool(tensor.isfinite().all()):
-            continue
-        wrong = int((~tensor.isfinite()).sum())
-        what = "NaN" if bool(tensor.isnan().any()) else "infinity"
-        raise UsageError(
-            f"{where} holds {what} in {name}: {wrong} of {tensor.numel()} numbers are not finite. Nothing can be said "
-            "of such a network. Give other weights."
-        )
+        expect_finite(name, tensor, where)
+
+
+def expect_finite(name: str, tensor: Tensor, where: str = "The network") -> None:
+    """Raises UsageError for a tensor of a network that is not finite."""
+    if bool(tensor.isfinite().all()):
+        return
+    wrong = int((~tensor.isfinite()).sum())
+    what = "NaN" if bool(tensor.isnan().any()) else "infinity"
+    raise UsageError(
+        f"{where} holds {what} in {name}: {wrong} of {tensor.numel()} numbers are not finite. Nothing can be said "
+        "of such a network. Give other weights."
+    )
 
 
 def tensors_in(tree: Any) -> Iterator[Tensor]:

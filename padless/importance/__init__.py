@@ -26,6 +26,7 @@ _WEIGHTS: dict[str, Callable[[Graph, nn.Module], Scores]] = {
 _IMAGES: dict[str, Callable[[Graph, nn.Module, Iterable[Any]], Scores]] = {
     "taylor": activity.taylor, "fisher": activity.fisher, "activation": activity.activation, "apoz": activity.apoz,
 }  # fmt: skip
+_SUMMED = frozenset(["l1", "l2", "lamp"])  # read every weight that has channels, and see whether it is finite
 _COMPARABLE = frozenset(["lamp", "taylor", "fisher"])
 CRITERIA = (*_WEIGHTS, "random", *_IMAGES, "reconstruction")
 WATCHING = frozenset([*_IMAGES, "reconstruction"])  # need calibration images
@@ -49,7 +50,8 @@ def importance(
         raise UsageError(f"Unknown importance {criterion!r}. {suggest(criterion, CRITERIA)}")
     if criterion in WATCHING and not images:
         raise UsageError(f"The importance {criterion} watches calibration images. Give --data (or images=).")
-    check_finite(model)
+    read = {axis.parameter for axis in graph.axes} & dict(model.named_parameters()).keys() if criterion in _SUMMED else ()
+    check_finite(model, besides=read)  # large weights are read once
     name = criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "a function")
     if not callable(criterion) and criterion in CRITERIA:
         model = single(model)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from padless.calls import expect_finite
 from padless.graph import Graph, ParameterAxis
 from padless.importance.curves import Scores
 
@@ -77,7 +78,7 @@ def over_channels(graph: Graph, tensors: Mapping[str, Tensor], *, power: int) ->
     """For each channel the sum of |value| ** power over every place that it has in `tensors` (by parameter's name).
 
     Summing over the whole group is what keeps residual and depthwise networks comparable (Fang et al., "DepGraph", CVPR
-    2023).
+    2023). Raises UsageError for a tensor that is not finite.
     """
     by_parameter: dict[str, list[ParameterAxis]] = defaultdict(list)
     for axis in graph.axes:
@@ -88,8 +89,11 @@ def over_channels(graph: Graph, tensors: Mapping[str, Tensor], *, power: int) ->
         for axis, total in zip(axes, _sums(tensors[name].detach(), [a.axis for a in axes], power), strict=True):
             places.append(axis.channels)
             sums.append(total)
+    if not np.isfinite(every := np.concatenate(sums)).all():
+        for name in by_parameter:
+            expect_finite(name, tensors[name])
     scores = np.zeros(graph.channels + 1)  # what is FIXED falls on the last one
-    np.add.at(scores, np.concatenate(places), np.concatenate(sums))
+    np.add.at(scores, np.concatenate(places), every)
     return scores[:-1]
 
 

@@ -1,0 +1,1 @@
+"""What the rows of a layer's inputs and outputs say of its weights."""

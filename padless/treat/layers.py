@@ -1,0 +1,67 @@
+"""Which layers may have which treatment."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from padless.errors import UsageError, suggest
+from padless.graph import Graph, Layer
+from padless.graph.structure import folded_inputs
+from padless.moments.columns import WIDEST
+from padless.treat.treatment import QUAD, UNTREATED, Treatment
+
+
+def by_layer(treatments: str | Mapping[str, str], layers: Iterable[Layer]) -> dict[str, Treatment]:
+    """The treatment of each layer that gets one."""
+    named = {layer.name: layer for layer in layers}
+    if isinstance(treatments, str):
+        one = Treatment.parse(treatments)
+        inner = list(named.values())[1:-1]
+        return {} if one == Treatment() else {layer.name: one for layer in inner if not unfit(layer, one)}
+    chosen = {name: Treatment.parse(text) for name, text in treatments.items()}
+    for name, treatment in chosen.items():
+        if name not in named:
+            raise UsageError(f"There is no layer {name!r} to treat. {suggest(name, named)}")
+        if reason := unfit(named[name], treatment):
+            raise UsageError(f"{name} cannot have the treatment {treatment}: {reason}.")
+    return {name: treatment for name, treatment in chosen.items() if treatment != Treatment()}
+
+
+def treatable(graph: Graph, model: nn.Module) -> list[Layer]:
+    """The layers that may be offered treatments: all but the first and the last one whose weights are theirs alone."""
+    calls = Counter(layer.weight for layer in graph.layers)
+    slots = Counter(id(p) for module in model.modules() for p in module._parameters.values() if p is not None)
+    alone = {name for name, p in model.named_parameters() if slots[id(p)] == 1 and calls[name] == 1}
+    return [layer for layer in graph.layers[1:-1] if layer.weight in alone and not unfit(layer, UNTREATED)]
+
+
+def unfit(layer: Layer, treatment: Treatment) -> str:
+    """Why a layer cannot have a treatment; empty where it can."""
+    if layer.groups > 1:
+        return "it has groups, for which little is stored"
+    if layer.transposed or layer.three_dimensional:
+        return "treated are convolutions of one and two dimensions and linear layers"
+    if (columns := layer.c_in * math.prod(layer.kernel)) > WIDEST:
+        return f"its filters have {columns:,} weights; up to {WIDEST:,} are solved for"
+    channels = layer.c_in // folded_inputs(layer)
+    if treatment.sparse and channels % QUAD:
+        return f"it has {channels} input channels, which is no multiple of {QUAD}"
+    return ""
+
+
+@torch.no_grad()
+def round_weights(model: nn.Module, treatments: Mapping[str, str], layers: Iterable[Layer]) -> None:
+    """Bring layers' weights to the nearest that their treatments allow, in place; nothing makes up for it."""
+    weights, paths = dict(model.named_parameters()), {layer.name: layer.weight for layer in layers}
+    for name, text in treatments.items():
+        weight = weights[paths[name]]
+        weight.copy_(Treatment.parse(text).nearest(weight))
+
+
+def neighbours(weight: Tensor, folded: int) -> Tensor:
+    """The columns of a filter, place by place of the kernel or flattened map: neighbours are channels, as in files."""
+    columns = torch.arange(weight[0].numel(), device=weight.device)
+    return columns.reshape(weight.shape[1] // folded, -1).T.flatten()

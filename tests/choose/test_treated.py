@@ -1,0 +1,203 @@
+"""Treatments of weights beside widths in one choice."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from checks.coded import Coded, cost
+from checks.recovering import images
+from models.networks import Small, shaken
+from torch import nn
+
+from padless import Choices, Plan, load_target, plan, prune, trace, treat
+from padless.align import aligned_levels
+from padless.choose import tabulate
+from padless.choose.budget import Budget
+from padless.choose.peaks import problem_of
+from padless.choose.treated import variable
+from padless.cost import CachedOracle
+from padless.errors import UsageError
+from padless.importance import importance
+from padless.optimise import solve
+
+X = torch.zeros(1, 3, 16, 16)
+NAMES = ("grid:5", "grid:17", "int8")
+
+
+def model():
+    torch.manual_seed(0)
+    return shaken(Small())
+
+
+def tables(offered, target="unit:8", net=None):
+    graph, hardware = trace(net or model(), X), load_target(target)
+    oracle = CachedOracle(Coded())
+    return graph, tabulate(graph, aligned_levels(graph, hardware), hardware, oracle, ["cycles"], offered), oracle
+
+
+def at(factors, pick):
+    return sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors)
+
+
+def test_tables_say_what_treated_layers_cost():
+    """At every choice of widths and treatments: here the share that a treatment leaves is in proportion to weights."""
+    offered = {"block.body.0": NAMES, "down": ("2:4", "int8")}
+    graph, made, _ = tables(offered)
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        pick = {v: int(rng.integers(size)) for v, size in made.sizes.items()}
+        widths = {g.id: g.width for g in graph.groups} | {id: int(w[pick[id]]) for id, w in made.widths.items()}
+        spent = 0
+        for layer in graph.layers:
+            sides = {
+                side: next((widths[g.id] for g in graph.groups for m in g.members if (m.layer, m.side) == (layer.name, side)), size)
+                for side, size in (("in", layer.c_in), ("out", layer.c_out))
+            }  # fmt: skip
+            name = offered.get(layer.name, ("int8",))[pick.get(variable(layer.name), -1)]
+            values = int(name.split(":")[1]) if name.startswith("grid") else 255
+            shape = replace(layer.shape, c_in=sides["in"], c_out=sides["out"])
+            spent += cost(shape, values, sparse=name == "2:4")["total"]
+        assert at(made.costs["cycles"], pick) == pytest.approx(spent, rel=0.01)
+    plain = tables({})[1]
+    untreated = dict.fromkeys(plain.sizes, 0) | {variable(layer): len(names) - 1 for layer, names in offered.items()}
+    assert at(made.costs["cycles"], untreated) == at(plain.costs["cycles"], untreated)
+    chosen = made.treated({"down": "2:4"})
+    assert chosen.sizes == plain.sizes
+    assert at(chosen.costs["cycles"], untreated) == at(made.costs["cycles"], untreated | {variable("down"): 0})
+
+
+def test_few_widths_are_asked_about():
+    _, made, oracle = tables({"block.body.0": NAMES}, "unit:1")
+    assert len(made.widths["block.body.0"]) > 20
+    treated = [shape for shape in oracle.oracle.asked if hasattr(shape, "treatment")]
+    assert len(treated) == 2 * 4 * 4 and len(set(treated)) == len(treated)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_within_the_budget_is_better(seed):
+    """Against every choice of widths and treatments; and never worse than widths alone."""
+    net, rng = model(), np.random.default_rng(seed)
+    offered = {"block.body.0": NAMES, "block.body.3": ("grid:9", "int8"), "down": ("2:4", "grid:5", "int8")}
+    graph, made, _ = tables(offered)
+    curves = importance(graph, net, lambda graph, *_: rng.random(graph.channels))
+    losses = {
+        layer: {name: float(rng.random() * rng.choice([0.01, 1])) for name in names[:-1]}
+        for layer, names in offered.items()
+    }
+    curves = replace(curves, comparable=True, treated=losses)
+    widest = {v: size - 1 for v, size in made.sizes.items()}
+    limit = float(rng.uniform(0.3, 0.9)) * at(made.costs["cycles"], widest)
+    problem = replace(problem_of(made, curves, [Budget.parse("cycles=50%")]), limits=[limit])
+    solution = solve(problem)
+    assert solution.status == "optimal" and solution.gap < 1e-6
+    best = -np.inf
+    for levels in itertools.product(*map(range, made.sizes.values())):
+        pick = dict(zip(made.sizes, levels, strict=True))
+        if at(made.costs["cycles"], pick) <= limit:
+            kept = sum(float(curves.worth(id, w[pick[id]][None])[0]) for id, w in made.widths.items())
+            lost = sum(losses[layer].get(names[pick[variable(layer)]], 0.0) for layer, names in offered.items())
+            best = max(best, kept - lost)
+    assert solution.objective == pytest.approx(best)
+    alone = solve(replace(problem_of(made.treated({}), curves, [Budget.parse("cycles=50%")]), limits=[limit]))
+    assert solution.objective >= alone.objective - 1e-12 if alone.pick else True
+
+
+def test_zeros_are_offered_only_to_widths_of_whole_fours():
+    graph, made, _ = tables({"block.body.3": ("2:4", "int8")}, "unit:2")
+    curves = replace(importance(graph, model(), "l1"), comparable=True, treated={"block.body.3": {"2:4": 1e-9}})
+    inputs = made.widths["block.body.0"]
+    assert (inputs % 4 != 0).any()
+    hard = [f for f in made.hard if variable("block.body.3") in f.scope]
+    table = hard[0].table.reshape(len(inputs), -1, 2) if hard[0].scope[0] == "block.body.0" else None
+    assert len(hard) == 1 and table is not None
+    assert (np.isinf(table[..., 0]).all(1) == (inputs % 4 != 0)).all() and not table[..., 1].any()
+    full = at(made.costs["cycles"], {v: size - 1 for v, size in made.sizes.items()})
+    for share in (0.9, 0.7, 0.5):
+        problem = replace(problem_of(made, curves, [Budget.parse("cycles=50%")]), limits=[share * full])
+        solution = solve(problem)
+        width = int(inputs[solution.pick["block.body.0"]])
+        assert solution.pick[variable("block.body.3")] == 1 or width % 4 == 0
+
+
+def made(net, budget="cycles=45%", **choices):
+    asked = {"treat": ["grid"], "oracle": Coded(), "images": [images(64)], **choices}
+    return plan(net, X, target="unit:8", budget=budget, **asked)
+
+
+def test_a_plan_of_widths_and_treatments_is_met():
+    net = model()
+    planned = made(net)
+    assert planned.treatments and set(planned.treatments) <= {"block.body.0", "block.body.3", "down"}
+    assert planned.after["cycles"] <= 0.45 * planned.before["cycles"] and planned.solver.status == "optimal"
+    again = Plan.from_json(planned.to_json())
+    assert again == planned
+    small = prune(net, planned)
+    done = treat(small, [images(64)], planned.treatments, model=net, plan=planned)
+    assert dict(done.layers) == planned.treatments
+    weights = dict(small.named_parameters())
+    for name, treatment in planned.treatments.items():
+        most = max(len(row.unique()) for row in weights[f"{name}.weight"].detach().flatten(1))
+        assert most <= int(treatment.split(":")[1])
+    alone = made(net, treat=())
+    assert planned.solver.objective > alone.solver.objective and not alone.treatments
+
+
+def test_what_cannot_be_treated_is_said():
+    net = model()
+    for choices, message in (
+        ({"treat": ["grids"]}, "Unknown treatment 'grids'. Such are int8, grid:17, 2:4 and 2:4"),
+        ({"treat": ["int8"]}, "treat offers int8, which changes nothing. Write grid, 2:4 or both."),
+        ({"treat": "grid"}, r"treat is the text 'grid'; expected several names. Write \['grid'\]."),
+        ({"allocate": "greedy"}, "allocate 'greedy' chooses widths alone. Use optimal, or leave treat out."),
+        ({"importance": "l1"}, "the importance l1 has another unit. Leave one of the two out."),
+        ({"budget": "macs=50%"}, "Treatments change what an oracle counts, and the budget is on macs. Ask for cycles"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            made(net, **choices)
+    curves = importance(trace(net, X), net, "reconstruction", [images(32)])
+    with pytest.raises(UsageError, match="These curves of importance say nothing of treatments."):
+        made(net, importance=curves)
+    with pytest.raises(UsageError, match="its oracle does not know what treated weights cost. Leave treat out."):
+        made(net, oracle=lambda shapes: [shape.macs for shape in shapes])
+    with pytest.raises(UsageError, match="The importance reconstruction watches calibration images. Give --data"):
+        made(net, images=())
+
+    class Plain(Coded):
+        def __call__(self, shapes):
+            return super().__call__([replace(s, treatment="int8") if hasattr(s, "treatment") else s for s in shapes])
+
+    with pytest.raises(
+        UsageError, match=r"Treatments do not pay on unit:8: with grid:\d+ the costliest layers still take 100.0 % of"
+    ):
+        made(net, oracle=Plain())
+    with pytest.raises(UsageError, match="treatments.down: Value error, Unknown treatment 'grid:4x'"):
+        Plan.from_json(
+            made(net).to_json().replace('"treatments": {', '"treatments": {"down": "grid:4x", "x": "grid:5", ', 1)
+        )
+    assert Choices(treat=("grid", "2:4")).treat == ("grid", "2:4")
+
+
+class OneDimensional(nn.Module):
+    """Layers along a line, and a linear one inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.mid = nn.Conv1d(4, 16, 5), nn.Conv1d(16, 32, 5, 2)
+        self.wide, self.head = nn.Linear(32, 64), nn.Linear(64, 5)
+
+    def forward(self, x):
+        return self.head(self.wide(self.mid(self.stem(x).relu()).relu().mean(2)).relu())
+
+
+def test_layers_along_a_line_and_linear_ones():
+    torch.manual_seed(0)
+    net, x = OneDimensional().eval(), [torch.randn(32, 4, 40, generator=torch.Generator().manual_seed(0))]
+    planned = plan(
+        net, torch.zeros(1, 4, 40), target="unit:8", budget="cycles=30%", oracle=Coded(), images=x, treat=["grid:5"]
+    )
+    assert "mid" in planned.treatments and set(planned.treatments) <= {"mid", "wide"}
+    small = prune(net, planned)
+    treat(small, x, {"mid": "grid:5", "wide": "grid:5"}, model=net, plan=planned)
+    assert len(small.wide.weight.unique()) <= 5  # one grid, as a file has one scale for a linear layer

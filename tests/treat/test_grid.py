@@ -1,0 +1,55 @@
+"""The scales of filters: a grid's own where weights lie on one."""
+
+import numpy as np
+import pytest
+import torch
+
+from padless.treat.grid import COARSE, scales
+from padless.treat.treatment import Treatment
+
+
+def drawn(rows=8, channels=16, seed=0):
+    return torch.randn(rows, channels, 3, 3, generator=torch.Generator().manual_seed(seed))
+
+
+def on(text, gain=1.0):
+    """Filters on a grid, [8, 144]."""
+    return (Treatment.parse(text).nearest(drawn()).flatten(1) * gain).double().numpy()
+
+
+def test_the_largest_weight_is_the_largest_code():
+    weights = drawn().flatten(1).double().numpy()
+    assert scales(weights) == pytest.approx(np.abs(weights).max(1) / 127)
+
+
+@pytest.mark.parametrize("text", ["grid:3", "grid:9", "grid:17", "grid:65", "2:4+grid:9"])
+def test_weights_on_a_grid_are_stored_as_its_levels(text):
+    gain = (
+        torch.rand(8, 1, generator=torch.Generator().manual_seed(1)) + 0.5
+    )  # as a norm behind the layer gives each filter
+    weights = on(text, gain)
+    codes = weights / scales(weights)[:, None]
+    assert codes == pytest.approx(codes.round(), abs=1e-3)
+    assert np.abs(codes).max() <= Treatment.parse(text).levels // 2 + 1e-3
+
+
+def test_a_grid_of_which_a_filter_has_every_other_level_is_a_wider_one():
+    weights = np.tile([0.0, 0.5, -1.0, 0.5], (2, 9))
+    assert scales(weights).tolist() == [0.5, 0.5]
+
+
+def test_filters_of_zeros_have_a_scale():
+    weights = on("grid:9")
+    weights[3] = 0.0
+    assert (scales(weights) > 0).all() and scales(weights)[0] == pytest.approx(np.abs(weights[0]).max() / 4)
+    assert (scales(np.zeros((2, 64))) > 0).all()
+
+
+def test_what_lies_on_no_grid():
+    few = np.array([[1.0], [-3.0]])  # one weight a filter lies on any
+    assert scales(few) == pytest.approx(np.array([1.0, 3.0]) / 127)
+    fine = np.linspace(-1, 1, 2 * COARSE + 3)[None]  # a level more on either side than is looked for
+    assert scales(fine)[0] == pytest.approx(1 / 127)
+    one_off = on("grid:9")
+    one_off[5, 7] += 0.01
+    assert scales(one_off) == pytest.approx(np.abs(one_off).max(1) / 127)

@@ -1,66 +1,87 @@
-"""Weights on a grid or two of four, compensated and not: what they cost, and what the flashed file still knows.
+"""Three levers under one budget on a compiler's cycles: fewer channels, weights of fewer values, and both chosen together.
 
-    python benchmarks/treat.py [--networks resnet18 vgg16_bn] [--seeds 0 1 2] [--test 10000]
+    python benchmarks/treat.py [--networks resnet18 vgg16_bn] [--budgets 50 25 15 10] [--seeds 0 1 2] [--test 10000]
 
 Trained networks on CIFAR-10 (the weights beside the repository), nothing trained here; 512 training images without labels
-calibrate, drawn by the seed. Three kinds of rows:
+score, recover and compensate, drawn by the seed. The rivals, each at the same budget:
 
-- `rounded`: every inner layer to the nearest level, or without the smaller two of each four weights, nothing else;
-- `treated`: the same treatment by `padless.treat`, towards the dense network's outputs;
-- `cut` and `cut, treated`: the best widths for a share of the cycles, recovered; and then treated.
+- `widths`: the best widths, recovered;
+- `grid alone`: the finest grid of one number of levels for every inner layer, compensated, no channel removed;
+- `joint`: widths and a treatment a layer in one program (`plan(treat=…)`), recovered and treated.
 
-Each network is written as INT8 TFLite and run in LiteRT on the test images; cycles are Vela's for that very file (each
-target's default system and memory mode), in percent of the dense network's file. Rows that `results/treat.json` has
-already are kept.
+Each network is written as INT8 TFLite and run in LiteRT on the test images; cycles are Vela's for that very file (the
+target's default system and memory mode), in percent of the dense network's file. `rounded` is one row beside them: 9 levels
+for every inner layer without compensation. Rows that `results/treat.json` has already are kept.
 """
 
 import argparse
-import copy
 import dataclasses
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from common import SHARED, need_shared, rows_of, write
 from torch import nn
 
-from padless import Images, export, load_images, load_model, load_weights, plan, prune, recover, treat
+from padless import (
+    Choices,
+    Images,
+    Plan,
+    export,
+    load_images,
+    load_model,
+    load_target,
+    load_weights,
+    prune,
+    recover,
+    treat,
+)
+from padless.choose.planning import make_plan, scored
 from padless.cost import Cycles
+from padless.cost.pricing import Pricing
+from padless.errors import InfeasibleError
 from padless.graph import trace
-from padless.reproduction.grid import rounded
+from padless.importance import Importance
+from padless.reproduction.grid import finest, rounded
 from padless.treat import Treatment
 
 CALIBRATION = 512
-ALONE = (("ethos-u55-256", "grid:9"), ("ethos-u55-256", "grid:17"), ("ethos-u85-512", "2:4"))
-CUT = (("ethos-u55-256", "cycles=25%", "int8"), ("ethos-u55-256", "cycles=40%", "grid:17"))
+OFFERED = {"ethos-u55-256": ("grid",), "ethos-u85-512": ("grid", "2:4")}
+METHODS = ("widths", "grid alone", "joint")
+ROUNDED = "grid:9"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=["resnet18", "vgg16_bn"])
+    parser.add_argument("--targets", nargs="+", default=["ethos-u55-256"])
+    parser.add_argument(
+        "--budgets", nargs="+", type=int, default=[50, 25, 15, 10], help="percent of the dense network's cycles"
+    )
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--test", type=int, default=10_000, help="test images, the first of a shuffle of all")
     given = parser.parse_args()
     need_shared()
     rows = rows_of("treat")
-    known = {
-        tuple(row[key] for key in ("network", "target", "kind", "asked", "treatment", "seed", "test")) for row in rows
-    }
+    known = {tuple(row[key] for key in ("network", "target", "method", "budget", "seed", "test")) for row in rows}
     for name in given.networks:
-        for seed in given.seeds:
-            for row in Subject(name, seed, given.test).rows(known):
-                rows.append(row)
-                print(row, flush=True)
-                write("treat", rows, calibration=CALIBRATION)
+        for target in given.targets:
+            for seed in given.seeds:
+                for row in Subject(name, target, seed, given.test).rows(given.budgets, given.methods, known):
+                    rows.append(row)
+                    print(row, flush=True)
+                    write("treat", rows, calibration=CALIBRATION)
 
 
 class Subject:
-    """A trained network, its images, and its dense file on each target."""
+    """A trained network on one target, its images, and what is found out about it once."""
 
-    def __init__(self, name: str, seed: int, test: int) -> None:
-        self.name, self.seed, self.test = name, seed, test
+    def __init__(self, name: str, target: str, seed: int, test: int) -> None:
+        self.name, self.target, self.seed, self.test = name, target, seed, test
         loaded = load_model(f"cifar10/{name}")
         load_weights(loaded.model, SHARED / "weights" / f"{name}.safetensors")
         self.model = loaded.model.eval()
@@ -71,74 +92,96 @@ class Subject:
         )
         self.calibration = list(images.calibration(CALIBRATION, seed, 64))
         self.example = torch.zeros(1, 3, 32, 32)
-        self.dense: dict[str, Cycles] = {}
+        self.pricing = Pricing(self.model, (self.example,), load_target(target))
+        self.choices = Choices(treat=OFFERED[target], seed=seed)
 
-    def rows(self, known: set[tuple]) -> Iterator[dict]:
+    def rows(self, budgets: list[int], methods: list[str], known: set[tuple]) -> Iterator[dict]:
         """One after the other: those that are not known."""
 
-        def new(target: str, kind: str, asked: str, treatment: str) -> bool:
-            return (self.name, target, kind, asked, treatment, self.seed, self.test) not in known
+        def new(method: str, budget: int) -> bool:
+            return (self.name, self.target, method, budget, self.seed, self.test) not in known
 
-        for target in dict.fromkeys(target for target, *_ in (*ALONE, *CUT)):
-            if new(target, "dense", "", "int8"):
-                yield self.row(self.model, target, "dense", "", "int8", {})
-            for text in (text for at, text in ALONE if at == target):
-                if new(target, "rounded", "", text):
-                    small = rounded(self.model, trace(self.model, self.example), Treatment.parse(text))
-                    yield self.row(small, target, "rounded", "", text, {})
-                if new(target, "treated", "", text):
-                    small = copy.deepcopy(self.model)
-                    yield self.row(small, target, "treated", "", text, self.treat(small, text))
-            for budget, text in ((budget, text) for at, budget, text in CUT if at == target):
-                kind = "cut" if text == "int8" else "cut, treated"
-                if new(target, kind, budget, text):
-                    yield self.cut(target, budget, kind, text)
+        if new("dense", 100):
+            yield self.row(self.model, "dense", 100, {})
+        if new("rounded", 100):
+            small = rounded(self.model, trace(self.model, self.example), Treatment.parse(ROUNDED))
+            yield self.row(small, "rounded", 100, {"treatments": ROUNDED})
+        for budget in budgets:
+            for method in methods:
+                if new(method, budget):
+                    yield self.grid(budget) if method == "grid alone" else self.planned(method, budget)
 
-    def cut(self, target: str, budget: str, kind: str, text: str) -> dict:
-        """The best widths for a budget, recovered, and treated where that is asked for."""
-        made = plan(self.model, self.example, target=target, budget=budget, images=self.calibration)
+    @cached_property
+    def curves(self) -> Importance:
+        """What channels and treatments are worth, with the seconds that this took."""
+        started = time.monotonic()
+        curves = scored(self.pricing, self.choices, self.calibration)
+        print(f"scored in {time.monotonic() - started:.0f} s", flush=True)
+        return curves
+
+    @cached_property
+    def dense(self) -> Cycles:
+        return self.file(self.model).cycles
+
+    def grid(self, budget: int) -> dict:
+        graph, started = trace(self.model, self.example), time.monotonic()
+        most = budget / 100 * self.pricing.dense().cycles.total
+
+        def cycles(small: nn.Module) -> float:
+            return self.pricing.whole(small, trace(small, self.example)).cycles.total
+
+        found = finest(self.model, graph, self.calibration, cycles, most)
+        if found is None:
+            return self.key("grid alone", budget) | {"reached": False}
+        facts = {"treatments": f"grid:{found[1]}", "seconds": round(time.monotonic() - started, 1)}
+        return self.row(found[0], "grid alone", budget, facts)
+
+    def planned(self, method: str, budget: int) -> dict:
+        choices = self.choices if method == "joint" else dataclasses.replace(self.choices, treat=())
+        choices, started = dataclasses.replace(choices, importance=self.curves), time.monotonic()
+        try:
+            made = make_plan(self.pricing, f"cycles={budget}%", choices, self.calibration)
+        except InfeasibleError as error:
+            return self.key(method, budget) | {"reached": False, "why": str(error)}
+        facts = {"planning_seconds": round(time.monotonic() - started, 1), **self.proof(made)}
         small, started = prune(self.model, made), time.monotonic()
-        recover(small, self.model, made, self.calibration)
-        facts = {"recovery_seconds": round(time.monotonic() - started, 1)}
-        facts |= self.treat(small, text, model=self.model, plan=made)
-        return self.row(small, target, kind, budget, text, facts)
+        recovered = recover(small, self.model, made, self.calibration)
+        facts |= {
+            "recovery_seconds": round(time.monotonic() - started, 1),
+            "divergence_cut": min(recovered.held_out.values()),
+        }
+        if made.treatments:
+            done = treat(small, self.calibration, made.treatments, model=self.model, plan=made)
+            facts |= {"treating_seconds": round(done.seconds, 1), "divergence_treated": done.held_out[1]}
+        return self.row(small, method, budget, facts)
 
-    def treat(self, small: nn.Module, text: str, **cut: object) -> dict:
-        if text == "int8":
-            return {}
-        done = treat(small, self.calibration, text, **cut)
+    @staticmethod
+    def proof(made: Plan) -> dict:
+        counts = {each: list(made.treatments.values()).count(each) for each in sorted(set(made.treatments.values()))}
         return {
-            "layers": len(done.layers), "seconds": round(done.seconds, 1), "divergence": done.held_out[1],
-            "divergence_before": done.held_out[0],
+            "objective": made.solver.objective, "gap": made.solver.gap, "solver_seconds": made.solver.seconds,
+            "rounds": made.solver.rounds, "treatments": counts, "planned_cycles": made.after["cycles"],
+            "channels": sum(map(len, made.keep.values())),
         }  # fmt: skip
 
-    def row(self, small: nn.Module, target: str, kind: str, asked: str, treatment: str, facts: dict) -> dict:
-        """Written, run in LiteRT and compiled."""
-        with tempfile.TemporaryDirectory() as folder:
-            done = export(
-                small,
-                self.example,
-                Path(folder) / "model.tflite",
-                images=self.calibration,
-                test=self.images,
-                target=target,
-            )
-        assert done.cycles is not None
-        assert done.fidelity is not None
-        if kind == "dense":
-            self.dense[target] = done.cycles
-        elif target not in self.dense:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "dense.tflite"
-                cycles = export(self.model, self.example, file, images=self.calibration, target=target).cycles
-                assert cycles is not None
-                self.dense[target] = cycles
-        dense = self.dense[target]
+    def key(self, method: str, budget: int) -> dict:
         return {
-            "network": self.name, "target": target, "kind": kind, "asked": asked, "treatment": treatment,
-            "seed": self.seed, "test": self.test, "float": done.fidelity.float_accuracy, "litert": done.fidelity.accuracy,
-            "cycles": done.cycles.total, "cycles_percent": round(100 * done.cycles.total / dense.total, 2),
-            "npu_percent": round(100 * done.cycles.npu / dense.npu, 2), **facts,
+            "network": self.name, "target": self.target, "method": method, "budget": budget, "seed": self.seed,
+            "test": self.test,
+        }  # fmt: skip
+
+    def file(self, small: nn.Module, test: Images | None = None):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "model.tflite"
+            return export(small, self.example, file, images=self.calibration, test=test, target=self.target)
+
+    def row(self, small: nn.Module, method: str, budget: int, facts: dict) -> dict:
+        """Written, run in LiteRT and compiled."""
+        done = self.file(small, self.images)
+        return self.key(method, budget) | {
+            "float": done.fidelity.float_accuracy, "litert": done.fidelity.accuracy, "cycles": done.cycles.total,
+            "cycles_percent": round(100 * done.cycles.total / self.dense.total, 2),
+            "npu_percent": round(100 * done.cycles.npu / self.dense.npu, 2), "flash_bytes": done.cycles.flash_bytes, **facts,
         }  # fmt: skip
 
 

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from padless.hardware import Target, load_target, targets
     from padless.inputs import Images, Preprocess, as_images, load_images, load_model, load_weights
     from padless.onnx import load_onnx
-    from padless.recover import Recovery, recover
+    from padless.recover import Recovery, Treated, recover, treat
     from padless.report.summary import Summary
     from padless.runs.folder import load, save
     from padless.sweep import sweep
     from padless.train import Recipe, against, evaluate, finetune
-    from padless.treat import Treated, treat
 
 __version__ = "0.1.0"
 
@@ -50,12 +49,11 @@ _FROM = {
     "hardware": ("Target", "load_target", "targets"),
     "inputs": ("Images", "Preprocess", "as_images", "load_images", "load_model", "load_weights"),
     "onnx": ("load_onnx",),
-    "recover": ("Recovery", "recover"),
+    "recover": ("Recovery", "Treated", "recover", "treat"),
     "report.summary": ("Summary",),
     "runs.folder": ("load", "save"),
     "sweep": ("sweep",),
     "train": ("Recipe", "against", "evaluate", "finetune"),
-    "treat": ("Treated", "treat"),
 }
 _HOMES = {name: f"{__name__}.{module}" for module, names in _FROM.items() for name in names}
 

@@ -1,6 +1,6 @@
 """What a search over widths answers, whichever way it went."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from padless.choose.plan import Proof
 from padless.cost import NetworkCost
@@ -16,6 +16,7 @@ class Allocation:
 
     widths: dict[str, int]
     cost: NetworkCost
+    treatments: dict[str, str] = field(default_factory=dict)  # of layers that have one
     ratio: float | None = None
     milder: NetworkCost | None = None
     table_totals: tuple[float, ...] | None = None

@@ -20,6 +20,7 @@ from padless.cost.pricing import Pricing
 from padless.importance import Importance
 from padless.importance.curves import ranked
 from padless.optimise import Corner, Moves, hull, price_at
+from padless.treat.treatment import UNTREATED
 
 COUNTED = "padded_macs"  # where every budget is on a peak: peaks do not add up
 
@@ -78,7 +79,8 @@ def around(
     importance = curves or ranked(graph, np.ones(graph.channels), comparable=True)  # of which nothing is told
     levels = offered(pricing, chosen, importance)
     quantities = list(dict.fromkeys([*(budget.counted for budget in budgets), quantity]))
-    tables = priced(graph, levels, pricing.target, pricing.oracle, quantities)
+    treated = {layer: (treatment, str(UNTREATED)) for layer, treatment in plan.treatments.items()}
+    tables = priced(graph, levels, pricing.target, pricing.oracle, quantities, treated).treated(plan.treatments)
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     problem = problem_of(tables, importance, [Budget(quantity=quantity, share=1.0)])
     moves = Moves(problem)

@@ -8,6 +8,7 @@ from padless.choose.ratios import RATIOS
 from padless.errors import UsageError, expect, suggest
 from padless.importance import Criterion, Importance
 from padless.optimise import frozen_inputs, greedy, solve
+from padless.treat.treatment import offers
 
 METHODS = {"optimal": solve, "greedy": greedy, "frozen": frozen_inputs}  # on tables of costs
 ALLOCATIONS = (*METHODS, *RATIOS)
@@ -26,6 +27,7 @@ class Changes(TypedDict, total=False):
     widths: Mapping[str, tuple[int, int]]
     floor: float
     outputs: Sequence[str | int] | None
+    treat: Sequence[str]
     time_limit: float
     seed: int
 
@@ -49,6 +51,9 @@ class Choices:
       number of output channels.
     - `floor`: the share of its importance that every group keeps at least, from 0 to 1.
     - `outputs`: the paths of the outputs whose channels must stay (`0`, `boxes`); others may be cut. By default all stay.
+    - `treat`: treatments of weights that layers are offered beside widths, in the same program: `grid` (a ladder of 33 to 5
+      levels a filter), `2:4`, with both also 2:4 on grids, or single ones such as `grid:17` (see `padless.treat`, which
+      carries out what the plan says). Only for `optimal` and `reconstruction`, and where the oracle charges less for them.
     - `time_limit`: seconds for each solution of the best widths, at most. Work is bounded by counts that take less on a
       quiet machine: only where the solver's status is "time limit" did the seconds matter.
     - `seed`: of random scores and of the check after the cut.
@@ -64,6 +69,7 @@ class Choices:
     widths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     floor: float = 0.0
     outputs: Sequence[str | int] | None = None
+    treat: Sequence[str] = ()
     time_limit: float = 60.0
     seed: int = 0
 
@@ -74,18 +80,34 @@ class Choices:
                 raise UsageError(f"{name} cannot be {value!r}. {suggest(str(value), known)}")
         if self.align == "cost" and self.allocate in RATIOS:
             raise UsageError(f"With allocate {self.allocate!r} no costs are asked that could align. Use align 'unit'.")
-        if isinstance(self.freeze, str):
-            raise UsageError(f"freeze is the text {self.freeze!r}; expected several names. Write [{self.freeze!r}].")
+        for name in ("freeze", "treat"):
+            if isinstance(value := getattr(self, name), str):
+                raise UsageError(f"{name} is the text {value!r}; expected several names. Write [{value!r}].")
         for name in ("floor", "time_limit"):
             expect(getattr(self, name), (int, float), name, "Write a number.")
         expect(self.seed, int, "seed", "Write a whole number from 0 up.")
         expect(self.freeze, Sequence, "freeze", "Write the names of layers in a list.")
+        expect(self.treat, Sequence, "treat", "Write the names of treatments in a list.")
+        if self.treat:
+            self._check_treatments()
         if not 0 <= self.floor <= 1:
             raise UsageError(f"The importance floor is a share from 0 to 1; got {self.floor:g}.")
         if not self.time_limit > 0:
             raise UsageError(f"time_limit is seconds above 0; got {self.time_limit:g}.")
         if self.seed < 0:
             raise UsageError(f"A seed is a whole number from 0 up; got {self.seed}.")
+
+    def _check_treatments(self) -> None:
+        if len(offers(self.treat)) < 2:
+            raise UsageError(f"treat offers {', '.join(self.treat)}, which changes nothing. Write grid, 2:4 or both.")
+        if self.allocate != "optimal":
+            raise UsageError(f"allocate {self.allocate!r} chooses widths alone. Use optimal, or leave treat out.")
+        named = isinstance(self.importance, str) or callable(self.importance)
+        if named and self.importance != "reconstruction":
+            raise UsageError(
+                f"Treatments are weighed by what they do to the loss, as reconstruction weighs widths; the importance "
+                f"{self.importance} has another unit. Leave one of the two out."
+            )
 
     def criterion(self, images: Sequence[Any]) -> str | Criterion | Importance:
         """`importance`, or what stands for it by default."""

@@ -1,6 +1,6 @@
 """How many channels each group keeps: on tables of costs, or by one ratio."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -10,11 +10,12 @@ from padless.align import Levels
 from padless.choose.allocation import Allocation
 from padless.choose.budget import Budget, amount
 from padless.choose.choices import METHODS, Choices
-from padless.choose.fit import best_widths
+from padless.choose.fit import Price, best_widths
 from padless.choose.offering import offered, why_held
 from padless.choose.peaks import Chooser
 from padless.choose.ratios import RATIOS, mildest
-from padless.choose.tables import WHOLE
+from padless.choose.tables import WHOLE, Tables
+from padless.choose.treated import offered_to
 from padless.choose.undercut import priced
 from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
@@ -30,7 +31,8 @@ def by_ratio(
     """The widths of the mildest ratio that meets the budgets."""
     with _pricing_widths("Searching", pricing, budgets, curves, dense) as price:
         ladder = _ladder(choices.allocate, pricing.graph, curves, levels)
-        return mildest(budgets, dense, ladder, price, why_held(pricing, budgets, levels, choices).loosen())
+        way_out = why_held(pricing, budgets, levels, choices).loosen()
+        return mildest(budgets, dense, ladder, lambda widths: price(widths, {}), way_out)
 
 
 def _ladder(name: str, graph: Graph, curves: Importance, levels: Levels) -> Callable[[float], dict[str, int]]:
@@ -52,7 +54,7 @@ def by_tables(
         if rival is None:
             raise
         return _proven_again(rival, pricing, budgets, curves, levels, choices)
-    if rival is None or _worth(curves, best.widths) >= _worth(curves, rival.widths):
+    if rival is None or _worth(curves, best) >= _worth(curves, rival):
         return best
     return _proven_again(rival, pricing, budgets, curves, levels, choices)
 
@@ -66,10 +68,10 @@ def _proven_again(
     """
     if rival.proof is None or rival.table_totals is None:
         return rival
-    tables = priced(pricing.graph, levels, pricing.target, pricing.oracle, [budget.counted for budget in budgets])
+    tables = _tables(pricing, budgets, curves, levels)
     chooser = Chooser(tables, curves, budgets, METHODS[choices.allocate], choices.time_limit)
     solution = chooser.choose(rival.table_totals)
-    objective = _worth(curves, {id: rival.widths[id] for id in tables.widths})
+    objective = _worth(curves, replace(rival, widths={id: rival.widths[id] for id in tables.widths}))
     bound = max(solution.bound, objective)
     gap = (bound - objective) / max(abs(objective), 1e-300)
     proof = replace(
@@ -78,15 +80,21 @@ def _proven_again(
     return replace(rival, proof=proof)
 
 
-def _worth(curves: Importance, widths: Mapping[str, int]) -> float:
-    return sum(float(curves.worth(id, np.array([width]))[0]) for id, width in widths.items())
+def _tables(pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels) -> Tables:
+    quantities = [budget.counted for budget in budgets]
+    return priced(pricing.graph, levels, pricing.target, pricing.oracle, quantities, offered_to(curves))
+
+
+def _worth(curves: Importance, allocation: Allocation) -> float:
+    widths = sum(float(curves.worth(id, np.array([width]))[0]) for id, width in allocation.widths.items())
+    return widths + sum(float(curves.worth_treated(layer, [each])[0]) for layer, each in allocation.treatments.items())
 
 
 def _fitted(
     pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost, choices: Choices
 ) -> Allocation:
     graph = pricing.graph
-    tables = priced(graph, levels, pricing.target, pricing.oracle, [budget.counted for budget in budgets])
+    tables = _tables(pricing, budgets, curves, levels)
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     ladders = [_ladder(name, graph, curves, levels) for name in RATIOS]
     with _pricing_widths("Choosing widths for", pricing, budgets, curves, dense) as price:
@@ -106,33 +114,35 @@ def _no_worse(
     curves: Importance,
     budgets: list[Budget],
     dense: NetworkCost,
-    price: Callable[[dict[str, int]], NetworkCost],
+    price: Price,
 ) -> Allocation:
     """The best answer, or what a ladder reaches: it knows widths between those that the tables offer."""
     for ladder in ladders:
         try:
-            rival = mildest(budgets, dense, ladder, price)
+            rival = mildest(budgets, dense, ladder, lambda widths: price(widths, {}))
         except InfeasibleError:
             continue
-        if (more := _worth(curves, rival.widths) - _worth(curves, best.widths)) > 0 and best.proof:
+        if (more := _worth(curves, rival) - _worth(curves, best)) > 0 and best.proof:
             objective = best.proof.objective + more
             bound = max(best.proof.bound, objective)
             gap = (bound - objective) / max(abs(objective), 1e-300)
             proof = replace(best.proof, objective=objective, bound=bound, gap=gap)
-            best = replace(best, widths=rival.widths, cost=rival.cost, proof=proof, table_totals=None)
+            best = replace(rival, proof=proof, ratio=None, milder=None)
     return best
 
 
 @contextmanager
 def _pricing_widths(
     title: str, pricing: Pricing, budgets: list[Budget], curves: Importance, dense: NetworkCost
-) -> Iterator[Callable[[dict[str, int]], NetworkCost]]:
-    """A function from widths to what the network costs with the strongest channels of each group; a bar meanwhile."""
+) -> Iterator[Price]:
+    """A function from widths and treatments to what the network costs with the strongest channels of each group, its weights
+    rounded as the treatments say; a bar meanwhile."""
     totals = dense.totals()
     with bar(f"{title} {', '.join(map(str, budgets))}", None) as progress:
 
-        def price(widths: dict[str, int]) -> NetworkCost:
-            cost = pricing.cut(curves.strongest(pricing.graph, widths), whole=asks_whole(budgets))
+        def price(widths: dict[str, int], treatments: dict[str, str]) -> NetworkCost:
+            keep = curves.strongest(pricing.graph, widths)
+            cost = pricing.cut(keep, whole=asks_whole(budgets), treatments=treatments)
             spent = (
                 f"{amount(budget, budget.of(cost), totals)} of at most {amount(budget, budget.limit(dense), totals)}"
                 for budget in budgets

@@ -7,6 +7,9 @@ from typing import Annotated, Any
 import torch
 from pydantic import AfterValidator, Field, ValidationError
 
+from padless.errors import UsageError
+from padless.treat import Treatment
+
 ELEMENTS, AXES, INPUTS = 1 << 28, 8, 64  # of an input; how many inputs
 LETTERS = 10_000  # of a structure
 MOST_BYTES = 1 << 26  # of a plan or a summary
@@ -61,6 +64,14 @@ def numbered(structure: str) -> list[int]:
     return numbers(json.loads(structure))
 
 
+def _treatment(name: str) -> str:
+    try:
+        Treatment.parse(name)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -69,5 +80,6 @@ Shapes = Annotated[list[Shape], Field(min_length=1, max_length=INPUTS)]
 Structure = Annotated[
     str, AfterValidator(_structure)
 ]  # JSON: a list of the arguments, in which numbers stand for tensors
+TreatmentName = Annotated[str, Field(max_length=32), AfterValidator(_treatment)]
 Type = Annotated[str, Field(max_length=32), AfterValidator(_type)]
 Zeros = Annotated[int, Field(ge=0, le=4096)]  # channels that a group gets: more than any unit asks for

@@ -14,7 +14,8 @@ from padless.choose.budget import Budget, amount
 from padless.choose.peaks import Chooser, Method, WidthsAt
 from padless.choose.plan import Proof
 from padless.choose.restrict import Held
-from padless.choose.tables import WHOLE, Tables
+from padless.choose.tables import FROM_ORACLE, WHOLE, Tables
+from padless.choose.treated import variable
 from padless.cost import NetworkCost
 from padless.errors import InfeasibleError
 from padless.importance import Importance
@@ -26,10 +27,13 @@ WIDER = 1.01  # how much more the tables may spend where the same widths were ch
 USED, ENOUGH = 0.985, 0.97  # of a budget, at least, if the tables can; from round PATIENT on, less will do
 PATIENT = 3
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
+RESERVE = (
+    0.99  # of what a compiler may count of treated weights: these are rounded ones, which compress a little better
+)
 
 HELD = Held()  # of nobody
 
-Price = Callable[[dict[str, int]], NetworkCost]
+Price = Callable[[dict[str, int], dict[str, str]], NetworkCost]  # of widths and treatments
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,6 +114,7 @@ class _Fit:
         full = self.chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
         for k, budget in enumerate(self.budgets):
             asked, approximate = budget.limit(self.dense), self.approximate[k]
+            asked *= RESERVE if tables.treatments and budget.counted in FROM_ORACLE else 1.0
             ratio = budget.of(self.dense) / full[k] if full is not None and approximate else 1.0
             aim = AIM if approximate else 1.0
             limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
@@ -134,7 +139,8 @@ class _Fit:
         key = tuple(solution.pick.values())
         new = key not in self.priced
         widths = self.fixed | {id: int(levels[solution.pick[id]]) for id, levels in self.tables.widths.items()}
-        cost = self.priced[key] = self.price(widths) if new else self.priced[key]
+        treatments = self.treatments(solution)
+        cost = self.priced[key] = self.price(widths, treatments) if new else self.priced[key]
         totals = self.chooser.spent(solution.pick)
         wholes = [budget.of(cost) for budget in self.budgets]
         self.cheapest = [min(pair) for pair in zip(wholes, self.cheapest or wholes, strict=True)]
@@ -142,7 +148,9 @@ class _Fit:
         if share <= 1 and (self.best is None or solution.objective >= self.objective):
             self.used, self.objective = share, solution.objective
             proof = _proof(solution, len(self.priced)) if self.chooser.method is solve else None
-            self.best = Allocation(widths=widths, cost=cost, table_totals=tuple(totals.tolist()), proof=proof)
+            self.best = Allocation(
+                widths=widths, cost=cost, treatments=treatments, table_totals=tuple(totals.tolist()), proof=proof
+            )
         widest = all(solution.pick[v] == size - 1 for v, size in self.tables.sizes.items())
         if self.used >= (USED if len(self.priced) < PATIENT else ENOUGH) or (share <= 1 and widest):
             return True
@@ -151,6 +159,11 @@ class _Fit:
         for k, limit in enumerate(self.limits):
             limit.learn(float(totals[k]), wholes[k])
         return False
+
+    def treatments(self, solution: Solution) -> dict[str, str]:
+        """Those that a solution chose, of the layers that get one."""
+        chosen = {name: all[solution.pick[variable(name)]] for name, all in self.tables.treatments.items()}
+        return {name: each for name, each in chosen.items() if each != self.tables.treatments[name][-1]}
 
     def widen(self, totals: Sequence[float], wholes: Sequence[int]) -> bool:
         """Let the tables spend a little more, where they are not the compiler's; whether they may."""
@@ -196,7 +209,7 @@ class _Fit:
         totals = self.dense.totals()
         who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
         return InfeasibleError(
-            f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "
+            f"The budget {budget} asks for at most {amount(budget, math.floor(budget.limit(self.dense)), totals)}; "
             f"the {who} costs {amount(budget, math.ceil(least), totals)} "
             f"({100 * least / budget.of(self.dense):.1f} % of dense). " + self.held.loosen(),
             budget.quantity,
@@ -220,7 +233,7 @@ def _as_it_is(
     proven: bool,
 ) -> Allocation:
     """The answer where nothing can be chosen."""
-    cost = price(dict(fixed))
+    cost = price(dict(fixed), {})
     for budget in budgets:
         if budget.of(cost) > budget.limit(dense):
             raise InfeasibleError(

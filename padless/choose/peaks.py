@@ -12,6 +12,7 @@ import numpy as np
 
 from padless.choose.budget import PEAKS, Budget
 from padless.choose.tables import Tables
+from padless.choose.treated import variable
 from padless.importance import Importance
 from padless.optimise.buckets import Array, Factor, Pick, sum_at
 from padless.optimise.problem import Ladder, Problem, Solution, with_tolerance
@@ -31,7 +32,10 @@ def problem_of(
     largest = max(tables.peaks, key=lambda moment: sum_at(moment, widest), default=())
     return Problem(
         sizes=tables.sizes,
-        value={id: importance.worth(id, widths) for id, widths in tables.widths.items()},
+        value={
+            **{id: importance.worth(id, widths) for id, widths in tables.widths.items()},
+            **{variable(layer): importance.worth_treated(layer, all) for layer, all in tables.treatments.items()},
+        },
         costs=[largest if budget.quantity in PEAKS else tables.costs[budget.counted] for budget in budgets],
         limits=[np.inf] * len(budgets),
         hard=tables.hard,
@@ -42,7 +46,8 @@ def problem_of(
 def _on_levels(tables: Tables, widths_at: WidthsAt) -> Ladder:
     def levels(ratio: float) -> Pick:
         wanted = widths_at(ratio)
-        return {id: int(np.abs(widths - wanted[id]).argmin()) for id, widths in tables.widths.items()}
+        untreated = {variable(layer): len(all) - 1 for layer, all in tables.treatments.items()}
+        return {id: int(np.abs(widths - wanted[id]).argmin()) for id, widths in tables.widths.items()} | untreated
 
     return levels
 

@@ -16,6 +16,7 @@ from padless.choose.fields import (
     Seed,
     Shapes,
     Structure,
+    TreatmentName,
     Type,
     Zeros,
     first_mistake,
@@ -76,6 +77,7 @@ class Plan:
     after: Totals
     keep: dict[str, list[int]]
     zeros: dict[str, Zeros]  # channels of zeros that a group gets to fill its units
+    treatments: dict[str, TreatmentName] = field(default_factory=dict)  # of layers' weights, for `padless.treat`
     outputs: list[str] | None = None  # those whose channels stay; None: all
     example_types: list[Type] = field(default_factory=list)  # of each input; float32 or the model's own where left out
     example_structure: Structure = ""  # JSON: how the inputs lie in the forward's arguments
@@ -105,6 +107,7 @@ class Plan:
         sides = [(name, self.before[name], self.after[name]) for name in names]  # type: ignore[literal-required]
         rows = [(name, f"{dense:,}", f"{now:,}") for name, dense, now in sides if dense is not None and now is not None]
         rows += [(f"channels of {id}", "", str(len(kept))) for id, kept in self.keep.items()]
+        rows += [(f"weights of {layer}", "", treatment) for layer, treatment in self.treatments.items()]
         return shown(line, ("", "dense", "planned"), rows)
 
     def mask(self, graph: Graph) -> Keep:

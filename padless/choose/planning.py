@@ -18,7 +18,9 @@ from padless.choose.deciding import asks_whole, by_ratio, by_tables
 from padless.choose.offering import alignments_for, offered
 from padless.choose.plan import Outcome, Plan
 from padless.choose.restrict import check_prunable
+from padless.choose.tables import FROM_ORACLE
 from padless.choose.tightest import tightest
+from padless.choose.treated import paying
 from padless.choose.undercut import charged_for
 from padless.cost import NetworkCost, OracleLike
 from padless.cost.pricing import Pricing
@@ -27,6 +29,7 @@ from padless.graph import Graph, Keep
 from padless.hardware import Target
 from padless.hardware.target import as_target
 from padless.importance import Importance, importance
+from padless.importance.treated import treatment_losses
 from padless.onnx import file_digest
 from padless.progress import console
 
@@ -73,13 +76,18 @@ def make_plan(
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budgets, graph = read_budgets(budget), pricing.graph
     check_prunable(graph)
+    if choices.treat and not any(each.counted in FROM_ORACLE for each in budgets):
+        raise UsageError(
+            f"Treatments change what an oracle counts, and the budget is on {' and '.join(b.quantity for b in budgets)}. "
+            "Ask for cycles, npu_cycles or latency, or leave treat out."
+        )
     curves = scored(pricing, choices, images)
     dense = dense or pricing.dense()
     for each in budgets:
         each.of(dense)  # raises where the target cannot say
     choices, allocation = _decided(pricing, budgets, curves, dense, choices)
     keep = curves.strongest(graph, allocation.widths)
-    if (keep == 1).all():
+    if (keep == 1).all() and not allocation.treatments:
         raise UsageError(
             f"Nothing to cut: the network already meets {', '.join(map(str, budgets))} and fills the units of "
             f"{pricing.target.id}. Ask for a smaller budget."
@@ -110,6 +118,7 @@ def make_plan(
         example_structure=graph.example_structure,
         file_digest=file_digest(pricing.model),
         zeros={g.id: more for g in graph.groups if (more := allocation.widths[g.id] - g.width) > 0},
+        treatments=allocation.treatments,
     )
 
 
@@ -139,11 +148,17 @@ def _decided(
 
 
 def scored(pricing: Pricing, choices: Choices, images: Sequence[Any]) -> Importance:
-    """The importance that each group keeps at each width."""
+    """The importance that each group keeps at each width, and what treatments of its layers lose where they are offered."""
     criterion = choices.criterion(images)
     if isinstance(criterion, Importance):
-        return criterion
-    return importance(pricing.graph, pricing.model, criterion, images, seed=choices.seed)
+        if choices.treat and not criterion.treated:
+            raise UsageError("These curves of importance say nothing of treatments. Leave the importance or treat out.")
+        return criterion if choices.treat else replace(criterion, treated={})
+    if not choices.treat:
+        return importance(pricing.graph, pricing.model, criterion, images, seed=choices.seed)
+    kinds = paying(pricing, choices)  # before minutes are spent
+    curves = importance(pricing.graph, pricing.model, "reconstruction", images, seed=choices.seed)
+    return replace(curves, treated=treatment_losses(pricing.graph, pricing.model, images, kinds))
 
 
 def _outcomes(

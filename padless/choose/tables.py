@@ -5,8 +5,8 @@ concatenation) is indexed by their sum, which is a variable of its own: the prev
 that begin alike share it, and a dense block remains a chain.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ import scipy
 from padless.align import Levels
 from padless.align.units import Widths
 from padless.choose.budget import PEAKS
+from padless.choose.treated import treated_costs, variable
 from padless.cost import CachedOracle
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
@@ -44,17 +45,40 @@ class Tables:
     hard: tuple[Factor, ...]
     costs: Mapping[str, tuple[Factor, ...]]
     peaks: tuple[tuple[Factor, ...], ...] = ()  # what lives at each moment, in bytes: the most of them counts
+    treatments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that layers are offered; the last is none
 
     @property
     def sizes(self) -> dict[str, int]:
-        return {v: len(values) for v, values in (*self.widths.items(), *self.sums.items())}
+        sizes = {v: len(values) for v, values in (*self.widths.items(), *self.sums.items())}
+        return sizes | {variable(layer): len(treatments) for layer, treatments in self.treatments.items()}
+
+    def treated(self, chosen: Mapping[str, str]) -> "Tables":
+        """The choice of widths that is left once each layer has its treatment in `chosen`, or none."""
+        levels = {variable(name): all.index(chosen.get(name, all[-1])) for name, all in self.treatments.items()}
+
+        def given(factors: Iterable[Factor]) -> tuple[Factor, ...]:
+            return tuple(
+                Factor(
+                    tuple(v for v in f.scope if v not in levels),
+                    f.table[tuple(levels.get(v, slice(None)) for v in f.scope)],
+                )
+                for f in factors
+            )
+
+        costs = {quantity: given(factors) for quantity, factors in self.costs.items()}
+        return replace(self, costs=costs, hard=given(self.hard), treatments={})
 
 
 def tabulate(
-    graph: Graph, levels: Levels, target: Target, oracle: CachedOracle | None, quantities: Sequence[str]
+    graph: Graph,
+    levels: Levels,
+    target: Target,
+    oracle: CachedOracle | None,
+    quantities: Sequence[str],
+    offered: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Tables:
     """Tables for each of `quantities`: counted ones from the padding, cycles from the oracle, asked all at once, peaks
-    from what lives at the same time.
+    from what lives at the same time. `offered` are treatments by layer; these change what an oracle says.
 
     Raises OracleError from the oracle.
     """
@@ -70,19 +94,24 @@ def tabulate(
     listed = list(shapes)
     values = _values(listed, shapes, target, oracle, quantities)
     place = {shape: i for i, shape in enumerate(listed)}
+    named = {layer.name: grid for layer, grid in zip(graph.layers, grids, strict=True)}
+    counted = {quantity: FROM_ORACLE[quantity] for quantity in sums if quantity in FROM_ORACLE}
+    treated = treated_costs(named, offered or {}, oracle, counted)
     stored: set[str] = set()
     for layer, (scope, grid) in zip(graph.layers, grids, strict=True):
         places = np.vectorize(place.__getitem__, otypes=[np.int64])(grid)
         for quantity in sums:
             if "weight" not in quantity or layer.weight not in stored:  # a second call shares the first one's weights
-                costs[quantity].append(Factor(scope, _completed(values[quantity][places], grid, target, oracle)))
+                table = _completed(values[quantity][places], grid, target, oracle)
+                costs[quantity].append(treated.factor(quantity, layer, scope, table))
         stored.add(layer.weight)
     peaks = tuple(variables.peaks(target)) if len(sums) < len(quantities) else ()
     return Tables(
         peaks=peaks,
         widths=variables.widths,
         sums=variables.sums,
-        hard=tuple(variables.hard),
+        hard=(*variables.hard, *treated.hard),
+        treatments=dict(offered or {}),
         costs={quantity: tuple(factors) for quantity, factors in costs.items()},
     )
 

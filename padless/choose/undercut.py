@@ -18,7 +18,12 @@ from padless.optimise.buckets import Array, Factor
 
 
 def priced(
-    graph: Graph, levels: Levels, target: Target, oracle: CachedOracle | None, quantities: Sequence[str]
+    graph: Graph,
+    levels: Levels,
+    target: Target,
+    oracle: CachedOracle | None,
+    quantities: Sequence[str],
+    offered: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Tables:
     """`tabulate`, and where the tables decide which widths are aligned (`Levels.priced`), what is left of them.
 
@@ -29,7 +34,7 @@ def priced(
             f"With align 'cost' an oracle's cycles say which widths are aligned, and the budget is on "
             f"{' and '.join(quantities)}. Use align 'unit', or a budget on cycles."
         )
-    tables = tabulate(graph, levels, target, oracle, quantities)
+    tables = tabulate(graph, levels, target, oracle, quantities, offered)
     return not_undercut(tables) if levels.priced else tables
 
 

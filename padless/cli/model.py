@@ -53,6 +53,7 @@ from padless.runs.export import Handover, export_folder
 from padless.runs.folder import ONNX
 from padless.runs.prune import CALIBRATION, Job, run
 from padless.runs.trust import TRUSTED
+from padless.treat.treatment import listed
 
 
 @app.command("inspect")
@@ -134,6 +135,15 @@ def prune_command(
         float,
         typer.Option("--floor", min=0, max=1, help="The share of its importance that every group keeps at least."),
     ] = DEFAULTS.floor,
+    treat: Annotated[
+        str,
+        typer.Option(
+            "--treat",
+            help="Treatments of weights that layers are offered beside widths, with commas: grid (33 to 5 values a filter, "
+            "which Ethos-U stores in fewer bytes), 2:4 (two of four inputs are zero), single ones such as grid:17. "
+            "Needs --data. See docs/weights.md.",
+        ),
+    ] = "",
     steps: Annotated[
         int,
         typer.Option("--steps", min=1, max=64, help="Prune in so many stages, each scored on the recovered network."),
@@ -201,7 +211,7 @@ def prune_command(
         console.print(f"{idle} no effect without --data: nothing is recovered.", style="yellow")
     choices = Choices(
         importance=importance, allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor,
-        outputs=outputs, time_limit=time_limit, seed=seed,
+        outputs=outputs, treat=listed(treat), time_limit=time_limit, seed=seed,
     )  # fmt: skip
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     job = Job(
@@ -270,6 +280,11 @@ def finish(summary: Summary, folder: Path) -> None:
             f"Recovered with {recovery.method} on {recovery.images} images in {recovery.seconds:.1f} s: "
             f"{recovery.before:.2f} to {recovery.after:.2f} %."
         )
+    if treating := summary.treating:
+        out.print(
+            f"Weights treated: {treating}, on {treating.images} images in {treating.seconds:.1f} s: "
+            f"{treating.before:.2f} to {treating.after:.2f} %."
+        )
     if solver := summary.solver:
         out.print(
             f"Solver: {solver.status}, gap {round(100 * solver.gap, 4):g} % in {solver.seconds:.1f} s "
@@ -286,7 +301,8 @@ def default_folder(model: str, target: str, budget: str, choices: Choices, data:
     """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes."""
     criterion = str(choices.criterion([data] if data else []))
     parts = (model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"))
-    name = "-".join(filter(None, (*parts, choices.allocate, choices.align, criterion, f"seed{choices.seed}")))
+    asked = (choices.allocate, choices.align, criterion, *choices.treat, f"seed{choices.seed}")
+    name = "-".join(filter(None, (*parts, *asked)))
     return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
 
 

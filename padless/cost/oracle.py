@@ -38,6 +38,7 @@ class Oracle(ABC):
     batch_of_one: bool = False  # whether it counts for one input at a time only
     systems: bool = False  # whether it knows the target's system and memory mode
     compiles: bool = False  # whether a compiler answers, which may charge for other steps than the target's units
+    treats: bool = False  # whether a `TreatedShape` costs it otherwise than the plain one
     portable: bool = False  # whether other machines, and several processes at once, would get the same answers
 
     @abstractmethod
@@ -92,6 +93,7 @@ class _Adapted(Oracle):
         self.batch_of_one = getattr(oracle, "batch_of_one", False)
         self.systems = getattr(oracle, "systems", False)
         self.compiles = getattr(oracle, "compiles", False)
+        self.treats = getattr(oracle, "treats", False)
         self.portable = getattr(oracle, "portable", False)
         self._source = Source(oracle=getattr(oracle, "__name__", type(oracle).__name__))
 

@@ -24,6 +24,7 @@ from padless.graph.shadow import original_of
 from padless.hardware import Target
 from padless.hardware.target import as_target
 from padless.progress import bar
+from padless.treat.layers import round_weights
 
 
 class Pricing:
@@ -132,10 +133,14 @@ class Pricing:
         with bar("Counting cycles", None):
             return self.whole(self.model, self.graph)
 
-    def cut(self, keep: Keep, *, whole: bool = True) -> NetworkCost:
-        """The cost once only the channels in `keep` are left; without `whole` only what adds up over layers."""
+    def cut(self, keep: Keep, *, whole: bool = True, treatments: Mapping[str, str] | None = None) -> NetworkCost:
+        """The cost once only the channels in `keep` are left; without `whole` only what adds up over layers.
+
+        Layers with `treatments` have their weights rounded to them.
+        """
         if whole:
             small = cut(self.model, self.graph, keep)
+            round_weights(small, treatments or {}, self.graph.layers)
             return self.whole(small, trace(small, *self.example))
         return network_cost(self.graph, narrowed(self.graph, keep), self.target, self.out_of_reach, None)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from padless.calls import TRANSPOSED, LayerCalls, count_of, evaluating, images_of, run
 from padless.errors import PadlessError, UsageError
 from padless.progress import bar
+from padless.treat.grid import scales
 
 JOINS = {
     "add", "add_", "__add__", "__iadd__", "__radd__", "sub", "__sub__", "mul", "mul_", "__mul__", "__imul__", "__rmul__",
@@ -113,6 +114,7 @@ class _Sites(LayerCalls):
 
 
 def _round_weight(weight: Tensor, axis: int) -> None:
-    largest = weight.abs().amax([a for a in range(weight.ndim) if a != axis]).clamp_min(1e-12)
-    zeros = torch.zeros_like(largest, dtype=torch.int32)
-    weight.copy_(torch.fake_quantize_per_channel_affine(weight.float(), largest.float() / 127, zeros, axis, -127, 127))
+    filters = weight.movedim(axis, 0).flatten(1).float()
+    steps = torch.from_numpy(scales(filters.double().cpu().numpy())).to(filters)
+    zeros = torch.zeros_like(steps, dtype=torch.int32)
+    weight.copy_(torch.fake_quantize_per_channel_affine(weight.float(), steps, zeros, axis, -127, 127))

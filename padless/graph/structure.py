@@ -76,6 +76,13 @@ class LayerShape:
         return tuple((n // 2, n - n // 2) for n in added)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreatedShape(LayerShape):
+    """A layer alone whose weights had a treatment such as `grid:17` (see `padless.treat`)."""
+
+    treatment: str
+
+
 def _times(sizes: tuple[int, ...]) -> str:
     return "x".join(map(str, sizes))
 

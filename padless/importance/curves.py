@@ -1,7 +1,7 @@
 """Importance as a curve per group: how much of it is kept at each width."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ class Importance:
     curves: Mapping[str, Curve]
     comparable: bool
     name: str = ""
+    treated: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by layer and treatment, what it loses
 
     def worth(self, id: str, widths: npt.NDArray[np.int64]) -> Array:
         """What some widths of a group add to the sum that is to be as large as possible; above 0 for 1 channel or more."""
@@ -53,6 +54,11 @@ class Importance:
         if not self.comparable:
             return float(np.exp(worth / sum(curve.layers for curve in self.curves.values())))
         return worth / (sum(curve.kept[-1] for curve in self.curves.values()) or 1.0)
+
+    def worth_treated(self, layer: str, treatments: Sequence[str]) -> Array:
+        """The same of a layer's treatments: what they lose, below 0; untreated weights lose nothing."""
+        losses = self.treated[layer]
+        return -np.array([losses.get(treatment, 0.0) for treatment in treatments])
 
     def strongest(self, graph: Graph, widths: Mapping[str, int]) -> Keep:
         """The channels to keep at some widths. A width above the group's own is made up with zeros behind its last one."""

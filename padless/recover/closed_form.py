@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from padless.calls import TRANSPOSED
 from padless.graph import Graph, Keep
 from padless.graph.structure import folded_inputs
+from padless.moments.columns import WIDEST, pair
 from padless.recover.in_order import Fit, Step, in_order, places_of
-from padless.recover.solve import WIDEST, least_squares, mixed, pair
+from padless.recover.solve import least_squares, mixed
 
 Mode = Literal["mix", "least-squares"]
 

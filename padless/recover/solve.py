@@ -5,26 +5,20 @@ al. ("ThiNet", ICCV 2017); mixing replaces each missing input channel by a linea
 (compare Kim et al., "Neuron Merging", NeurIPS 2020).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from padless.calls import channel_rows
-from padless.hardware.rounding import ceil_div
+from padless.moments.columns import CHUNK, empty, gathered, row_count
+from padless.moments.sums import Rows, Sums
 from padless.recover.in_order import Fit
-from padless.recover.moments import Rows, Sums
 
-CHUNK = 32  # images whose inputs are unfolded at a time
-SAMPLES = 16  # positions a column, at most
-LEAST_SAMPLES = 16384
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the mean variance of a column; the one that holds out best is taken
 ROUNDING = 1e-7  # of the outputs' squares: what float32 can tell apart
 MIXING_RIDGE = 1e-3  # likewise
-WIDEST = 6144  # columns of a layer that is solved for; wider ones are mixed
-HELD_OUT = 8  # one image of so many chooses the ridge
 
 
 def least_squares(
@@ -40,7 +34,7 @@ def least_squares(
     weight = arguments["weight"]
     towards = (near.weight if near else weight).double().flatten(1)
     start = towards.unflatten(0, (arguments["groups"], -1)).transpose(1, 2)  # [G, D, O]
-    few = _row_count(x, y, linear, start.shape[1]) < start.shape[1]
+    few = row_count(x, y, linear, start.shape[1]) < start.shape[1]
     fit, held = gathered(x, y, arguments, linear=linear, few=few)
     found = ridged(fit, held, start, shifts=shifts)
     if found is None:
@@ -48,15 +42,6 @@ def least_squares(
     w, shift = found
     new = w.transpose(1, 2).reshape(weight.shape).to(weight)
     return Fit(weight=new, shift=shift.flatten().to(weight) if shifts else None)
-
-
-def gathered(x: Tensor, y: Tensor, arguments: Mapping[str, Any], *, linear: bool, few: bool = False) -> tuple[Any, Any]:
-    """Sums (`few`: the rows) of a layer's unfolded inputs and wanted outputs: to solve with, and held out."""
-    fit, held = _moments(few), _moments(few)
-    width = arguments["weight"][0].numel()
-    for part, columns, wanted in _columns(x, y, arguments, linear, width):
-        (held if part % HELD_OUT == HELD_OUT - 1 else fit).add(columns, wanted)
-    return fit, held if held.rows else fit
 
 
 def ridged(fit: Any, held: Any, start: Tensor, *, shifts: bool) -> tuple[Tensor, Tensor] | None:
@@ -78,60 +63,6 @@ def ridged(fit: Any, held: Any, start: Tensor, *, shifts: bool) -> tuple[Tensor,
     return w, shift
 
 
-def _moments(few: bool) -> Any:  # the two add up with their like alone
-    """Where rows are gathered, to be solved by what is less: the rows or their sums."""
-    return Rows() if few else Sums()
-
-
-def _row_count(x: Tensor, y: Tensor, linear: bool, width: int) -> int:
-    """How many rows `_columns` yields in all."""
-    return x[..., 0].numel() if linear else len(x) * _sampled(y, width)
-
-
-def _sampled(y: Tensor, width: int) -> int:
-    """How many of a map's positions are rows."""
-    return min(y[0, 0].numel(), ceil_div(max(LEAST_SAMPLES, SAMPLES * width), len(y)))
-
-
-def _columns(
-    x: Tensor, y: Tensor, arguments: Mapping[str, Any], linear: bool, width: int
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Chunks of images: their number, X [G, rows, D] and Y [G, rows, O]."""
-    generator = torch.Generator().manual_seed(0)
-    groups = arguments["groups"]
-    size = min(CHUNK, max(1, len(x) // HELD_OUT))
-    parts = zip(x.split(size), y.split(size), strict=True)
-    if linear:
-        for i, (a, b) in enumerate(parts):
-            yield i, a.reshape(1, -1, a.shape[-1]), b.reshape(1, -1, b.shape[-1])
-        return
-    spatial = arguments["weight"].ndim - 2
-    kernel = pair(arguments["weight"].shape[2:], 1, spatial)
-    stride, padding, dilation = (
-        pair(arguments[k], row, spatial) for k, row in (("stride", 1), ("padding", 0), ("dilation", 1))
-    )
-    places = y[0, 0].numel()
-    sampled = _sampled(y, width)
-    for i, (a, b) in enumerate(parts):
-        at = torch.randperm(places, generator=generator)[:sampled].to(x.device)
-        a = a if spatial == 2 else a[:, :, None]
-        unfolded = F.unfold(a, kernel, dilation, padding, stride)[:, :, at]  # [n, C * taps, sampled]
-        wanted = b.flatten(2)[:, :, at]
-        yield i, _by_group(unfolded, groups), _by_group(wanted, groups)
-
-
-def pair(value: Any, row: int, spatial: int) -> tuple[int, int]:
-    """A window's number for rows and columns; a map of one dimension is one row, whose number is `row`."""
-    numbers = tuple(value) if isinstance(value, tuple | list | torch.Size) else (value,) * spatial
-    return (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else (row, int(numbers[0]))
-
-
-def _by_group(x: Tensor, groups: int) -> Tensor:
-    """[n, G * D, places] as [G, n * places, D]"""
-    grouped: Tensor = x.unflatten(1, (groups, -1)).permute(1, 0, 3, 2).flatten(1, 2)
-    return grouped
-
-
 def mixed(
     x: Tensor, dense: Tensor, weight: Tensor, full: Tensor, kept: Tensor, folded: int, *,
     linear: bool, strides: int | None, shifts: bool,
@@ -145,7 +76,7 @@ def mixed(
     """
     rows = x.numel() // len(kept)
     few = rows < len(kept)
-    moments = _moments(few)
+    moments = empty(few)
     for a, b in zip(x.split(CHUNK), dense.split(CHUNK), strict=True):
         moments.add(channel_rows(a, linear, folded)[None], channel_rows(b, linear, folded)[None])
     weights = full.double()

@@ -63,7 +63,8 @@ def _kept(summary: Summary) -> str:
         return kept
     gap = round(100 * summary.solver.gap, 4)
     beyond = f" by more than {gap:g} %" if gap else ""
-    return f"{kept} By the tables of what each layer costs, no choice of widths within the budget beats that{beyond}."
+    what = "widths, and of the treatments that were offered," if summary.treat else "widths"
+    return f"{kept} By the tables of what each layer costs, no choice of {what} within the budget beats that{beyond}."
 
 
 def _footnote(summary: Summary, report: Report) -> str:

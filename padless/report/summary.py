@@ -84,7 +84,7 @@ class Finetuned:
     """What a fine-tuning was of, and what it did."""
 
     start: str  # the digest of the weights that it began with
-    folder: str  # the run that it continued
+    folder: str  # the run that it continued; empty where a run chose its treatments with its widths
     data: str
     recipe: dict[str, str | int | float | bool]
     devices: int
@@ -101,7 +101,7 @@ class Finetuned:
 class Treating:
     """What a treatment of weights was of, and what it did: `padless.treat`'s."""
 
-    folder: str  # the run that it continued
+    folder: str  # the run that it continued; empty where a run chose its treatments with its widths
     data: str
     towards: Literal["dense", "itself"]  # whose outputs its layers were brought to: a trained network's own
     layers: dict[str, str]  # the treatment of each that got one
@@ -156,6 +156,7 @@ class Summary:
     memory_oracle: str | None = None  # None: the same
     reading: Reading = field(default_factory=Reading)  # how an ONNX file was read
     finetuning: Finetuned | None = None
+    treat: tuple[str, ...] = ()  # what was offered to layers beside widths
     treating: Treating | None = None
     files: dict[str, Written] = field(default_factory=dict)  # that it was exported to, by their names
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know: sums, what is not counted, what rose

@@ -8,23 +8,20 @@ whose weights arrive slowly takes fewer cycles. Arm calls it weight clustering. 
 import copy
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor, nn
 
 from padless.graph import Graph
-from padless.treat import Treatment, treat
-from padless.treat.treat import by_layer
+from padless.recover import treat
+from padless.treat import Treatment
+from padless.treat.layers import by_layer, round_weights
 
 LEVELS = (129, 65, 33, 25, 17, 13, 9, 7, 5, 3)  # of a filter's weights, from the finest
 
 
-@torch.no_grad()
 def rounded(model: nn.Module, graph: Graph, treatment: Treatment) -> nn.Module:
     """A copy with each inner layer's weights at the nearest that the treatment allows: nothing makes up for it."""
     small = copy.deepcopy(model)
-    tensors, paths = dict(small.named_parameters()), {layer.name: layer.weight for layer in graph.layers}
-    for name in by_layer(str(treatment), graph.layers):
-        tensors[paths[name]].copy_(treatment.nearest(tensors[paths[name]]))
+    round_weights(small, dict.fromkeys(by_layer(str(treatment), graph.layers), str(treatment)), graph.layers)
     return small
 
 

@@ -56,7 +56,9 @@ class Dense:
         check_prunable(pricing.graph)
         images = self.calibration(count, choices.seed)
         outputs = None if choices.outputs is None else tuple(map(str, choices.outputs))
-        key = ("importance", str(choices.criterion(images)), count, choices.seed, outputs)
+        key: tuple[Hashable, ...] = ("importance", str(choices.criterion(images)), count, choices.seed, outputs)
+        if choices.treat:  # those that pay are weighed
+            key = (*key, tuple(choices.treat), pricing.target.id, pricing.oracle and pricing.oracle.oracle.key)
         return self._once(key, lambda: scored(pricing, choices, images))
 
     def changed(self) -> None:

@@ -26,12 +26,12 @@ from padless.inputs import (
 )
 from padless.onnx import OnnxNet, Reading, file_digest
 from padless.progress import bar, console
-from padless.recover import METHODS, Recovery, recover
+from padless.recover import METHODS, Recovery, recover, treat
 from padless.report.limits import parse_limits
 from padless.report.making import draw_up, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
-from padless.report.summary import Achieved, Measures, Recovered, Summary, Widths
+from padless.report.summary import Achieved, Measures, Recovered, Summary, Treating, Widths
 from padless.runs.dense import Dense, opened
 from padless.runs.exchange import claimed
 from padless.runs.folder import check_folder, save
@@ -99,9 +99,12 @@ def check_options(job: Job) -> None:
             (job.epochs, "Fine-tuning needs images. Give --data, or leave --epochs out."),
             (job.regularize, "Training needs images. Give --data, or leave --regularize out."),
             (job.int8, "INT8 needs images to be calibrated on. Give --data."),
+            (job.choices.treat, "Treatments are weighed on images. Give --data, or leave --treat out."),
         ):
             if asked:
                 raise UsageError(message)
+    if job.choices.treat and job.steps > 1:
+        raise UsageError("Treatments are chosen with widths in one step. Leave --steps or --treat out.")
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
 
@@ -129,6 +132,7 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
             pricing, work.budgets, dense, work.recover, choices, images=work.calibration, steps=job.steps
         )
         work.train(staged.model)
+        work.treat(staged.model, staged.plan)
         work.test_int8(staged.model)
         graph = trace(staged.model, *work.example)
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
@@ -153,6 +157,7 @@ class _Work:
         self.calibration = source.calibration(job.calibration, job.choices.seed)
         self.before: dict[str, float] = {}  # accuracies, or agreement
         self.after: dict[str, float] = {}
+        self.treating: Treating | None = None
         self.measured: Measured = self.images.measured if self.images else "accuracy"
 
     def prepare(self) -> None:
@@ -211,6 +216,19 @@ class _Work:
             )
         small.eval()
 
+    def treat(self, small: nn.Module, plan: Plan) -> None:
+        """Carry out the plan's treatments: last, since training would undo them."""
+        if not plan.treatments:
+            return
+        before, trained = self.after[self.measured], bool(self.job.epochs)
+        done = treat(small, self.calibration, plan.treatments, model=None if trained else self.loaded.model, plan=plan)
+        self.treating = Treating(
+            folder="", data=str(self.job.data), towards="itself" if trained else "dense", layers=dict(done.layers),
+            images=done.images, seconds=round(done.seconds, 1), held_out=done.held_out, before=before,
+            after=self.test(small),
+        )  # fmt: skip
+        console.print(f"Weights treated: {self.treating}: {self.treating.after:.2f} %")
+
     def test_int8(self, small: nn.Module) -> None:
         if self.images and self.job.int8:
             for accuracies, network in ((self.before, self.loaded.model), (self.after, small)):
@@ -248,6 +266,8 @@ class _Work:
             repair=choices.repair,
             freeze=tuple(choices.freeze),
             floor=choices.floor,
+            treat=tuple(choices.treat),
+            treating=self.treating,
             steps=job.steps,
             recovery=_recovered(staged, self.after, self.measured),
             calibration=job.calibration,
@@ -262,8 +282,13 @@ class _Work:
             versions=versions(),
             seed=choices.seed,
             command=job.command,
-            notes=notes(dense, final),
+            notes=(*notes(dense, final), *([undone(self.treating)] if self.treating else [])),
         )
+
+
+def undone(treating: Treating) -> str:
+    """The note that a treated network carries."""
+    return f"Weights are treated: {treating}. Training or another cut undoes that."
 
 
 def measures(cost: NetworkCost, accuracies: Mapping[str, float]) -> Measures:

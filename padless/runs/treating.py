@@ -9,6 +9,7 @@ from padless.choose.replay import retrace
 from padless.errors import UsageError
 from padless.graph import narrowed
 from padless.progress import console
+from padless.recover import treat
 from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
 from padless.report.summary import Summary, Treating
@@ -16,11 +17,10 @@ from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, t
 from padless.runs.described import COMMAND
 from padless.runs.exchange import claimed
 from padless.runs.folder import DENSE, PLAN, check_folder, load, save
-from padless.runs.prune import BOUNDS, CALIBRATION, measures, versions
+from padless.runs.prune import BOUNDS, CALIBRATION, measures, undone, versions
 from padless.runs.trust import Repeated, vouched
 from padless.train import evaluate
-from padless.treat import treat
-from padless.treat.treat import by_layer
+from padless.treat.layers import by_layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def run_treating(job: Treatments) -> Summary:
         treated = replace(
             spent(summary, cost), after=measures(cost, scores), treating=treating, versions=versions(), command=job.command,
             files={}, data=summary.data or data, preprocess=preprocess,
-            notes=(*notes(dense_cost, cost), f"Weights are treated: {treating}. Training or another cut undoes that."),
+            notes=(*notes(dense_cost, cost), undone(treating)),
         )  # fmt: skip
         report = with_tests(
             priced_again(report, dense_cost, cost), summary.before, scores, images.measured, len(images.test),

@@ -16,6 +16,7 @@ from padless.hardware import Target, load_target
 from padless.onnx import Reading
 from padless.runs.prune import CALIBRATION, Job
 from padless.train import Recipe, peak_lr
+from padless.treat.treatment import listed
 
 Work = Literal["prune", "plan"]
 DEFAULTS = Choices()
@@ -47,6 +48,7 @@ class Point:
     freeze: tuple[str, ...] = ()
     outputs: tuple[str, ...] | None = None
     floor: float = DEFAULTS.floor
+    treat: str = ""
     time_limit: float = DEFAULTS.time_limit
     seed: int = DEFAULTS.seed
     steps: int = 1
@@ -69,7 +71,7 @@ class Point:
     def choices(self) -> Choices:
         return Choices(
             importance=self.importance, allocate=self.allocate, align=self.align, repair=self.repair, freeze=self.freeze,
-            floor=self.floor, outputs=self.outputs, time_limit=self.time_limit, seed=self.seed,
+            floor=self.floor, outputs=self.outputs, treat=listed(self.treat), time_limit=self.time_limit, seed=self.seed,
         )  # fmt: skip
 
     @property

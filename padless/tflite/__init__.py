@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from padless.graph import Graph, LayerShape
+from padless.graph.structure import TreatedShape
 from padless.tflite import (  # noqa: F401  (they register their rules)
     activations,
     elementwise,
@@ -35,6 +37,8 @@ from padless.tflite.forms import convolve, padded, upsample, upsample_in_groups
 from padless.tflite.layout import Layout
 from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Port, Unlowered, explaining
 from padless.tflite.writers import float32, nominal
+from padless.treat.grid import scales as filter_scales
+from padless.treat.treatment import Treatment
 
 __all__ = ["Lowered", "Port", "Unlowered", "float32", "lower", "lower_layer", "nominal"]
 
@@ -55,8 +59,18 @@ def _random() -> npt.NDArray[np.int8]:
     return np.clip(np.round(np.random.default_rng(0).normal(0, 30, 2**20)), -127, 127).astype(np.int8)
 
 
+def _treated(weights: npt.NDArray[np.int8], treatment: Treatment) -> tuple[npt.NDArray[np.int8], tuple[float, ...]]:
+    """The codes of weights [filters, ..., channels] once they are treated, and their scales."""
+    channels_first = torch.from_numpy(weights.astype(np.float32)).movedim(-1, 1)
+    treated = treatment.nearest(channels_first).movedim(1, -1).numpy()
+    rows = treated.reshape(1 if weights.ndim == 2 else len(treated), -1)
+    steps = filter_scales(rows.astype(float))
+    codes = np.round(rows / steps[:, None]).reshape(weights.shape).astype(np.int8)
+    return codes, tuple(0.01 * steps)
+
+
 def lower_layer(layer: LayerShape) -> bytes:
-    """A network of this layer alone, with seeded random weights (zeros would compress to nothing).
+    """A network of this layer alone, with seeded random weights (zeros would compress to nothing), treated where it says so.
 
     Its padding is what its sizes imply. Raises Unlowered for a layer that has no form, such as one of three
     dimensions.
@@ -89,6 +103,8 @@ def _alone(layer: LayerShape) -> bytes:
             shape, axis = (1, *kernel, layer.c_out), 3
     scales = (0.01,) * (layer.c_out if layer.kind != "linear" else 1)
     data = np.resize(_random(), shape)
+    if isinstance(layer, TreatedShape):
+        data, scales = _treated(data, Treatment.parse(layer.treatment))
     biases = 4 * np.resize(_random(), layer.c_out).astype(np.int32)
     weight = tensor("weight", shape, scale=scales, axis=axis, data=data)
     bias = tensor("bias", (layer.c_out,), dtype="INT32", scale=tuple(s * SCALE for s in scales), data=biases)

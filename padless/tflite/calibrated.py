@@ -14,6 +14,7 @@ from padless.tflite.file import Data, Operator, Tensor, TFLiteBuilder
 from padless.tflite.lowering import Lowered, Port
 from padless.tflite.scales import NEAR, SAME, Quantity, Scales
 from padless.tflite.writers import is_whole, rounded
+from padless.treat.grid import scales
 
 # Where input, weight and bias stand among an operator's inputs.
 WEIGHTED: Final = {
@@ -109,9 +110,8 @@ class _Writer:
         weight, bias = self.given.tensors[filters], self.given.tensors[biases]
         assert weight.data is not None
         assert bias.data is not None
-        others = tuple(d for d in range(weight.data.ndim) if d != weight.axis)
         step = self.scales.of(source)[0]
-        scale = np.maximum(np.abs(weight.data).max(others).astype(float), 1e-8) / 127
+        scale = scales(np.moveaxis(weight.data.astype(float), weight.axis, 0).reshape(weight.shape[weight.axis], -1))
         scale = np.maximum(scale, np.abs(bias.data) / (LARGEST_BIAS[self.bits] * step))
         scale = scale.astype(np.float32).astype(float)  # as the file has it
         bias_type = "INT32" if self.bits == 8 else "INT64"

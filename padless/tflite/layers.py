@@ -7,6 +7,7 @@ import numpy as np
 from padless.graph.record import Op
 from padless.tflite.forms import Pair, convolve, padded, upsample, upsample_in_groups
 from padless.tflite.lowering import Floats, Lowering, Stored, lowers, refuse
+from padless.treat.grid import scales
 
 
 @lowers("convolution")
@@ -137,7 +138,7 @@ def linear(lowering: Lowering, op: Op) -> None:
         raise refuse(op, "adds another number to each row")
     bias = np.broadcast_to(bias.reshape(-1), len(weight))
     act, value = lowering.activation_behind(op)
-    filters = lowering.constant(f"{name}.weight", weight)
+    filters = lowering.constant(f"{name}.weight", weight, float(scales(weight.reshape(1, -1))[0]))
     scale = lowering.builder.tensors[source].scale[0] * lowering.builder.tensors[filters].scale[0]
     biases = lowering.biases(name, bias, np.array([scale]))
     out = lowering.result(op, value, name=name)

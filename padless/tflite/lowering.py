@@ -18,6 +18,7 @@ from padless.tflite.constants import Constants
 from padless.tflite.file import Data, Tensor, TFLiteBuilder
 from padless.tflite.layout import Layout, Shape, moves, usual_order
 from padless.tflite.writes import overwriting
+from padless.treat.grid import scales
 
 Floats = npt.NDArray[np.float64]
 SCALE = 0.05  # nominal, of every activation
@@ -306,9 +307,9 @@ class Lowering:
         self.at[value] = Stored(tensor, layout)
         return tensor
 
-    def constant(self, name: str, data: Floats) -> int:
-        """A constant operand, INT8 with one scale."""
-        scale = max(float(np.abs(data).max(initial=0)), 1e-8) / 127
+    def constant(self, name: str, data: Floats, scale: float | None = None) -> int:
+        """A constant operand, INT8 with one scale: by default the largest number's."""
+        scale = scale or max(float(np.abs(data).max(initial=0)), 1e-8) / 127
         return self.builder.tensor(Tensor(
             name=self.name(name), shape=data.shape, scale=(scale,), data=data
         ))  # fmt: skip
@@ -328,8 +329,7 @@ class Lowering:
 
     def filters(self, name: str, weight: Floats, bias: Floats, axis: int, input_scale: float) -> tuple[int, int]:
         """Weights (a scale for each index of `axis`) and INT32 biases."""
-        rest_of_axes = tuple(d for d in range(weight.ndim) if d != axis)
-        scale = np.maximum(np.abs(weight).max(rest_of_axes), 1e-8) / 127
+        scale = scales(np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1))
         stored = self.builder.tensor(Tensor(
             name=self.name(f"{name}.weight"), shape=weight.shape, scale=tuple(scale), axis=axis,
             data=weight,

@@ -1,6 +1,9 @@
-"""What is done to a layer's weights, beside its widths, so that an NPU stores or computes less of them."""
+"""What is done to a layer's weights, beside its widths, so that an NPU stores or computes less of them.
 
-from padless.treat.treat import Treated, treat
+Treatments by name, which layers may have which, and weights that make up for one another under one. `padless.treat` brings a
+whole network to them (`padless.recover.treating`).
+"""
+
 from padless.treat.treatment import Treatment
 
-__all__ = ["Treated", "Treatment", "treat"]
+__all__ = ["Treatment"]

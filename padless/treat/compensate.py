@@ -14,14 +14,14 @@ DAMPING = 0.01  # of the mean second moment: what is added to each
 BLOCK = 64  # columns whose updates reach the others together; a multiple of four
 
 
-def compensated(weights: Tensor, squares: Tensor, treatment: Treatment) -> Tensor:
-    """Weights [filters, columns] under a treatment, for inputs of second moments `squares` [columns, columns].
+def compensated(weights: Tensor, upper: Tensor, treatment: Treatment, *, shared: bool = False) -> Tensor:
+    """Weights [filters, columns] under a treatment, for inputs whose second moments have the `inverse_factor` `upper`.
 
-    Where it is sparse, four neighbouring columns are four neighbouring input channels.
+    Where it is sparse, four neighbouring columns are four neighbouring input channels. `shared` says that all filters lie
+    on one grid.
     """
-    upper = _inverse_factor(squares)
     left, done = weights.clone(), torch.zeros_like(weights)
-    step = treatment.step(weights)
+    step = treatment.step(weights, shared=shared)
     for start in range(0, weights.shape[1], BLOCK):
         block = slice(start, min(start + BLOCK, weights.shape[1]))
         own, factor = left[:, block].clone(), upper[block, block]
@@ -45,8 +45,8 @@ def _strongest(weights: Tensor, factor: Tensor) -> Tensor:
     return torch.zeros_like(weights).scatter(1, cost.topk(KEPT, dim=1).indices, 1.0)
 
 
-def _inverse_factor(squares: Tensor) -> Tensor:
-    """The upper U of damped squares' inverse, U^T U: row by row what the columns behind make up."""
+def inverse_factor(squares: Tensor) -> Tensor:
+    """The upper U of the inverse, U^T U, of damped second moments [columns, columns]: by row what columns behind make up."""
     damping, mean = DAMPING, squares.diagonal().mean().clamp_min(1e-12)
     eye = torch.eye(len(squares), dtype=squares.dtype, device=squares.device)
     while True:

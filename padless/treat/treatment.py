@@ -1,5 +1,6 @@
 """Treatments of a layer's weights by name: a grid of few levels a filter, two of four inputs, or both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,8 @@ from padless.errors import UsageError
 
 FINEST = 255  # levels; INT8 has no more that are symmetric
 QUAD, KEPT = 4, 2  # neighbouring input channels, and how many of them keep their weights
+LADDER = (5, 7, 9, 13, 17, 33)  # levels that `grid` stands for
+OF_FEW = (9, 17)  # those of 2:4 on a grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,20 +47,25 @@ class Treatment:
         parts = ["2:4"] * self.sparse + [f"grid:{self.levels}"] * (self.levels is not None)
         return "+".join(parts) or "int8"
 
-    def step(self, weights: Tensor) -> Tensor | None:
-        """[filters, 1] the distance of two levels, for weights [filters, columns]; None without a grid."""
+    def step(self, weights: Tensor, *, shared: bool = False) -> Tensor | None:
+        """[filters, 1] the distance of two levels, for weights [filters, columns]; None without a grid.
+
+        `shared` filters all have the widest one's, as those of a linear layer, which a file gives one scale.
+        """
         if self.levels is None:
             return None
-        return weights.abs().amax(1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny) / (self.levels // 2)
+        largest = weights.abs().amax(1, keepdim=True)
+        largest = largest.amax().expand_as(largest) if shared else largest
+        return largest.clamp_min(torch.finfo(weights.dtype).tiny) / (self.levels // 2)
 
     def nearest(self, weight: Tensor) -> Tensor:
-        """A convolution's weights [filters, channels, ...] at the nearest allowed, the larger two of each four channels."""
+        """A layer's weights [filters, channels, ...] at the nearest allowed, the larger two of each four channels."""
         if self.sparse:
             quads = weight.unflatten(1, (-1, QUAD))
             kept = torch.zeros_like(quads).scatter(2, quads.abs().topk(KEPT, dim=2).indices, 1.0)
             weight = (quads * kept).flatten(1, 2)
         rows = weight.flatten(1)
-        return self.on_grid(rows, self.step(rows)).reshape(weight.shape)
+        return self.on_grid(rows, self.step(rows, shared=weight.ndim == 2)).reshape(weight.shape)
 
     def on_grid(self, weights: Tensor, step: Tensor | None) -> Tensor:
         """The nearest level of each weight."""
@@ -65,3 +73,28 @@ class Treatment:
             return weights
         half = self.levels // 2
         return (weights / step).round().clamp(-half, half) * step
+
+
+UNTREATED = Treatment()
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The names in a text such as `grid,2:4`."""
+    return tuple(filter(None, text.split(",")))
+
+
+def offers(names: Sequence[str]) -> tuple[Treatment, ...]:
+    """The treatments that are offered to a layer, the strongest first, and last none.
+
+    `grid` stands for a ladder of grids, with `2:4` for 2:4 on grids, too; others are treatments by name. Raises UsageError
+    for what is unknown.
+    """
+    chosen = {UNTREATED}
+    for name in names:
+        if name == "grid":
+            chosen |= {Treatment(levels=levels) for levels in LADDER}
+        else:
+            chosen.add(Treatment.parse(name))
+    if {"grid", "2:4"} <= set(names):
+        chosen |= {Treatment(levels=levels, sparse=True) for levels in OF_FEW}
+    return tuple(sorted(chosen, key=lambda each: (not each.sparse, each.levels or FINEST + 1)))

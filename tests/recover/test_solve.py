@@ -8,8 +8,8 @@ from checks.recovering import FULL
 from torch import nn
 
 from padless.errors import PadlessError
+from padless.moments.sums import Rows, Sums
 from padless.recover import solve
-from padless.recover.moments import Rows, Sums
 from padless.recover.solve import RIDGES, least_squares, mixed
 
 

@@ -14,10 +14,10 @@ from padless import trace, treat
 from padless.errors import PadlessError, UsageError
 from padless.graph.shadow import single
 from padless.recover.judge import disagreement, outputs_of
-from padless.treat.treat import by_layer
+from padless.treat.layers import by_layer
 from padless.treat.treatment import Treatment
 
-WHERE = import_module("padless.treat.treat")  # `padless.treat` is the function
+WHERE = import_module("padless.recover.treating")  # `padless.recover` is the function
 INNER = ["block.body.0", "block.body.3", "down"]
 
 
@@ -213,7 +213,7 @@ def test_two_norms_behind_one_output_both_have_its_mean():
 
 
 def test_filters_too_wide_to_be_solved_for(monkeypatch):
-    monkeypatch.setattr(WHERE, "WIDEST", 100)
+    monkeypatch.setattr(import_module("padless.treat.layers"), "WIDEST", 100)
     with pytest.raises(
         UsageError, match="down cannot have the treatment grid:9: its filters have 144 weights; up to 100 are"
     ):

@@ -27,7 +27,8 @@ from padless.hardware.vela_ini import CALLED, Kind, VelaIni
 from padless.pool import Pool, Reply, Request
 from padless.tflite import Unlowered, lower, lower_layer, nominal
 
-WORKER = Path(__file__).parent.parent / "workers" / "ask_vela.py"
+PACKAGE = Path(__file__).parents[2]
+WORKER = PACKAGE / "cost" / "workers" / "ask_vela.py"
 
 
 class Vela(Oracle):
@@ -40,6 +41,7 @@ class Vela(Oracle):
     batch_of_one = True
     systems = True
     compiles = True
+    treats = True
     portable = True
 
     def __init__(
@@ -164,7 +166,7 @@ def _few(names: list[str]) -> str:
 @cache
 def _code() -> str:
     """A hash of the code that writes the files and reads the answers, since it changes them."""
-    files = [WORKER, *sorted((WORKER.parents[2] / "tflite").glob("*.py"))]
+    files = [WORKER, *(file for room in ("tflite", "treat") for file in sorted((PACKAGE / room).glob("*.py")))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -50,7 +50,9 @@ def importance(
         raise UsageError(f"Unknown importance {criterion!r}. {suggest(criterion, CRITERIA)}")
     if criterion in WATCHING and not images:
         raise UsageError(f"The importance {criterion} watches calibration images. Give --data (or images=).")
-    read = {axis.parameter for axis in graph.axes} & dict(model.named_parameters()).keys() if criterion in _SUMMED else ()
+    read = (
+        {axis.parameter for axis in graph.axes} & dict(model.named_parameters()).keys() if criterion in _SUMMED else ()
+    )
     check_finite(model, besides=read)  # large weights are read once
     name = criterion if isinstance(criterion, str) else getattr(criterion, "__name__", "a function")
     if not callable(criterion) and criterion in CRITERIA:

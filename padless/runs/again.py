@@ -1,7 +1,9 @@
 """A run's folder gone on from: its dense network and images, and its network priced and tested as it is now."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,9 +17,10 @@ from padless.errors import UsageError
 from padless.graph import trace
 from padless.hardware import Target
 from padless.inputs import Images, LoadedModel, parse_inputs, weights_digest
-from padless.progress import bar
+from padless.progress import bar, console
+from padless.recover import treat
 from padless.report.report import Report
-from padless.report.summary import Summary
+from padless.report.summary import Summary, Treating
 from padless.runs.dense import opened
 from padless.runs.exchange import mended
 from padless.runs.folder import DENSE
@@ -72,6 +75,35 @@ def costs(
         budgets = [Budget.parse(budget.budget) for budget in summary.budgets]
         both = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
         return charged_sides(pricing, budgets, plan, *both)
+
+
+def treated(
+    small: nn.Module,
+    images: Images,
+    calibration: Iterable[Any],
+    treatments: str | Mapping[str, str],
+    plan: Plan,
+    *,
+    dense: nn.Module | None,
+    before: float,
+    folder: str,
+    data: str,
+) -> Treating:
+    """Treat a network's weights in place and test it; towards `dense`, or where there is none towards what it gives."""
+    done = treat(small, calibration, treatments, model=dense, plan=plan)
+    after = evaluate(small, images)
+    console.print(f"Weights treated on {done.images} images ({done.seconds:.1f} s): {after:.2f} %")
+    return Treating(
+        folder=folder, data=data, towards="itself" if dense is None else "dense", layers=dict(done.layers),
+        images=done.images, seconds=round(done.seconds, 1), held_out=done.held_out, before=before, after=after,
+    )  # fmt: skip
+
+
+def treated_note(treating: Treating) -> str:
+    """What a reader of a treated network's numbers must know."""
+    return (
+        f"Weights are treated: {treating}. Another cut undoes that; fine-tuning a folder treats them anew at its end."
+    )
 
 
 def tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:

@@ -18,7 +18,7 @@ from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
-from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested
+from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested, treated, treated_note
 from padless.runs.exchange import claimed, mended
 from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.prune import measures, versions
@@ -101,8 +101,6 @@ def _trained(
     small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
-    if summary.treating:
-        console.print(f"Training undoes that weights are treated ({summary.treating}): treat again.", style="yellow")
     trained_on = images.held_out(job.held_out) if job.held_out else images
     history = finetune(
         small, trained_on, job.recipe, teacher=teacher, plan=plan,
@@ -111,9 +109,15 @@ def _trained(
     if not fabric.is_global_zero:
         return None
     small = small.cpu()
+    treating = None
+    if summary.treating:  # training moves weights off their levels
+        treating = treated(
+            small, images, images.calibration(summary.calibration, summary.seed), summary.treating.layers, plan, dense=None,
+            before=evaluate(small, images), folder=str(job.folder), data=data,
+        )  # fmt: skip
     dense_cost, cost = costs(summary, target, plan, loaded.model.cpu(), small)
     scores = tested(small, images, summary)
-    epochs, after = job.recipe.epochs, scores[images.measured]
+    epochs, after = job.recipe.epochs, treating.before if treating else scores[images.measured]
     console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")
     finetuned = Finetuned(
         start=start, folder=str(job.folder), data=data, recipe=asdict(job.recipe), devices=fabric.world_size,
@@ -121,7 +125,8 @@ def _trained(
         seconds=round(history.seconds, 1), images_per_second=round(history.images_per_second, 1),
         held_out=len(images.train) - len(trained_on.train),
     )  # fmt: skip
-    tuned = replace(_continued(summary, finetuned, job, cost, scores), notes=notes(dense_cost, cost))
+    noted = (*notes(dense_cost, cost), *([treated_note(treating)] if treating else []))
+    tuned = replace(_continued(summary, finetuned, job, cost, scores), treating=treating, notes=noted)
     kept = loaded.model if (job.folder / DENSE).exists() else None
     report = with_tests(
         priced_again(report, dense_cost, cost), summary.before, scores, images.measured, len(images.test),
@@ -152,7 +157,7 @@ def _continued(
 ) -> Summary:
     """The run's summary, of the network as it is now."""
     return replace(
-        spent(summary, cost), after=measures(cost, scores), epochs=job.recipe.epochs, finetuning=finetuned, treating=None,
+        spent(summary, cost), after=measures(cost, scores), epochs=job.recipe.epochs, finetuning=finetuned,
         versions=versions(), command=job.command, files={}, data=summary.data or finetuned.data,
         preprocess=_preprocess(job, summary),
     )  # fmt: skip

@@ -26,12 +26,13 @@ from padless.inputs import (
 )
 from padless.onnx import OnnxNet, Reading, file_digest
 from padless.progress import bar, console
-from padless.recover import METHODS, Recovery, recover, treat
+from padless.recover import METHODS, Recovery, recover
 from padless.report.limits import parse_limits
 from padless.report.making import draw_up, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import Achieved, Measures, Recovered, Summary, Treating, Widths
+from padless.runs.again import treated, treated_note
 from padless.runs.dense import Dense, opened
 from padless.runs.exchange import claimed
 from padless.runs.folder import check_folder, save
@@ -220,14 +221,13 @@ class _Work:
         """Carry out the plan's treatments: last, since training would undo them."""
         if not plan.treatments:
             return
-        before, trained = self.after[self.measured], bool(self.job.epochs)
-        done = treat(small, self.calibration, plan.treatments, model=None if trained else self.loaded.model, plan=plan)
-        self.treating = Treating(
-            folder="", data=str(self.job.data), towards="itself" if trained else "dense", layers=dict(done.layers),
-            images=done.images, seconds=round(done.seconds, 1), held_out=done.held_out, before=before,
-            after=self.test(small),
+        assert self.images is not None
+        dense = None if self.job.epochs else self.loaded.model
+        self.treating = treated(
+            small, self.images, self.calibration, plan.treatments, plan, dense=dense, before=self.after[self.measured],
+            folder="", data=str(self.job.data),
         )  # fmt: skip
-        console.print(f"Weights treated: {self.treating}: {self.treating.after:.2f} %")
+        self.after[self.measured] = self.treating.after
 
     def test_int8(self, small: nn.Module) -> None:
         if self.images and self.job.int8:
@@ -282,13 +282,8 @@ class _Work:
             versions=versions(),
             seed=choices.seed,
             command=job.command,
-            notes=(*notes(dense, final), *([undone(self.treating)] if self.treating else [])),
+            notes=(*notes(dense, final), *([treated_note(self.treating)] if self.treating else [])),
         )
-
-
-def undone(treating: Treating) -> str:
-    """The note that a treated network carries."""
-    return f"Weights are treated: {treating}. Training or another cut undoes that."
 
 
 def measures(cost: NetworkCost, accuracies: Mapping[str, float]) -> Measures:

@@ -9,15 +9,14 @@ from padless.choose.replay import retrace
 from padless.errors import UsageError
 from padless.graph import narrowed
 from padless.progress import console
-from padless.recover import treat
 from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
-from padless.report.summary import Summary, Treating
-from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested
+from padless.report.summary import Summary
+from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested, treated, treated_note
 from padless.runs.described import COMMAND
 from padless.runs.exchange import claimed
 from padless.runs.folder import DENSE, PLAN, check_folder, load, save
-from padless.runs.prune import BOUNDS, CALIBRATION, measures, undone, versions
+from padless.runs.prune import BOUNDS, CALIBRATION, measures, versions
 from padless.runs.trust import Repeated, vouched
 from padless.train import evaluate
 from padless.treat.layers import by_layer
@@ -60,32 +59,28 @@ def run_treating(job: Treatments) -> Summary:
         before = evaluate(small, images)
         console.print(f"Before: {before:.2f} %")
         dense = None if trained else loaded.model
-        done = treat(small, images.calibration(job.calibration, summary.seed), job.treatments, model=dense, plan=plan)
+        treating = treated(
+            small, images, images.calibration(job.calibration, summary.seed), job.treatments, plan, dense=dense,
+            before=before, folder=str(job.folder), data=data,
+        )  # fmt: skip
+        earlier = summary.treating.layers if summary.treating else {}  # they stay as they are
+        treating = replace(treating, layers={**earlier, **treating.layers})
         dense_cost, cost = costs(summary, target, plan, loaded.model, small)
         scores = tested(small, images, summary)
-        layers = {
-            **(summary.treating.layers if summary.treating else {}),
-            **done.layers,
-        }  # earlier ones stay as they are
-        treating = Treating(
-            folder=str(job.folder), data=data, towards="itself" if trained else "dense", layers=layers,
-            images=done.images, seconds=round(done.seconds, 1), held_out=done.held_out, before=before,
-            after=scores[images.measured],
-        )  # fmt: skip
-        treated = replace(
+        now = replace(
             spent(summary, cost), after=measures(cost, scores), treating=treating, versions=versions(), command=job.command,
             files={}, data=summary.data or data, preprocess=preprocess,
-            notes=(*notes(dense_cost, cost), undone(treating)),
+            notes=(*notes(dense_cost, cost), treated_note(treating)),
         )  # fmt: skip
         report = with_tests(
             priced_again(report, dense_cost, cost), summary.before, scores, images.measured, len(images.test),
             counted=images.counted,
         )  # fmt: skip
         report = replace(report, curves=None, beside=())  # they are of weights that were not treated
-        own = vouched(job.folder, summary, job.repeated, treated)
+        own = vouched(job.folder, summary, job.repeated, now)
         kept = loaded.model if (job.folder / DENSE).exists() else None
-        save(job.out, small, plan, treated, report=report, dense=kept, own=own)
-    return treated
+        save(job.out, small, plan, now, report=report, dense=kept, own=own)
+    return now
 
 
 def _trained(summary: Summary) -> bool:

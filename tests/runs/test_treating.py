@@ -5,7 +5,7 @@ import pytest
 from checks.recovering import images
 from safetensors.torch import load_file
 
-from padless import Summary
+from padless import Plan, Summary
 from padless.report.report import Report
 from padless.runs.seal import FILE as SEAL
 
@@ -31,7 +31,10 @@ def test_a_treated_folder(run, pruned, tmp_path):
     assert code == 0, err
     told = " ".join(printed.split())
     assert "Treated on 64 images in" in told and ": agreement " in told and "macs=60% allows" in told
-    assert "Weights are treated: grid:9 in 3 layers. Training or another cut undoes that." in told
+    assert (
+        "Weights are treated: grid:9 in 3 layers. Another cut undoes that; fine-tuning a folder treats them anew"
+        in told
+    )
     assert {file.name: file.read_bytes() for file in pruned.iterdir()} == before
     treated = tmp_path / "run-treated"
     summary = Summary.read(treated)
@@ -52,13 +55,18 @@ def test_a_treated_folder(run, pruned, tmp_path):
     # The file keeps the levels: as many codes a filter.
     code, _, err = run("export", "run-treated", "--trust", "--calibration", "16")
     assert code == 0, err
-    # Training undoes it, and says so; the folder no longer claims it.
-    code, _, err = run("finetune", "run-treated", "--trust", "--epochs", "1", "--out", "tuned")
+    # Training moves the weights off their levels; at its end they are brought there again.
+    code, _, err = run("finetune", "run-treated", "--trust", "--epochs", "1", "--out", "kept")
     assert code == 0, err
-    assert "Training undoes that weights are treated (grid:9 in 3 layers): treat again." in " ".join(err.split())
+    kept = Summary.read(tmp_path / "kept")
+    assert kept.treating and kept.treating.layers == done.layers and kept.treating.towards == "itself"
+    assert kept.treating.before == kept.finetuning.after and kept.treating.after == kept.after["agreement"]
+    assert "Weights are treated: grid:9 in 3 layers." in kept.notes[-1] and distinct(tmp_path / "kept", "down") <= 9
+    # A trained one may be treated.
+    code, _, err = run("finetune", "run", "--trust", "--epochs", "1", "--out", "tuned")
+    assert code == 0, err
     tuned = Summary.read(tmp_path / "tuned")
     assert tuned.treating is None and not any("treated" in note for note in tuned.notes)
-    # And it may be treated again.
     code, printed, err = run("treat", "tuned", "--layer", "down=2:4", "--trust", "--out", "again")
     assert code == 0, err
     both = Summary.read(tmp_path / "again")
@@ -110,3 +118,37 @@ def test_a_run_without_images(run, tmp_path):
     assert run("prune", *ASK, "--out", "run")[0] == 0
     code, _, err = run("treat", "run", "grid:9", "--trust")
     assert code == 2 and "run was made without images. Give --data." in " ".join(err.split())
+
+
+def test_treatments_chosen_with_widths(run, tmp_path):
+    """`padless prune --treat`: planned, cut, recovered, treated, and priced with the treated weights."""
+    np.save(tmp_path / "x.npy", images(96).numpy())
+    ask = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "ethos-u55-128", "--budget", "cycles=70%")
+    data = ("--data", "x.npy", "--calibration", "64", "--recover", "mix")
+    code, printed, err = run("prune", *ask, *data, "--treat", "grid", "--out", "joint")
+    assert code == 0, err
+    summary, plan = Summary.read(tmp_path / "joint"), Plan.read(tmp_path / "joint" / "plan.json")
+    assert plan.treatments and summary.treat == ("grid",) and summary.solver.status == "optimal"
+    assert summary.treating.layers == plan.treatments and summary.treating.folder == ""
+    assert summary.budgets[0].met and summary.treating.after == summary.after["agreement"]
+    for layer, treatment in plan.treatments.items():
+        assert distinct(tmp_path / "joint", layer) <= int(treatment.split(":")[1])
+    told = " ".join(printed.split())
+    assert "Weights treated: grid:" in told and "on 64 images in" in told
+    page = (tmp_path / "joint" / "report.html").read_text()
+    assert "no choice of widths, and of the treatments that were offered, within the budget beats that" in page
+    # The flashed file has the treated weights' cycles, and the run is one that others go on from.
+    code, _, err = run("export", "joint", "--compile", "--trust", "--calibration", "16")
+    assert code == 0, err
+    code, _, err = run("prune", *ask, *data, "--treat", "grid", "--epochs", "1", "--out", "trained")
+    assert code == 0, err
+    trained = Summary.read(tmp_path / "trained").treating
+    assert trained.towards == "itself" and trained.held_out[0] == pytest.approx(0, abs=1e-9)
+    for more, message in (
+        (("--steps", "2"), "Treatments are chosen with widths in one step. Leave --steps or --treat out."),
+        (("--allocate", "uniform"), "allocate 'uniform' chooses widths alone."),
+    ):
+        code, _, err = run("prune", *ask, *data, "--treat", "grid", *more, "--out", "no")
+        assert code == 2 and message in " ".join(err.split()) and not (tmp_path / "no").exists()
+    code, _, err = run("prune", *ask, "--treat", "grid", "--out", "no")
+    assert code == 2 and "Treatments are weighed on images. Give --data, or leave --treat out." in " ".join(err.split())

@@ -23,6 +23,7 @@ import numpy as np
 from common import SHARED, need_shared, write
 
 from padless import load_images, sweep
+from padless.files import write_json
 from padless.sweep.gather import read_rows
 from padless.sweep.store import open_store
 
@@ -97,14 +98,14 @@ def same(folder: Path, count: int, alone_count: int) -> dict[str, Any]:
         found[runner] = {id: {k: v for k, v in row.items() if k not in NOISE} for id, row in rows.items()}
         print(runner, "done", flush=True)
     equal = found["local"] == found["Ray"]
-    started, differing, accuracies = time.monotonic(), [], []
+    started, differing, accuracies, fresh = time.monotonic(), [], [], not (folder / "alone").exists()
     for id, row in list(found["local"].items())[:alone_count]:
-        alone = _alone(row["point"], folder / "alone")
+        alone = _alone(row["point"], folder / "alone" / id)
         accuracies.append((row["before"]["accuracy"], row["after"]["accuracy"]))
         if any(alone[side] != row[side] for side in ("before", "after")):
             differing.append(id)
         print(id, row["point"]["target"], row["point"]["budget"], row["after"]["accuracy"], id in differing, flush=True)
-    seconds["alone"] = round(time.monotonic() - started, 1)
+    seconds["alone"] = round(time.monotonic() - started, 1) if fresh else None
     return {
         "points": len(points), "runners_equal": equal, "differ_from_commands_alone": differing, "seconds": seconds,
         "compared_with_commands_alone": len(accuracies),
@@ -113,7 +114,10 @@ def same(folder: Path, count: int, alone_count: int) -> dict[str, Any]:
 
 
 def _alone(point: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What the two commands write."""
+    """What the two commands write, or wrote in an earlier run of this."""
+    kept = folder.with_suffix(".json")
+    if kept.exists():
+        return dict(json.loads(kept.read_text()))
     shutil.rmtree(folder, ignore_errors=True)
     words = ["--target", point["target"], "--budget", point["budget"][0], "--seed", str(point.get("seed", 0))]
     files = ["--weights", point["weights"], "--data", point["data"], "--calibration", str(point["calibration"])]
@@ -124,7 +128,9 @@ def _alone(point: dict[str, Any], folder: Path) -> dict[str, Any]:
         subprocess.run(
             ["padless", *command], check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
         )
-    return dict(json.loads((folder / "run-finetuned" / "summary.json").read_text()))
+    write_json(kept, json.loads((folder / "run-finetuned" / "summary.json").read_text()))
+    shutil.rmtree(folder)
+    return dict(json.loads(kept.read_text()))
 
 
 def main() -> None:

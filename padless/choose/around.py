@@ -14,13 +14,13 @@ from padless.choose.peaks import problem_of
 from padless.choose.plan import Plan
 from padless.choose.ratios import RATIOS
 from padless.choose.tables import FROM_ORACLE, Tables
+from padless.choose.treated import offered_to
 from padless.choose.undercut import priced
 from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
 from padless.importance import Importance
 from padless.importance.curves import ranked
 from padless.optimise import Corner, Moves, hull, price_at
-from padless.treat.treatment import UNTREATED
 
 COUNTED = "padded_macs"  # where every budget is on a peak: peaks do not add up
 
@@ -79,7 +79,7 @@ def around(
     importance = curves or ranked(graph, np.ones(graph.channels), comparable=True)  # of which nothing is told
     levels = offered(pricing, chosen, importance)
     quantities = list(dict.fromkeys([*(budget.counted for budget in budgets), quantity]))
-    treated = {layer: (treatment, str(UNTREATED)) for layer, treatment in plan.treatments.items()}
+    treated = offered_to({layer: (each,) for layer, each in plan.treatments.items()}, pricing, dense)
     tables = priced(graph, levels, pricing.target, pricing.oracle, quantities, treated).treated(plan.treatments)
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     problem = problem_of(tables, importance, [Budget(quantity=quantity, share=1.0)])

@@ -53,14 +53,20 @@ def by_tables(
     except InfeasibleError:
         if rival is None:
             raise
-        return _proven_again(rival, pricing, budgets, curves, levels, choices)
+        return _proven_again(rival, pricing, budgets, curves, levels, dense, choices)
     if rival is None or _worth(curves, best) >= _worth(curves, rival):
         return best
-    return _proven_again(rival, pricing, budgets, curves, levels, choices)
+    return _proven_again(rival, pricing, budgets, curves, levels, dense, choices)
 
 
 def _proven_again(
-    rival: Allocation, pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, choices: Choices
+    rival: Allocation,
+    pricing: Pricing,
+    budgets: list[Budget],
+    curves: Importance,
+    levels: Levels,
+    dense: NetworkCost,
+    choices: Choices,
 ) -> Allocation:
     """An answer from fewer widths, with the bound of all that are offered.
 
@@ -68,7 +74,7 @@ def _proven_again(
     """
     if rival.proof is None or rival.table_totals is None:
         return rival
-    tables = _tables(pricing, budgets, curves, levels)
+    tables = _tables(pricing, budgets, curves, levels, dense)
     chooser = Chooser(tables, curves, budgets, METHODS[choices.allocate], choices.time_limit)
     solution = chooser.choose(rival.table_totals)
     objective = _worth(curves, replace(rival, widths={id: rival.widths[id] for id in tables.widths}))
@@ -80,9 +86,11 @@ def _proven_again(
     return replace(rival, proof=proof)
 
 
-def _tables(pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels) -> Tables:
+def _tables(pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost) -> Tables:
     quantities = [budget.counted for budget in budgets]
-    return priced(pricing.graph, levels, pricing.target, pricing.oracle, quantities, offered_to(curves))
+    return priced(
+        pricing.graph, levels, pricing.target, pricing.oracle, quantities, offered_to(curves.treated, pricing, dense)
+    )
 
 
 def _worth(curves: Importance, allocation: Allocation) -> float:
@@ -94,7 +102,7 @@ def _fitted(
     pricing: Pricing, budgets: list[Budget], curves: Importance, levels: Levels, dense: NetworkCost, choices: Choices
 ) -> Allocation:
     graph = pricing.graph
-    tables = _tables(pricing, budgets, curves, levels)
+    tables = _tables(pricing, budgets, curves, levels, dense)
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     ladders = [_ladder(name, graph, curves, levels) for name in RATIOS]
     with _pricing_widths("Choosing widths for", pricing, budgets, curves, dense) as price:

@@ -27,9 +27,8 @@ WIDER = 1.01  # how much more the tables may spend where the same widths were ch
 USED, ENOUGH = 0.985, 0.97  # of a budget, at least, if the tables can; from round PATIENT on, less will do
 PATIENT = 3
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
-RESERVE = (
-    0.99  # of what a compiler may count of treated weights: these are rounded ones, which compress a little better
-)
+
+COMPENSATED = 1.01  # of what rounded weights cost: treated ones, which make up for one another, compress a little worse
 
 HELD = Held()  # of nobody
 
@@ -114,7 +113,6 @@ class _Fit:
         full = self.chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
         for k, budget in enumerate(self.budgets):
             asked, approximate = budget.limit(self.dense), self.approximate[k]
-            asked *= RESERVE if tables.treatments and budget.counted in FROM_ORACLE else 1.0
             ratio = budget.of(self.dense) / full[k] if full is not None and approximate else 1.0
             aim = AIM if approximate else 1.0
             limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
@@ -142,7 +140,10 @@ class _Fit:
         treatments = self.treatments(solution)
         cost = self.priced[key] = self.price(widths, treatments) if new else self.priced[key]
         totals = self.chooser.spent(solution.pick)
-        wholes = [budget.of(cost) for budget in self.budgets]
+        wholes = [
+            round(budget.of(cost) * (COMPENSATED if treatments and budget.counted in FROM_ORACLE else 1))
+            for budget in self.budgets
+        ]
         self.cheapest = [min(pair) for pair in zip(wholes, self.cheapest or wholes, strict=True)]
         share = max(whole / limit.asked for whole, limit in zip(wholes, self.limits, strict=True))
         if share <= 1 and (self.best is None or solution.objective >= self.objective):
@@ -209,7 +210,7 @@ class _Fit:
         totals = self.dense.totals()
         who = "cheapest network found" if reached else "narrowest network that this target and allocation allow"
         return InfeasibleError(
-            f"The budget {budget} asks for at most {amount(budget, math.floor(budget.limit(self.dense)), totals)}; "
+            f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "
             f"the {who} costs {amount(budget, math.ceil(least), totals)} "
             f"({100 * least / budget.of(self.dense):.1f} % of dense). " + self.held.loosen(),
             budget.quantity,

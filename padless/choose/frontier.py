@@ -66,6 +66,8 @@ def pareto(
             f"time: --budget {quantity}=70%."
         )
     choices, hardware = choices or Choices(), as_target(target)
+    if choices.treat:
+        raise UsageError("A family of budgets is of widths alone. Plan each budget with treat, or leave it out.")
     batches = batches_of(images, len(example))
     with Pricing(model, example, hardware, oracle=oracle, outputs=choices.outputs) as pricing:
         graph = pricing.graph

@@ -44,8 +44,8 @@ class Outcome:
 class Proof:
     """How good the widths are: no choice within the tables' budgets keeps more than `bound`.
 
-    The objective is the importance kept: its sum, or (criteria without a common unit) the sum over the groups of the
-    logarithm of the share kept. `gap` is (bound - objective) / |objective|.
+    The objective is the importance kept: its sum, less what treatments of weights lose, or (criteria without a common unit)
+    the sum over the groups of the logarithm of the share kept. `gap` is (bound - objective) / |objective|.
     """
 
     name: str
@@ -120,6 +120,8 @@ class Plan:
                 f"The plan was made on a network with structure {self.digest}, this one has {graph.digest()}. "
                 "Build the original network with the same arguments, and give the same input shape."
             )
+        if unknown := sorted(self.treatments.keys() - {layer.name for layer in graph.layers}):
+            raise UsageError(f"The plan treats the weights of {unknown[0]!r}; the network has no such layer.")
         keep = np.zeros(graph.channels, dtype=np.int64)
         for group in graph.groups:
             kept = self.keep.get(group.id, [])

@@ -16,7 +16,7 @@ import scipy
 from padless.align import Levels
 from padless.align.units import Widths
 from padless.choose.budget import PEAKS
-from padless.choose.treated import treated_costs, variable
+from padless.choose.treated import Offered, treated_costs, variable
 from padless.cost import CachedOracle
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
@@ -75,10 +75,10 @@ def tabulate(
     target: Target,
     oracle: CachedOracle | None,
     quantities: Sequence[str],
-    offered: Mapping[str, tuple[str, ...]] | None = None,
+    offered: Offered | None = None,
 ) -> Tables:
     """Tables for each of `quantities`: counted ones from the padding, cycles from the oracle, asked all at once, peaks
-    from what lives at the same time. `offered` are treatments by layer; these change what an oracle says.
+    from what lives at the same time. `offered` treatments change what an oracle says.
 
     Raises OracleError from the oracle.
     """
@@ -94,9 +94,9 @@ def tabulate(
     listed = list(shapes)
     values = _values(listed, shapes, target, oracle, quantities)
     place = {shape: i for i, shape in enumerate(listed)}
-    named = {layer.name: grid for layer, grid in zip(graph.layers, grids, strict=True)}
+    shaped = [(layer, *grid) for layer, grid in zip(graph.layers, grids, strict=True)]
     counted = {quantity: FROM_ORACLE[quantity] for quantity in sums if quantity in FROM_ORACLE}
-    treated = treated_costs(named, offered or {}, oracle, counted)
+    treated = treated_costs(shaped, offered, oracle, counted)
     stored: set[str] = set()
     for layer, (scope, grid) in zip(graph.layers, grids, strict=True):
         places = np.vectorize(place.__getitem__, otypes=[np.int64])(grid)
@@ -111,7 +111,7 @@ def tabulate(
         widths=variables.widths,
         sums=variables.sums,
         hard=(*variables.hard, *treated.hard),
-        treatments=dict(offered or {}),
+        treatments=dict(offered.treatments) if offered else {},
         costs={quantity: tuple(factors) for quantity, factors in costs.items()},
     )
 

@@ -1,10 +1,11 @@
 """Treatments of weights beside widths: which are offered, and what they cost.
 
 A treated layer's cost is asked on a few of its widths, and between them taken in proportion to the untreated one's: the
-share that is left is smooth in both widths (measured on Arm's Vela 5.2.0).
+share that is left is smooth in both widths (measured for Ethos-U55 on Arm's Vela 5.2.0). Where layers alone are no measure,
+as for Ethos-U85, it is that of computing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +14,26 @@ import numpy.typing as npt
 import scipy
 
 from padless.choose.choices import Choices
-from padless.cost import CachedOracle
+from padless.cost import CachedOracle, NetworkCost
 from padless.cost.cycles import Answer
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
 from padless.graph import Layer, LayerShape
-from padless.graph.structure import SHAPE, TreatedShape
-from padless.importance import Importance
+from padless.graph.structure import TreatedShape, folded_inputs
 from padless.optimise.buckets import Array, Factor
+from padless.progress import bar
 from padless.treat.layers import treatable, unfit
 from padless.treat.treatment import QUAD, UNTREATED, Treatment, offers
 
 Grid = npt.NDArray[Any]  # of layer shapes, over the levels of the variables that a layer depends on
 
 LATTICE = 4  # widths along each side that are asked about
+FIELDS = ("total", "npu")  # of an answer
 PROBED = 3  # layers, those that cost most
 PAYS = 0.99  # of the untreated cost, at most
+WAITS = 0.3  # of a network's cycles: from here on it is said to wait for memory
+FAR = 1.25  # times what layers cost in the network: from there on their costs alone are no measure
+FEW = Treatment(levels=17)
 
 
 def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
@@ -41,40 +46,86 @@ def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
         who = "nobody is asked for cycles" if oracle is None else "its oracle does not know what treated weights cost"
         raise UsageError(f"Nothing says what treatments are worth on {pricing.target.id}: {who}. Leave treat out.")
     layers = treatable(graph, pricing.model)
-    plain = oracle.attempt([layer.shape for layer in layers])
-    spent = [answer.total if isinstance(answer, Answer) else 0 for answer in plain]
-    most = [i for i in np.argsort(spent)[::-1][:PROBED] if spent[i]]
-    shares: dict[Treatment, float] = {}
+    answers = oracle.attempt([layer.shape for layer in layers])
+    known = [(layer, plain) for layer, plain in zip(layers, answers, strict=True) if isinstance(plain, Answer)]
+    known.sort(key=lambda pair: -pair[1].total)
+    least: dict[Treatment, float] = {}
     for treatment in offers(choices.treat)[:-1]:
-        asked = [i for i in most if not unfit(layers[i], treatment)]
-        answers = oracle.attempt([treated(layers[i].shape, treatment) for i in asked])
-        both = [(plain[i], answer) for i, answer in zip(asked, answers, strict=True)]
-        left = [share for pair in both for share in _shares(*pair)]
-        shares[treatment] = min(left, default=1.0)
-    worth = [treatment for treatment, share in shares.items() if share <= PAYS]
-    if not worth:
-        least = min(shares, key=shares.__getitem__, default=UNTREATED)
+        asked = [(layer, plain) for layer, plain in known if not unfit(layer, treatment)][:PROBED]
+        told = oracle.attempt([TreatedShape.of(layer.shape, treatment) for layer, _ in asked])
+        pairs = [(plain, answer) for (_, plain), answer in zip(asked, told, strict=True)]
+        shares = [share for pair in pairs for field in FIELDS if np.isfinite(share := _share(*pair, field))]
+        if shares:
+            least[treatment] = min(shares)
+    if not least:
         raise UsageError(
-            f"Treatments do not pay on {pricing.target.id}: with {least} the costliest layers still take "
-            f"{100 * shares.get(least, 1.0):.1f} % of their cycles. Leave treat out."
+            "No layer of this network can be treated: the first and the last one stay, and so do layers of groups, "
+            "transposed ones, and those that share or compute their weights. Leave treat out."
         )
-    return tuple(worth)
+    worth = tuple(treatment for treatment, share in least.items() if share <= PAYS)
+    if not worth:
+        best = min(least, key=least.__getitem__)
+        raise UsageError(
+            f"Treatments do not pay on {pricing.target.id}: with {best} the costliest layers still take "
+            f"{100 * least[best]:.1f} % of their cycles. Leave treat out."
+        )
+    return worth
 
 
-def treated(shape: LayerShape, treatment: Treatment | str) -> TreatedShape:
-    """The question that an oracle is asked."""
-    return TreatedShape(**{name: getattr(shape, name) for name in SHAPE}, treatment=str(treatment))
+def _share(plain: object, answer: object, field: str) -> float:
+    """What is left of a cost; NaN where it is not known."""
+    if not (isinstance(plain, Answer) and isinstance(answer, Answer)) or not getattr(plain, field):
+        return np.nan
+    return float(getattr(answer, field)) / float(getattr(plain, field))
 
 
-def _shares(plain: object, answer: object) -> list[float]:
-    if not (isinstance(plain, Answer) and isinstance(answer, Answer)):
-        return []
-    return [answer.total / plain.total, answer.npu / plain.npu if plain.npu else 1.0]
+def with_few_values(pricing: Pricing, dense: NetworkCost) -> NetworkCost | None:
+    """The network with its inner layers rounded to `FEW`, where it waits for memory and takes less so; else None.
+
+    What accuracy that would cost is not looked at.
+    """
+    oracle, graph, spent = pricing.oracle, pricing.graph, dense.cycles
+    if oracle is None or not oracle.oracle.treats or not spent or spent.total - spent.npu < WAITS * spent.total:
+        return None
+    layers = [layer.name for layer in treatable(graph, pricing.model) if not unfit(layer, FEW)]
+    with bar("Counting cycles with few values", None):
+        rounded = pricing.cut(np.ones(graph.channels, dtype=np.int64), treatments=dict.fromkeys(layers, str(FEW)))
+    return rounded if rounded.cycles and rounded.cycles.total <= PAYS * spent.total else None
 
 
-def offered_to(curves: Importance) -> dict[str, tuple[str, ...]]:
-    """By layer, the treatments that it is offered, the strongest first; the last is none."""
-    return {layer: (*losses, str(UNTREATED)) for layer, losses in curves.treated.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """By layer, the treatments that it is offered, the strongest first; the last is none.
+
+    With `computing` a treatment leaves of all cycles the share that it leaves of those of computing.
+    """
+
+    treatments: Mapping[str, tuple[str, ...]]
+    computing: bool = False
+
+
+def offered_to(treatments: Mapping[str, Iterable[str]], pricing: Pricing, dense: NetworkCost) -> Offered:
+    """Treatments by layer as they are offered."""
+    each = {layer: (*names, str(UNTREATED)) for layer, names in treatments.items()}
+    return Offered(treatments=each, computing=bool(each) and _alone_misleads(pricing, dense))
+
+
+def _alone_misleads(pricing: Pricing, dense: NetworkCost) -> bool:
+    """Whether layers cost far more alone than in the network.
+
+    So they do where a compiler leaves a single layer's maps in slow memory (Ethos-U85): whether it does changes with the
+    weights, and the cycles with it by a factor of five.
+    """
+    assert pricing.oracle is not None
+    assert dense.cycles is not None
+    within = dense.cycles.operators
+    answers = pricing.oracle.attempt([layer.shape for layer in pricing.graph.layers])
+    both = [
+        (answer.total, within[layer.name])
+        for layer, answer in zip(pricing.graph.layers, answers, strict=True)
+        if isinstance(answer, Answer) and layer.name in within
+    ]
+    return sum(alone for alone, _ in both) > FAR * sum(inside for _, inside in both)
 
 
 def variable(layer: str) -> str:
@@ -98,44 +149,52 @@ class TreatedCosts:
 
 
 def treated_costs(
-    grids: Mapping[str, tuple[tuple[str, ...], Grid]],
-    offered: Mapping[str, Sequence[str]],
+    grids: Iterable[tuple[Layer, tuple[str, ...], Grid]],
+    offered: Offered | None,
     oracle: CachedOracle | None,
     quantities: Mapping[str, str],
 ) -> TreatedCosts:
-    """Ask about all treatments at once. `grids` are the scopes and shapes of layers, `quantities` the answers' fields."""
-    lattices = {name: _lattice(grids[name][1]) for name in offered}
+    """Ask about all treatments at once.
+
+    `grids` are layers with the variables that they depend on and their shapes, `quantities` the answers' fields.
+    """
+    if offered is None or not offered.treatments:
+        return TreatedCosts({}, ())
+    assert oracle is not None
+    treated = [each for each in grids if each[0].name in offered.treatments]
+    lattices = {layer.name: _lattice(grid) for layer, _, grid in treated}
     asked: dict[LayerShape, str] = {}
-    for name, treatments in offered.items():
-        for shape in lattices[name].shapes.ravel():
-            asked.setdefault(shape, name)
-            for treatment in treatments[:-1]:
-                if _fits(shape, treatment):
-                    asked.setdefault(treated(shape, treatment), name)
-    assert oracle is not None or not asked
-    answers = dict(zip(asked, oracle.attempt(list(asked), asked), strict=True)) if oracle and asked else {}
+    for layer, _, _ in treated:
+        for shape in lattices[layer.name].shapes.ravel():
+            asked.setdefault(shape, layer.name)
+            for treatment in offered.treatments[layer.name][:-1]:
+                if _fits(layer, shape, treatment):
+                    asked.setdefault(TreatedShape.of(shape, treatment), layer.name)
+    answers = dict(zip(asked, oracle.attempt(list(asked), asked), strict=True))
     shares: dict[str, dict[str, Array]] = {quantity: {} for quantity in quantities}
     for quantity, field in quantities.items():
-        for name, treatments in offered.items():
-            kinds = [lattices[name].interpolated(answers, t, field) for t in treatments[:-1]]
-            shares[quantity][name] = np.stack([*kinds, np.ones(grids[name][1].shape)], axis=-1)
-    return TreatedCosts(shares, tuple(_hard(grids, offered)))
+        counted = "npu" if offered.computing else field
+        for layer, _, grid in treated:
+            kinds = offered.treatments[layer.name][:-1]
+            left = [lattices[layer.name].interpolated(answers, treatment, counted) for treatment in kinds]
+            shares[quantity][layer.name] = np.stack([*left, np.ones(grid.shape)], axis=-1)
+    return TreatedCosts(shares, tuple(_hard(treated, offered)))
 
 
-def _fits(shape: LayerShape, treatment: str) -> bool:
-    return not Treatment.parse(treatment).sparse or shape.c_in % QUAD == 0
+def _fits(layer: Layer, shape: LayerShape, treatment: str) -> bool:
+    """Whether a layer of such widths may have a treatment."""
+    channels = shape.c_in // folded_inputs(layer)
+    return not Treatment.parse(treatment).sparse or channels % QUAD == 0
 
 
-def _hard(grids: Mapping[str, tuple[tuple[str, ...], Grid]], offered: Mapping[str, Sequence[str]]) -> list[Factor]:
+def _hard(treated: Iterable[tuple[Layer, tuple[str, ...], Grid]], offered: Offered) -> Iterator[Factor]:
     """Widths that some treatment does not allow."""
-    factors = []
-    for name, treatments in offered.items():
-        scope, grid = grids[name]
-        allowed = np.array([[_fits(shape, t) for t in treatments] for shape in grid.ravel()])
+    for layer, scope, grid in treated:
+        treatments = offered.treatments[layer.name]
+        allowed = np.array([[_fits(layer, shape, each) for each in treatments] for shape in grid.ravel()])
         if not allowed.all():
             table = np.where(allowed, 0.0, np.inf).reshape(*grid.shape, len(treatments))
-            factors.append(Factor((*scope, variable(name)), table))
-    return factors
+            yield Factor((*scope, variable(layer.name)), table)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +207,8 @@ class _Lattice:
 
     def interpolated(self, answers: Mapping[LayerShape, object], treatment: str, field: str) -> Array:
         """The share that a treatment leaves of each shape's cost; where no answer is known, that of the others."""
-        shares = np.array([self._share(answers, shape, treatment, field) for shape in self.shapes.ravel()])
+        pairs = [(answers.get(s), answers.get(TreatedShape.of(s, treatment))) for s in self.shapes.ravel()]
+        shares = np.array([_share(*pair, field) for pair in pairs])
         known = np.isfinite(shares)
         shares[~known] = shares[known].mean() if known.any() else 1.0
         if not self.whole:
@@ -157,13 +217,6 @@ class _Lattice:
         points = np.stack(np.meshgrid(*(np.arange(n) for n in self.whole), indexing="ij"), axis=-1)
         filled: Array = between(points)
         return filled
-
-    @staticmethod
-    def _share(answers: Mapping[LayerShape, object], shape: LayerShape, treatment: str, field: str) -> float:
-        plain, answer = answers.get(shape), answers.get(treated(shape, treatment))
-        if not (isinstance(plain, Answer) and isinstance(answer, Answer)) or not getattr(plain, field):
-            return np.nan
-        return float(getattr(answer, field)) / float(getattr(plain, field))
 
 
 def _lattice(grid: Grid) -> _Lattice:

@@ -9,6 +9,7 @@ from padless.align import Levels
 from padless.choose.budget import Budget
 from padless.choose.plan import Plan
 from padless.choose.tables import FROM_ORACLE, Tables, tabulate
+from padless.choose.treated import Offered
 from padless.cost import CachedOracle, NetworkCost
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
@@ -23,7 +24,7 @@ def priced(
     target: Target,
     oracle: CachedOracle | None,
     quantities: Sequence[str],
-    offered: Mapping[str, tuple[str, ...]] | None = None,
+    offered: Offered | None = None,
 ) -> Tables:
     """`tabulate`, and where the tables decide which widths are aligned (`Levels.priced`), what is left of them.
 

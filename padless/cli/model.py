@@ -10,6 +10,7 @@ import typer
 
 from padless.choose import Choices
 from padless.choose.budget import amount
+from padless.choose.treated import FEW, with_few_values
 from padless.cli.app import (
     PATIENCE,
     Align,
@@ -36,7 +37,8 @@ from padless.cli.app import (
 )
 from padless.cli.export import FORMATS_HELP, show
 from padless.cli.options import DEFAULTS, Criterion, TimeLimit
-from padless.cost.pricing import inspect
+from padless.cost import NetworkCost
+from padless.cost.pricing import Pricing
 from padless.errors import UsageError
 from padless.files import check_output, write_atomically, write_json
 from padless.hardware import load_target
@@ -90,12 +92,18 @@ def inspect_command(
     example = parse_inputs(loaded.inputs(input_shape))
     if weights:
         load_weights(loaded.model, weights)
-    cost = inspect(loaded.model, *example, target=hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=outputs)
+    with Pricing(
+        loaded.model, example, hardware, oracle=oracle, memory_oracle=memory_oracle, outputs=outputs
+    ) as pricing:  # fmt: skip
+        cost = pricing.dense()
+        few = with_few_values(pricing, cost)
     if page:
         write_atomically(page, roofline_page(cost, hardware, f"{model} on {hardware.name}"))
     if json_file:
         write_json(json_file, inspection(cost))
     out.print(layers(cost, f"{model} on {hardware.name}"))
+    if few:
+        out.print(of_weights(cost, few))
     for path in filter(None, (page, json_file)):
         out.print(f"Written: {path}")
 
@@ -224,6 +232,17 @@ def prune_command(
     finish(run(job), job.out)
     if export:
         show(export_folder(job.out, handover, TRUSTED))
+
+
+def of_weights(cost: NetworkCost, few: NetworkCost) -> str:
+    """What a network that waits for its weights would take, were they of few values."""
+    assert cost.cycles
+    assert few.cycles
+    total, now, waits = cost.cycles.total, few.cycles.total, cost.cycles.total - cost.cycles.npu
+    return (
+        f"{100 * waits / total:.0f} % of the {cost.unit} wait for memory. With {FEW.levels} values a filter in its inner "
+        f"layers it would take {now:,}, {100 * now / total:.1f} %: see padless treat, and --treat of padless prune."
+    )
 
 
 def _idle(*, recover: str, calibration: int) -> str:

@@ -60,7 +60,7 @@ def treat_command(
     """Bring the weights of a pruned network to few values or to 2:4 zeros, without training, into a folder of its kind.
 
     An Ethos-U55 fetches few values in fewer bytes; an Ethos-U85 computes less with 2:4. The columns of a layer that are left
-    make up for each that is rounded. Training or another cut undoes it: fine-tune first, treat last.
+    make up for each that is rounded. Fine-tune first, treat last: training moves the weights again.
 
     Example: `padless treat runs/small grid:17`
     """

@@ -21,6 +21,7 @@ from padless.errors import NotWholeError, UsageError
 from padless.graph import Graph, Keep, narrowed, trace
 from padless.graph.examples import batch_of
 from padless.graph.shadow import original_of
+from padless.graph.structure import TreatedShape
 from padless.hardware import Target
 from padless.hardware.target import as_target
 from padless.progress import bar
@@ -88,24 +89,27 @@ class Pricing:
         other.out_of_reach = unavoidable(other.graph, self.target, other.levels.fixed)
         return other
 
-    def whole(self, model: nn.Module, graph: Graph) -> NetworkCost:
-        """The cost of a model as it is, with its own weights: this one or a cut of it."""
+    def whole(self, model: nn.Module, graph: Graph, treatments: Mapping[str, str] | None = None) -> NetworkCost:
+        """The cost of a model as it is, with its own weights: this one or a cut of it.
+
+        Where layers have to be priced alone, with other weights, `treatments` say what was done to theirs.
+        """
         return network_cost(
             self.graph,
             graph.layers,
             self.target,
             self.out_of_reach,
-            self._cycles(model, graph),
+            self._cycles(model, graph, treatments or {}),
             peak_memory(graph, self.target),
         )
 
-    def _cycles(self, model: nn.Module, graph: Graph) -> Cycles | None:
+    def _cycles(self, model: nn.Module, graph: Graph, treatments: Mapping[str, str]) -> Cycles | None:
         if self.oracle is None:
             return None
-        cycles = _asked(self.oracle, model, graph)
+        cycles = _asked(self.oracle, model, graph, treatments)
         if self.memory is None:
             return cycles
-        memory = _asked(self.memory, model, graph)
+        memory = _asked(self.memory, model, graph, treatments)
         if memory.peak_sram_bytes is None:
             raise UsageError(
                 f"The oracle {memory.source.oracle} says nothing of memory. Ask one that does, such as vela, for it."
@@ -141,11 +145,11 @@ class Pricing:
         if whole:
             small = cut(self.model, self.graph, keep)
             round_weights(small, treatments or {}, self.graph.layers)
-            return self.whole(small, trace(small, *self.example))
+            return self.whole(small, trace(small, *self.example), treatments)
         return network_cost(self.graph, narrowed(self.graph, keep), self.target, self.out_of_reach, None)
 
 
-def _asked(oracle: CachedOracle, model: nn.Module, graph: Graph) -> Cycles:
+def _asked(oracle: CachedOracle, model: nn.Module, graph: Graph, treatments: Mapping[str, str]) -> Cycles:
     """What an oracle says of a network: of the whole where it can, else of the sum over its layers."""
     try:
         whole, reason = oracle.oracle.network(graph, model), ""
@@ -153,7 +157,10 @@ def _asked(oracle: CachedOracle, model: nn.Module, graph: Graph) -> Cycles:
         whole, reason = None, str(error)
     if whole:
         return whole
-    answers = oracle(graph.layers)
+    shapes = {layer.name: layer.shape for layer in graph.layers}
+    if oracle.oracle.treats:
+        shapes |= {name: TreatedShape.of(shapes[name], treatment) for name, treatment in treatments.items()}
+    answers = oracle.shapes(list(shapes.values()), {shape: name for name, shape in reversed(shapes.items())})
     if not reason and answers:
         reason = f"{answers[0].source.oracle} prices layers alone; what lies between them is not counted."
     return summed(graph.layers, answers, " ".join(filter(None, (reason, between(graph)))))

@@ -82,6 +82,10 @@ class TreatedShape(LayerShape):
 
     treatment: str
 
+    @classmethod
+    def of(cls, shape: LayerShape, treatment: object) -> "TreatedShape":
+        return cls(**{name: getattr(shape, name) for name in SHAPE}, treatment=str(treatment))
+
 
 def _times(sizes: tuple[int, ...]) -> str:
     return "x".join(map(str, sizes))

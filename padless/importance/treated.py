@@ -88,11 +88,15 @@ def treatment_losses(
     with evaluating(model):
         inputs = _inputs_of(model, layers, images_of(x, 0, count // 2))
         weights = dict(model.named_parameters())
-        changes = {
-            name: _changes(layers[name], weights[name].detach(), seen, offered)
-            for name, seen in track(inputs.items(), "Trying treatments", total=len(inputs))
-        }
+        tried = track(inputs.items(), "Trying treatments", total=len(inputs))
+        every = {name: _changes(layers[name], weights[name].detach(), seen, offered) for name, seen in tried}
+        changes = {name: each for name, each in every.items() if each.treatments}
         rises = _rises(model, changes, images_of(x, count // 2))
+    if not rises:
+        raise UsageError(
+            "No layer of this network can be treated: those that could pad by name, do not run, or have no part in the "
+            "outputs. Leave treat out."
+        )
     return {
         layers[name].name: {str(t): float(rise) for t, rise in zip(changes[name].treatments, rise, strict=True)}
         for name, rise in rises.items()
@@ -139,7 +143,7 @@ def _rises(model: nn.Module, changes: Mapping[str, _Changes], x: Any) -> dict[st
 
     def watch(name: str, func: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
         y = call()
-        if name not in changes:
+        if name not in changes or not y.requires_grad:
             return y
         inputs, linear = given["input"].detach(), func is F.linear
 

@@ -129,8 +129,9 @@ class Rows:
         return self.x[0], self.y[0]
 
 
-def check_finite(a: Tensor, b: Tensor) -> None:
-    if not (a.isfinite().all() and b.isfinite().all()):
+def check_finite(*sums: Tensor) -> None:
+    """Raises PadlessError for what was summed up over images."""
+    if not all(bool(each.isfinite().all()) for each in sums):
         raise PadlessError(
             "A layer's inputs or outputs are not finite on the calibration images. Check them and the weights."
         )

@@ -53,8 +53,9 @@ def treat(
     """Bring the weights of a network to a grid or a pattern, in place.
 
     `treatments` are one of `grid:17` (17 levels a filter), `2:4` (two of four neighbouring input channels are zero) and
-    `2:4+grid:17`, or a dictionary of them by layer. One for all leaves out the first and the last layer, layers of
-    several groups, for which little is stored, those that share or compute their weights, and those that it does not fit.
+    `2:4+grid:17`, or a dictionary of them by layer, such as a plan's. One for all leaves out the first and the last layer,
+    layers of several groups, for which little is stored, those that share or compute their weights, and those that it does
+    not fit.
     `images` are those of `recover`.
 
     Each layer is solved on the inputs that it has now. Where `small` is `model` cut by `plan`, perhaps recovered and not
@@ -80,7 +81,7 @@ def treat(
         graph = trace(small, *arguments(images_of(batches[0], 0, 1)))
         dense, keep = rebuilt(small, lambda _, tensor: tensor.clone()), np.ones(graph.channels, dtype=np.int64)
     chosen = by_layer(treatments, narrowed(graph, keep))
-    named = frozenset(chosen) if isinstance(treatments, Mapping) else frozenset()
+    named = frozenset(chosen) if isinstance(treatments, Mapping) else None
     if any(p.dtype in HALVES for p in small.parameters()):  # sums and solutions need more digits
         wide = single(small)
         done = _treated(wide, single(dense), graph, keep, fitting(batches, graph), chosen, named)
@@ -96,7 +97,7 @@ def _treated(
     keep: Keep,
     images: Any,
     chosen: Mapping[str, Treatment],
-    named: frozenset[str],
+    named: frozenset[str] | None,
 ) -> Treated:
     cut_tensors(small, model, graph, keep)  # it is that cut
     x, started, before = like_model(images, small), time.monotonic(), tensors(small)
@@ -110,12 +111,12 @@ def _treated(
             if place.unfolds and place.layer.name in chosen
         }
         done = {places[weight].layer.name: str(treatment) for weight, treatment in treatments.items()}
-        if left := sorted(named - done.keys()):
+        if left := sorted((named or frozenset()) - done.keys()):
             raise UsageError(
                 f"{left[0]} cannot be treated: its weights are computed or shared, it is called several times, or it "
                 "pads by name. Leave it out."
             )
-        if not done:
+        if not done and named is None:
             raise UsageError("No layer would be treated: the first and the last one stay, and it fits no other.")
         expected = outputs_of(model, held)
         untreated = disagreement(expected, outputs_of(small, held))

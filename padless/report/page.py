@@ -63,8 +63,12 @@ def _kept(summary: Summary) -> str:
         return kept
     gap = round(100 * summary.solver.gap, 4)
     beyond = f" by more than {gap:g} %" if gap else ""
-    what = "widths, and of the treatments that were offered," if summary.treat else "widths"
-    return f"{kept} By the tables of what each layer costs, no choice of {what} within the budget beats that{beyond}."
+    if summary.treat:
+        return (
+            f"{kept} By the tables of what each layer costs, no choice of widths and of the treatments that were offered "
+            f"keeps more within the budget, less what treatments are expected to lose{beyond}."
+        )
+    return f"{kept} By the tables of what each layer costs, no choice of widths within the budget beats that{beyond}."
 
 
 def _footnote(summary: Summary, report: Report) -> str:
@@ -96,13 +100,14 @@ def _family(summary: Summary, report: Report) -> str:
     lines.append((share, curves.kept, f"this run: {_narrower(widths, report.groups)}"))
     rows = [(percent(spent), percent(kept), text(narrower)) for spent, kept, narrower in sorted(lines)]
     heads = (f"{name}, of dense", "importance kept", "groups that are narrower")
+    treated = " The layers have this run's treatments." if summary.treating else ""
     steps = " It is the dense network's; later steps scored anew." if summary.steps > 1 else ""
     picture = family(points, [run], asked if of_table else None, name)
     return (
         "<h2>What other budgets would keep</h2>"
         f'<p class="caption">Each mark is the best choice of widths for another budget on {text(name)} alone. Costs are '
         "sums over layers, scaled so that this run and the dense network stand at their totals. Importance is by "
-        f"{text(summary.importance)}.{steps}</p>"
+        f"{text(summary.importance)}.{steps}{treated}</p>"
         f"<figure>{picture}</figure>{folded('The same as a table', table('Other budgets', heads, rows, left=(2,)))}"
     )
 
@@ -179,7 +184,13 @@ def _next(summary: Summary, report: Report) -> str:
         ways.append(
             (f"The {report.measured} is lower than the dense network's: fine-tune.", "padless finetune . --epochs 10")
         )
-    if summary.data and not summary.treating and weights_bind(report) and report.flash_bytes[1] is not None:
+    if (
+        summary.data
+        and not summary.treat
+        and not summary.treating
+        and weights_bind(report)
+        and report.flash_bytes[1] is not None
+    ):
         way = "It waits for its weights: bring them to few values, which the compiler stores in fewer bytes. Train before."
         ways.append((way, "padless treat . grid:17"))
     if summary.data and not summary.files:

@@ -84,7 +84,7 @@ class Finetuned:
     """What a fine-tuning was of, and what it did."""
 
     start: str  # the digest of the weights that it began with
-    folder: str  # the run that it continued; empty where a run chose its treatments with its widths
+    folder: str  # the run that it continued
     data: str
     recipe: dict[str, str | int | float | bool]
     devices: int

@@ -64,16 +64,17 @@ def expect_dense(folder: Path, summary: Summary, loaded: LoadedModel, task: str,
 
 
 def costs(
-    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module
+    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module, treating: Treating | None
 ) -> tuple[NetworkCost, NetworkCost]:
-    """Both networks by the run's own oracle."""
+    """Both networks by the run's own oracle; the smaller one with its weights as they were treated."""
     example = parse_inputs(summary.inputs)
     priced = Pricing(
         dense, example, target, oracle=summary.oracle, memory_oracle=summary.memory_oracle, outputs=plan.outputs
     )
     with bar("Counting cycles", None), priced as pricing:
         budgets = [Budget.parse(budget.budget) for budget in summary.budgets]
-        both = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example))
+        layers = treating.layers if treating else {}
+        both = pricing.whole(dense, pricing.graph), pricing.whole(small, trace(small, *example), layers)
         return charged_sides(pricing, budgets, plan, *both)
 
 

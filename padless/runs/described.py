@@ -69,7 +69,7 @@ def described(
     budgets = [Budget.parse(outcome.budget) for outcome in plan.outcomes]
     with bar("Counting cycles", None), priced as pricing:
         pruned = trace(model, *arguments)
-        dense, final = pricing.dense(), pricing.whole(model, pruned)
+        dense, final = pricing.dense(), pricing.whole(model, pruned, plan.treatments)
         dense, final = charged_sides(pricing, budgets, plan, dense, final)
         choices = Choices(allocate=plan.allocate, repair="up" if plan.zeros else "down", seed=plan.seed)
         curves = None
@@ -95,6 +95,7 @@ def described(
         repair="up" if plan.zeros else "down",
         freeze=(),
         floor=0.0,
+        treat=tuple(sorted(set(plan.treatments.values()))),
         steps=1,
         recovery=None,
         calibration=0,

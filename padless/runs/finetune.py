@@ -115,7 +115,7 @@ def _trained(
             small, images, images.calibration(summary.calibration, summary.seed), summary.treating.layers, plan, dense=None,
             before=evaluate(small, images), folder=str(job.folder), data=data,
         )  # fmt: skip
-    dense_cost, cost = costs(summary, target, plan, loaded.model.cpu(), small)
+    dense_cost, cost = costs(summary, target, plan, loaded.model.cpu(), small, treating)
     scores = tested(small, images, summary)
     epochs, after = job.recipe.epochs, treating.before if treating else scores[images.measured]
     console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")

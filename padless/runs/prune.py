@@ -137,7 +137,7 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
         work.test_int8(staged.model)
         graph = trace(staged.model, *work.example)
         with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
-            final = pricing.whole(staged.model, graph)
+            final = pricing.whole(staged.model, graph, staged.plan.treatments)
         dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
         report = draw_up(
             pricing, staged.plan, job.choices, staged.importance, (dense, final), graph, told=parse_limits(job.limit)

@@ -65,7 +65,7 @@ def run_treating(job: Treatments) -> Summary:
         )  # fmt: skip
         earlier = summary.treating.layers if summary.treating else {}  # they stay as they are
         treating = replace(treating, layers={**earlier, **treating.layers})
-        dense_cost, cost = costs(summary, target, plan, loaded.model, small)
+        dense_cost, cost = costs(summary, target, plan, loaded.model, small, treating)
         scores = tested(small, images, summary)
         now = replace(
             spent(summary, cost), after=measures(cost, scores), treating=treating, versions=versions(), command=job.command,

@@ -8,6 +8,7 @@ squares gives for the wanted outputs, from which every departure costs its squar
 import torch
 from torch import Tensor
 
+from padless.moments.sums import check_finite
 from padless.treat.treatment import KEPT, QUAD, Treatment
 
 DAMPING = 0.01  # of the mean second moment: what is added to each
@@ -46,7 +47,11 @@ def _strongest(weights: Tensor, factor: Tensor) -> Tensor:
 
 
 def inverse_factor(squares: Tensor) -> Tensor:
-    """The upper U of the inverse, U^T U, of damped second moments [columns, columns]: by row what columns behind make up."""
+    """The upper U of the inverse, U^T U, of damped second moments [columns, columns]: by row what columns behind make up.
+
+    Raises PadlessError where they are not finite.
+    """
+    check_finite(squares)
     damping, mean = DAMPING, squares.diagonal().mean().clamp_min(1e-12)
     eye = torch.eye(len(squares), dtype=squares.dtype, device=squares.device)
     while True:

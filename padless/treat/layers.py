@@ -55,10 +55,15 @@ def unfit(layer: Layer, treatment: Treatment) -> str:
 @torch.no_grad()
 def round_weights(model: nn.Module, treatments: Mapping[str, str], layers: Iterable[Layer]) -> None:
     """Bring layers' weights to the nearest that their treatments allow, in place; nothing makes up for it."""
-    weights, paths = dict(model.named_parameters()), {layer.name: layer.weight for layer in layers}
+    weights, named = dict(model.named_parameters()), {layer.name: layer for layer in layers}
     for name, text in treatments.items():
-        weight = weights[paths[name]]
-        weight.copy_(Treatment.parse(text).nearest(weight))
+        weight, folded = weights[named[name].weight], folded_inputs(named[name])
+        found = weight.float()  # halves have too few digits
+        if folded == 1:
+            weight.copy_(Treatment.parse(text).nearest(found))
+        else:
+            order = neighbours(weight, folded)
+            weight[:, order] = Treatment.parse(text).nearest(found[:, order]).to(weight)
 
 
 def neighbours(weight: Tensor, folded: int) -> Tensor:

@@ -59,7 +59,10 @@ class Treatment:
         return largest.clamp_min(torch.finfo(weights.dtype).tiny) / (self.levels // 2)
 
     def nearest(self, weight: Tensor) -> Tensor:
-        """A layer's weights [filters, channels, ...] at the nearest allowed, the larger two of each four channels."""
+        """A layer's weights [filters, channels, ...] at the nearest allowed, the larger two of each four channels.
+
+        Columns of a flattened map come place by place (`treat.layers.neighbours`).
+        """
         if self.sparse:
             quads = weight.unflatten(1, (-1, QUAD))
             kept = torch.zeros_like(quads).scatter(2, quads.abs().topk(KEPT, dim=2).indices, 1.0)

@@ -11,7 +11,7 @@ UNTREATED = 255  # values of a filter
 
 
 class Coded(Oracle):
-    """MACs / 16 cycles of computing, 1 cycle for each 2 bits of weights; sparse layers compute half."""
+    """MACs / 16 cycles of computing, 1 cycle for each bit of weights; sparse layers compute half."""
 
     treats = True
 
@@ -38,4 +38,4 @@ class Coded(Oracle):
 def cost(shape, values, *, sparse=False):
     weights = shape.c_in * shape.c_out * math.prod(shape.kernel) // shape.groups
     npu = shape.macs // 16 // (2 if sparse else 1)
-    return {"npu": npu, "total": npu + round(weights * math.log2(values) / 2)}
+    return {"npu": npu, "total": npu + round(weights * math.log2(values))}

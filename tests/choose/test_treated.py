@@ -15,12 +15,16 @@ from padless import Choices, Plan, load_target, plan, prune, trace, treat
 from padless.align import aligned_levels
 from padless.choose import tabulate
 from padless.choose.budget import Budget
+from padless.choose.frontier import pareto
 from padless.choose.peaks import problem_of
-from padless.choose.treated import variable
+from padless.choose.treated import Offered, offered_to, variable, with_few_values
+from padless.cli.model import of_weights
 from padless.cost import CachedOracle
+from padless.cost.pricing import Pricing
 from padless.errors import UsageError
 from padless.importance import importance
 from padless.optimise import solve
+from padless.treat.layers import round_weights
 
 X = torch.zeros(1, 3, 16, 16)
 NAMES = ("grid:5", "grid:17", "int8")
@@ -34,7 +38,9 @@ def model():
 def tables(offered, target="unit:8", net=None):
     graph, hardware = trace(net or model(), X), load_target(target)
     oracle = CachedOracle(Coded())
-    return graph, tabulate(graph, aligned_levels(graph, hardware), hardware, oracle, ["cycles"], offered), oracle
+    levels = aligned_levels(graph, hardware)
+    made = tabulate(graph, levels, hardware, oracle, ["cycles"], Offered(treatments=offered))
+    return graph, made, oracle
 
 
 def at(factors, pick):
@@ -144,6 +150,38 @@ def test_a_plan_of_widths_and_treatments_is_met():
     assert planned.solver.objective > alone.solver.objective and not alone.treatments
 
 
+def test_a_network_that_waits_for_its_weights_is_told_what_few_values_give():
+    net = model()
+    with Pricing(net, (X,), load_target("unit:8"), oracle=Coded()) as pricing:
+        dense = pricing.dense()
+        few = with_few_values(pricing, dense)
+    spent, now = dense.cycles, few.cycles
+    assert now.npu == spent.npu and now.total < 0.9 * spent.total
+    told = of_weights(dense, few)
+    assert f"With 17 values a filter in its inner layers it would take {now.total:,}" in told
+    for oracle in (lambda shapes: [shape.macs for shape in shapes], Computing()):
+        with Pricing(net, (X,), load_target("unit:8"), oracle=oracle) as pricing:
+            assert with_few_values(pricing, pricing.dense()) is None
+
+
+class Computing(Coded):
+    """Hardly waits."""
+
+    def network(self, graph, model):
+        cycles = super().network(graph, model)
+        return replace(cycles, npu=int(0.8 * cycles.total))
+
+
+def test_two_budgets_hold_what_is_computed_as_well():
+    """Treated weights are fetched in fewer cycles, and computed in as many."""
+    net = model()
+    alone = made(net, "cycles=60%")
+    share = int(90 * alone.after["npu_cycles"] / alone.before["npu_cycles"])
+    both = made(net, ["cycles=60%", f"npu_cycles={share}%"])
+    assert both.after["npu_cycles"] <= share / 100 * both.before["npu_cycles"] < alone.after["npu_cycles"]
+    assert both.after["cycles"] <= 0.6 * both.before["cycles"]
+
+
 def test_what_cannot_be_treated_is_said():
     net = model()
     for choices, message in (
@@ -195,9 +233,149 @@ def test_layers_along_a_line_and_linear_ones():
     torch.manual_seed(0)
     net, x = OneDimensional().eval(), [torch.randn(32, 4, 40, generator=torch.Generator().manual_seed(0))]
     planned = plan(
-        net, torch.zeros(1, 4, 40), target="unit:8", budget="cycles=30%", oracle=Coded(), images=x, treat=["grid:5"]
+        net,
+        torch.zeros(1, 4, 40),
+        target="unit:8",
+        budget="cycles=70%",
+        oracle=Coded(),
+        images=x,
+        treat=["grid:5"],
+        freeze=["*"],
     )
     assert "mid" in planned.treatments and set(planned.treatments) <= {"mid", "wide"}
     small = prune(net, planned)
     treat(small, x, {"mid": "grid:5", "wide": "grid:5"}, model=net, plan=planned)
     assert len(small.wide.weight.unique()) <= 5  # one grid, as a file has one scale for a linear layer
+
+
+class Alone(Coded):
+    """Prices no network as a whole."""
+
+    def network(self, graph, model):
+        return None
+
+
+def test_a_sum_over_layers_counts_treatments():
+    net = model()
+    planned, alone = made(net, oracle=Alone()), made(net, oracle=Alone(), treat=())
+    assert planned.treatments and planned.solver.objective > alone.solver.objective
+    with Pricing(net, (X,), load_target("unit:8"), oracle=Alone()) as pricing:
+        keep = planned.mask(pricing.graph)
+        treated = pricing.cut(keep, treatments=planned.treatments).cycles
+        assert not treated.whole and treated.total == planned.after["cycles"] < pricing.cut(keep).cycles.total
+        (layer, treatment), *_ = planned.treatments.items()
+        shape = next(each for each in pricing.cut(keep).layers if each.layer.name == layer).layer
+        assert treated.operators[layer] == cost(shape, int(treatment.split(":")[1]))["total"]
+
+
+class Jumping(Coded):
+    """Alone a layer's maps lie in slow memory, unless its weights are treated."""
+
+    def __call__(self, shapes):
+        for shape, answer in zip(shapes, super().__call__(shapes), strict=True):
+            yield answer if hasattr(shape, "treatment") else replace(answer, total=5 * answer.total)
+
+
+def test_where_layers_alone_are_no_measure_a_treatment_saves_what_it_saves_of_computing():
+    net, asked = model(), {"down": ("2:4",)}
+    for oracle, share in ((Coded(), None), (Jumping(), 0.5)):
+        with Pricing(net, (X,), load_target("unit:8"), oracle=oracle) as pricing:
+            offered = offered_to(asked, pricing, pricing.dense())
+            assert offered.computing == (share is not None)
+            levels = aligned_levels(pricing.graph, pricing.target)
+            made = tabulate(pricing.graph, levels, pricing.target, pricing.oracle, ["cycles"], offered)
+        (table,) = (f.table for f in made.costs["cycles"] if variable("down") in f.scope)
+        assert share is None or table[..., 0] == pytest.approx(share * table[..., 1])
+
+
+class Flattened(nn.Module):
+    """A linear layer behind a flattened map."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(3, 16, 3, 4, 1), nn.Conv2d(16, 16, 3, 1, 1)
+        self.wide, self.head = nn.Linear(16 * 16, 64), nn.Linear(64, 5)
+
+    def forward(self, x):
+        return self.head(self.wide(self.conv(self.stem(x).relu()).relu().flatten(1)).relu())
+
+
+@pytest.mark.parametrize("share", [70, 50, 40])
+def test_zeros_behind_a_flattened_map_lie_along_channels(share):
+    torch.manual_seed(0)
+    net = Flattened().eval()
+    planned = made(net, f"cycles={share}%", treat=["2:4"], align="none")
+    small = prune(net, planned)
+    done = treat(small, [images(64)], planned.treatments, model=net, plan=planned)
+    assert dict(done.layers) == planned.treatments
+    if "wide" in planned.treatments:
+        assert len(planned.keep["conv"]) % 4 == 0
+    layers = trace(net, X).layers
+    round_weights(net, {"wide": "2:4"}, layers)
+    places = net.wide.weight.reshape(64, 4, 4, 16)  # channels in fours, then places
+    assert ((places != 0).sum(2) == 2).all()
+
+
+def test_treated_weights_are_expected_to_compress_a_little_worse():
+    """The network that a compiler was asked about is charged for 1 % more; one that has no treatment is not."""
+    net = model()
+    planned = made(net, "cycles=40%")
+    assert planned.treatments and planned.after["cycles"] * 1.01 <= 0.4 * planned.before["cycles"] + 1
+
+
+def test_what_has_no_layer_to_treat():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 8, 1)
+
+        def forward(self, x):
+            return self.b(self.a(x).relu())
+
+    class Same(Small):
+        def __init__(self):
+            super().__init__()
+            self.block = nn.Conv2d(16, 16, 3, padding="same")
+            self.down = nn.Conv2d(16, 32, 3, padding="same")
+
+    for net in (Two().eval(), shaken(Same())):
+        with pytest.raises(UsageError, match="No layer of this network can be treated: "):
+            made(net)
+
+
+def test_parameters_that_need_no_gradient_and_inputs_that_have_none():
+    class Embedded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.a, self.b, self.c = (
+                nn.Embedding(8, 48),
+                nn.Linear(48, 48),
+                nn.Linear(52, 32),
+                nn.Linear(32, 4),
+            )
+
+        def forward(self, words, x):
+            return self.c(self.b(torch.cat([self.a(self.words(words)).relu(), x], 1)).relu())
+
+    torch.manual_seed(0)
+    net = Embedded().eval().requires_grad_(False)
+    x = [(torch.randint(0, 8, (32,)), torch.randn(32, 4))]
+    planned = plan(
+        net, torch.zeros(1, dtype=torch.int64), torch.zeros(1, 4), target="unit:8", budget="cycles=50%", oracle=Coded(),
+        images=x, treat=["grid"],
+    )  # fmt: skip
+    assert set(planned.treatments) <= {"b"}
+
+
+def test_a_plan_without_treatments_and_one_of_others():
+    net = model()
+    planned = made(net, treat=())
+    small = prune(net, planned)
+    before = {name: tensor.clone() for name, tensor in small.state_dict().items()}
+    done = treat(small, [images(64)], planned.treatments, model=net, plan=planned)
+    assert not done.layers and done.held_out[0] == done.held_out[1]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in small.state_dict().items())
+    with pytest.raises(UsageError, match="The plan treats the weights of 'nosuch'; the network has no such layer."):
+        prune(net, replace(planned, treatments={"nosuch": "grid:9"}))
+    with pytest.raises(UsageError, match="A family of budgets is of widths alone. Plan each budget with treat"):
+        pareto(net, X, target="unit:8", quantity="cycles", choices=Choices(treat=["grid"]))

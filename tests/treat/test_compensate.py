@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from padless.errors import UsageError
+from padless.errors import PadlessError, UsageError
 from padless.treat.compensate import DAMPING, compensated, inverse_factor
 from padless.treat.treatment import Treatment
 
@@ -124,3 +124,10 @@ def test_names(text):
 def test_names_that_are_none(text, message):
     with pytest.raises(UsageError, match=message):
         Treatment.parse(text)
+
+
+def test_moments_that_are_not_finite():
+    squares = torch.eye(8, dtype=torch.float64)
+    squares[2, 2] = torch.nan
+    with pytest.raises(PadlessError, match="not finite on the calibration images"):
+        inverse_factor(squares)

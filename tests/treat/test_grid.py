@@ -50,6 +50,14 @@ def test_what_lies_on_no_grid():
     assert scales(few) == pytest.approx(np.array([1.0, 3.0]) / 127)
     fine = np.linspace(-1, 1, 2 * COARSE + 3)[None]  # a level more on either side than is looked for
     assert scales(fine)[0] == pytest.approx(1 / 127)
-    one_off = on("grid:9")
-    one_off[5, 7] += 0.01
-    assert scales(one_off) == pytest.approx(np.abs(one_off).max(1) / 127)
+    one_off, others = on("grid:9"), [0, 1, 2, 3, 4, 6, 7]
+    one_off[5, np.flatnonzero(one_off[5])[3]] *= 1.05
+    assert scales(one_off)[5] == pytest.approx(np.abs(one_off[5]).max() / 127)
+    assert scales(one_off)[others] == pytest.approx(scales(on("grid:9"))[others])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("levels", [9, 17, 33])
+def test_halves_lie_on_their_grid(dtype, levels):
+    weights = Treatment(levels=levels).nearest(drawn()).to(dtype).flatten(1).double().numpy()
+    assert (np.abs(weights).max(1) / scales(weights)).round().max() == levels // 2

@@ -7,7 +7,7 @@ from padless.cost.oracle import Oracle
 from padless.treat import Treatment
 
 SOURCE = Source(oracle="coded")
-UNTREATED = 255  # values of a filter
+UNTREATED, MOST = 255, 34  # values of a filter; from how many on they are taken for untreated
 
 
 class Coded(Oracle):
@@ -29,7 +29,8 @@ class Coded(Oracle):
         rows = {}
         for layer in graph.layers:
             weight = weights[layer.weight].detach().flatten(1)
-            rows[layer.name] = cost(layer, min(UNTREATED, max(len(row.unique()) for row in weight)))
+            values = max(len(row.unique()) for row in weight)
+            rows[layer.name] = cost(layer, values if values < min(MOST, weight.shape[1]) else UNTREATED)
         total, npu = (sum(row[what] for row in rows.values()) for what in ("total", "npu"))
         operators, computing = ({name: row[what] for name, row in rows.items()} for what in ("total", "npu"))
         return Cycles(source=SOURCE, total=total, npu=npu, operators=operators, npu_operators=computing)

@@ -16,11 +16,11 @@ from padless.choose.budget import PEAKS, Budget, Budgets, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.deciding import asks_whole, by_ratio, by_tables
 from padless.choose.offering import alignments_for, offered
+from padless.choose.paying import paying
 from padless.choose.plan import Outcome, Plan
 from padless.choose.restrict import check_prunable
 from padless.choose.tables import FROM_ORACLE
 from padless.choose.tightest import tightest
-from padless.choose.treated import paying
 from padless.choose.undercut import charged_for
 from padless.cost import NetworkCost, OracleLike
 from padless.cost.pricing import Pricing

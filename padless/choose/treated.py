@@ -1,4 +1,4 @@
-"""Treatments of weights beside widths: which are offered, and what they cost.
+"""Treatments of weights beside widths: what they cost.
 
 A treated layer's cost is asked on a few of its widths, and between them taken in proportion to the untreated one's: the
 share that is left is smooth in both widths (measured for Ethos-U55 on Arm's Vela 5.2.0). Where layers alone are no measure,
@@ -13,84 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from padless.choose.choices import Choices
 from padless.cost import CachedOracle, NetworkCost
 from padless.cost.cycles import Answer
 from padless.cost.pricing import Pricing
-from padless.errors import UsageError
 from padless.graph import Layer, LayerShape
 from padless.graph.structure import TreatedShape, folded_inputs
 from padless.optimise.buckets import Array, Factor
-from padless.progress import bar
-from padless.treat.layers import treatable, unfit
-from padless.treat.treatment import QUAD, UNTREATED, Treatment, offers
+from padless.treat.treatment import QUAD, UNTREATED, Treatment
 
 Grid = npt.NDArray[Any]  # of layer shapes, over the levels of the variables that a layer depends on
 
 LATTICE = 4  # widths along each side that are asked about
-FIELDS = ("total", "npu")  # of an answer
-PROBED = 3  # layers, those that cost most
-PAYS = 0.99  # of the untreated cost, at most
-WAITS = 0.3  # of a network's cycles: from here on it is said to wait for memory
-FAR = 1.25  # times what layers cost in the network: from there on their costs alone are no measure
-FEW = Treatment(levels=17)
-
-
-def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
-    """Those of the treatments that are asked for for which the oracle charges less, tried on the layers that cost most.
-
-    Raises UsageError, with the shares that were seen, where it does for none.
-    """
-    oracle, graph = pricing.oracle, pricing.graph
-    if oracle is None or not oracle.oracle.treats:
-        who = "nobody is asked for cycles" if oracle is None else "its oracle does not know what treated weights cost"
-        raise UsageError(f"Nothing says what treatments are worth on {pricing.target.id}: {who}. Leave treat out.")
-    layers = treatable(graph, pricing.model)
-    answers = oracle.attempt([layer.shape for layer in layers])
-    known = [(layer, plain) for layer, plain in zip(layers, answers, strict=True) if isinstance(plain, Answer)]
-    known.sort(key=lambda pair: -pair[1].total)
-    least: dict[Treatment, float] = {}
-    for treatment in offers(choices.treat)[:-1]:
-        asked = [(layer, plain) for layer, plain in known if not unfit(layer, treatment)][:PROBED]
-        told = oracle.attempt([TreatedShape.of(layer.shape, treatment) for layer, _ in asked])
-        pairs = [(plain, answer) for (_, plain), answer in zip(asked, told, strict=True)]
-        shares = [share for pair in pairs for field in FIELDS if np.isfinite(share := _share(*pair, field))]
-        if shares:
-            least[treatment] = min(shares)
-    if not least:
-        raise UsageError(
-            "No layer of this network can be treated: the first and the last one stay, and so do layers of groups, "
-            "transposed ones, and those that share or compute their weights. Leave treat out."
-        )
-    worth = tuple(treatment for treatment, share in least.items() if share <= PAYS)
-    if not worth:
-        best = min(least, key=least.__getitem__)
-        raise UsageError(
-            f"Treatments do not pay on {pricing.target.id}: with {best} the costliest layers still take "
-            f"{100 * least[best]:.1f} % of their cycles. Leave treat out."
-        )
-    return worth
-
-
-def _share(plain: object, answer: object, field: str) -> float:
-    """What is left of a cost; NaN where it is not known."""
-    if not (isinstance(plain, Answer) and isinstance(answer, Answer)) or not getattr(plain, field):
-        return np.nan
-    return float(getattr(answer, field)) / float(getattr(plain, field))
-
-
-def with_few_values(pricing: Pricing, dense: NetworkCost) -> NetworkCost | None:
-    """The network with its inner layers rounded to `FEW`, where it waits for memory and takes less so; else None.
-
-    What accuracy that would cost is not looked at.
-    """
-    oracle, graph, spent = pricing.oracle, pricing.graph, dense.cycles
-    if oracle is None or not oracle.oracle.treats or not spent or spent.total - spent.npu < WAITS * spent.total:
-        return None
-    layers = [layer.name for layer in treatable(graph, pricing.model) if not unfit(layer, FEW)]
-    with bar("Counting cycles with few values", None):
-        rounded = pricing.cut(np.ones(graph.channels, dtype=np.int64), treatments=dict.fromkeys(layers, str(FEW)))
-    return rounded if rounded.cycles and rounded.cycles.total <= PAYS * spent.total else None
+FAR = 1.5  # times what layers cost in the network: from there on their costs alone are no measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +131,13 @@ def _hard(treated: Iterable[tuple[Layer, tuple[str, ...], Grid]], offered: Offer
             yield Factor((*scope, variable(layer.name)), table)
 
 
+def share_of(plain: object, answer: object, field: str) -> float:
+    """What is left of a cost; NaN where it is not known."""
+    if not (isinstance(plain, Answer) and isinstance(answer, Answer)) or not getattr(plain, field):
+        return np.nan
+    return float(getattr(answer, field)) / float(getattr(plain, field))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lattice:
     """Some of a layer's shapes: `places` along each axis of its grid."""
@@ -208,7 +149,7 @@ class _Lattice:
     def interpolated(self, answers: Mapping[LayerShape, object], treatment: str, field: str) -> Array:
         """The share that a treatment leaves of each shape's cost; where no answer is known, that of the others."""
         pairs = [(answers.get(s), answers.get(TreatedShape.of(s, treatment))) for s in self.shapes.ravel()]
-        shares = np.array([_share(*pair, field) for pair in pairs])
+        shares = np.array([share_of(*pair, field) for pair in pairs])
         known = np.isfinite(shares)
         shares[~known] = shares[known].mean() if known.any() else 1.0
         if not self.whole:

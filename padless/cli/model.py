@@ -10,7 +10,7 @@ import typer
 
 from padless.choose import Choices
 from padless.choose.budget import amount
-from padless.choose.treated import FEW, with_few_values
+from padless.choose.paying import FEW, with_few_values
 from padless.cli.app import (
     PATIENCE,
     Align,

@@ -16,8 +16,9 @@ from padless.align import aligned_levels
 from padless.choose import tabulate
 from padless.choose.budget import Budget
 from padless.choose.frontier import pareto
+from padless.choose.paying import with_few_values
 from padless.choose.peaks import problem_of
-from padless.choose.treated import Offered, offered_to, variable, with_few_values
+from padless.choose.treated import Offered, offered_to, variable
 from padless.cli.model import of_weights
 from padless.cost import CachedOracle
 from padless.cost.pricing import Pricing

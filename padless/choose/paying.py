@@ -1,0 +1,70 @@
+"""Whether treated weights are cheaper on a target at all, before minutes are spent on what they lose."""
+
+import numpy as np
+
+from padless.choose.choices import Choices
+from padless.choose.treated import share_of
+from padless.cost import NetworkCost
+from padless.cost.cycles import Answer
+from padless.cost.pricing import Pricing
+from padless.errors import UsageError
+from padless.graph.structure import TreatedShape
+from padless.progress import bar
+from padless.treat.layers import treatable, unfit
+from padless.treat.treatment import Treatment, offers
+
+FIELDS = ("total", "npu")  # of an answer
+PROBED = 3  # layers, those that cost most
+PAYS = 0.99  # of the untreated cost, at most
+WAITS = 0.3  # of a network's cycles: from here on it is said to wait for memory
+FEW = Treatment(levels=17)
+
+
+def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
+    """Those of the treatments that are asked for for which the oracle charges less, tried on the layers that cost most.
+
+    Raises UsageError, with the shares that were seen, where it does for none.
+    """
+    oracle, graph = pricing.oracle, pricing.graph
+    if oracle is None or not oracle.oracle.treats:
+        who = "nobody is asked for cycles" if oracle is None else "its oracle does not know what treated weights cost"
+        raise UsageError(f"Nothing says what treatments are worth on {pricing.target.id}: {who}. Leave treat out.")
+    layers = treatable(graph, pricing.model)
+    answers = oracle.attempt([layer.shape for layer in layers])
+    known = [(layer, plain) for layer, plain in zip(layers, answers, strict=True) if isinstance(plain, Answer)]
+    known.sort(key=lambda pair: -pair[1].total)
+    least: dict[Treatment, float] = {}
+    for treatment in offers(choices.treat)[:-1]:
+        asked = [(layer, plain) for layer, plain in known if not unfit(layer, treatment)][:PROBED]
+        told = oracle.attempt([TreatedShape.of(layer.shape, treatment) for layer, _ in asked])
+        pairs = [(plain, answer) for (_, plain), answer in zip(asked, told, strict=True)]
+        shares = [share for pair in pairs for field in FIELDS if np.isfinite(share := share_of(*pair, field))]
+        if shares:
+            least[treatment] = min(shares)
+    if not least:
+        raise UsageError(
+            "No layer of this network can be treated: the first and the last one stay, and so do layers of groups, "
+            "transposed ones, and those that share or compute their weights. Leave treat out."
+        )
+    worth = tuple(treatment for treatment, share in least.items() if share <= PAYS)
+    if not worth:
+        best = min(least, key=least.__getitem__)
+        raise UsageError(
+            f"Treatments do not pay on {pricing.target.id}: with {best} the costliest layers still take "
+            f"{100 * least[best]:.1f} % of their cycles. Leave treat out."
+        )
+    return worth
+
+
+def with_few_values(pricing: Pricing, dense: NetworkCost) -> NetworkCost | None:
+    """The network with its inner layers rounded to `FEW`, where it waits for memory and takes less so; else None.
+
+    What accuracy that would cost is not looked at.
+    """
+    oracle, graph, spent = pricing.oracle, pricing.graph, dense.cycles
+    if oracle is None or not oracle.oracle.treats or not spent or spent.total - spent.npu < WAITS * spent.total:
+        return None
+    layers = [layer.name for layer in treatable(graph, pricing.model) if not unfit(layer, FEW)]
+    with bar("Counting cycles with few values", None):
+        rounded = pricing.cut(np.ones(graph.channels, dtype=np.int64), treatments=dict.fromkeys(layers, str(FEW)))
+    return rounded if rounded.cycles and rounded.cycles.total <= PAYS * spent.total else None

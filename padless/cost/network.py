@@ -55,6 +55,7 @@ class LayerCost:
     cycles: int | None  # or nanoseconds: in the unit of the network's `cycles.source`
     npu_cycles: int | None  # without waiting for outer memory
     problems: tuple[str, ...] = ()  # why the NPU cannot run it
+    treatment: str = ""  # what was done to its weights, such as grid:17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +146,12 @@ def network_cost(
     fixed: Mapping[str, frozenset[Side]],
     cycles: Cycles | None,
     peak: Peak | None = None,
+    treatments: Mapping[str, str] | None = None,
 ) -> NetworkCost:
     """Padding of every layer beside the cycles that an oracle gave.
 
-    `layers` are those of `graph` or of a cut of it; `fixed` has per layer the sides that no cut can align.
+    `layers` are those of `graph` or of a cut of it; `fixed` has per layer the sides that no cut can align, `treatments` what
+    was done to its weights.
     """
     operators, computing = (cycles.operators, cycles.npu_operators) if cycles else ({}, {})
     pinned = {m.layer: g.pinned for g in graph.groups if g.pinned for m in g.members if m.side == "out"}
@@ -172,6 +175,7 @@ def network_cost(
             cycles=operators.get(layer.name),
             npu_cycles=computing.get(layer.name),
             problems=tuple(problems(layer, target)),
+            treatment=(treatments or {}).get(layer.name, ""),
         )
         for layer in layers
     )

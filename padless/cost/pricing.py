@@ -101,6 +101,7 @@ class Pricing:
             self.out_of_reach,
             self._cycles(model, graph, treatments or {}),
             peak_memory(graph, self.target),
+            treatments,
         )
 
     def _cycles(self, model: nn.Module, graph: Graph, treatments: Mapping[str, str]) -> Cycles | None:

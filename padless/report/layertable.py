@@ -87,7 +87,8 @@ def _row(layer: LayerReport, place: int, report: Report, longest: int, slowest: 
 def _widths(layer: LayerReport) -> str:
     dense, now = layer.dense, layer.pruned
     before = f'<span class="nowrap">{dense.c_in}→{dense.c_out}</span>'
-    return f'{before} <b class="nowrap">⇒ {now.c_in}→{now.c_out}</b>' if layer.changed else before
+    after = f' <b class="nowrap">⇒ {now.c_in}→{now.c_out}</b>' if layer.narrower else ""
+    return before + after + (f' <span class="nowrap">{text(layer.treatment)}</span>' if layer.treatment else "")
 
 
 def _tip(layer: LayerReport, report: Report) -> str:
@@ -159,7 +160,8 @@ def _key(report: Report, timed: bool) -> str:
         element("span", element("i", style=f"background:var(--{colour})"), text(name)) for colour, name in names.items()
     )
     return (
-        '<p class="caption">Each pair of bars: dense above, pruned below. Widths are input→output channels. Layers whose '
-        "widths changed come first. Headings sort. Point at a row, or tap it, for all of its numbers."
+        '<p class="caption">Each pair of bars: dense above, pruned below. Widths are input→output channels, with what '
+        "was done to weights. Layers that changed come first. Headings sort. Point at a row, or tap it, for all of its "
+        "numbers."
         f'<span class="narrow"> A wider screen shows more columns.</span></p><p class="caption key">{squares}</p>'
     )

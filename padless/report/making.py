@@ -112,6 +112,7 @@ def _layers_of(dense: NetworkCost, pruned: NetworkCost) -> tuple[LayerReport, ..
             dense=sides[0][row.layer.name],
             pruned=sides[1][row.layer.name],
             problems=row.problems,
+            treatment=row.treatment,
         )
         for row in pruned.layers
     )

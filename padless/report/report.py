@@ -50,10 +50,15 @@ class LayerReport:
     dense: Side
     pruned: Side
     problems: tuple[str, ...] = ()  # why the NPU cannot run it
+    treatment: str = ""  # what was done to the pruned one's weights
+
+    @property
+    def narrower(self) -> bool:
+        return (self.dense.c_in, self.dense.c_out) != (self.pruned.c_in, self.pruned.c_out)
 
     @property
     def changed(self) -> bool:
-        return (self.dense.c_in, self.dense.c_out) != (self.pruned.c_in, self.pruned.c_out)
+        return self.narrower or bool(self.treatment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

@@ -136,6 +136,9 @@ def test_treatments_chosen_with_widths(run, tmp_path):
     told = " ".join(printed.split())
     assert "Weights treated: grid:" in told and "on 64 images in" in told
     page = (tmp_path / "joint" / "report.html").read_text()
+    layer, treatment = next(iter(plan.treatments.items()))
+    assert f'<span class="nowrap">{treatment}</span>' in page
+    assert {row.name: row.treatment for row in Report.read(tmp_path / "joint").layers}[layer] == treatment
     assert "no choice of widths and of the treatments that were offered keeps more within the budget" in page
     # The flashed file has the treated weights' cycles, and the run is one that others go on from.
     code, _, err = run("export", "joint", "--compile", "--trust", "--calibration", "16")

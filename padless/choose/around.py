@@ -79,7 +79,8 @@ def around(
     importance = curves or ranked(graph, np.ones(graph.channels), comparable=True)  # of which nothing is told
     levels = offered(pricing, chosen, importance)
     quantities = list(dict.fromkeys([*(budget.counted for budget in budgets), quantity]))
-    treated = offered_to({layer: (each,) for layer, each in plan.treatments.items()}, pricing, dense)
+    planned = {layer: (each,) for layer, each in plan.treatments.items()} if quantity in FROM_ORACLE else {}
+    treated = offered_to(planned, pricing, dense)
     tables = priced(graph, levels, pricing.target, pricing.oracle, quantities, treated).treated(plan.treatments)
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     problem = problem_of(tables, importance, [Budget(quantity=quantity, share=1.0)])

@@ -144,7 +144,8 @@ class _Fit:
             round(budget.of(cost) * (COMPENSATED if treatments and budget.counted in FROM_ORACLE else 1))
             for budget in self.budgets
         ]
-        self.cheapest = [min(pair) for pair in zip(wholes, self.cheapest or wholes, strict=True)]
+        seen = [budget.of(cost) for budget in self.budgets]
+        self.cheapest = [min(pair) for pair in zip(seen, self.cheapest or seen, strict=True)]
         share = max(whole / limit.asked for whole, limit in zip(wholes, self.limits, strict=True))
         if share <= 1 and (self.best is None or solution.objective >= self.objective):
             self.used, self.objective = share, solution.objective
@@ -212,9 +213,12 @@ class _Fit:
         return InfeasibleError(
             f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "
             f"the {who} costs {amount(budget, math.ceil(least), totals)} "
-            f"({100 * least / budget.of(self.dense):.1f} % of dense). " + self.held.loosen(),
+            f"({100 * least / budget.of(self.dense):.1f} % of dense{self._reserve()}). " + self.held.loosen(),
             budget.quantity,
         )
+
+    def _reserve(self) -> str:
+        return "; 1 % is kept for what compensation adds to treated weights" if self.tables.treatments else ""
 
 
 def _proof(solution: Solution, rounds: int) -> Proof:

@@ -41,6 +41,11 @@ def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
         shares = [share for pair in pairs for field in FIELDS if np.isfinite(share := share_of(*pair, field))]
         if shares:
             least[treatment] = min(shares)
+    if not least and layers:
+        raise UsageError(
+            f"None of {', '.join(choices.treat)} fits a layer whose cost is known: 2:4 needs input channels by fours. Offer "
+            "grid, or leave treat out."
+        )
     if not least:
         raise UsageError(
             "No layer of this network can be treated: the first and the last one stay, and so do layers of groups, "

@@ -117,15 +117,16 @@ def treated_costs(
 
 def _fits(layer: Layer, shape: LayerShape, treatment: str) -> bool:
     """Whether a layer of such widths may have a treatment."""
-    channels = shape.c_in // folded_inputs(layer)
-    return not Treatment.parse(treatment).sparse or channels % QUAD == 0
+    return not Treatment.parse(treatment).sparse or shape.c_in // folded_inputs(layer) % QUAD == 0
 
 
 def _hard(treated: Iterable[tuple[Layer, tuple[str, ...], Grid]], offered: Offered) -> Iterator[Factor]:
     """Widths that some treatment does not allow."""
     for layer, scope, grid in treated:
         treatments = offered.treatments[layer.name]
-        allowed = np.array([[_fits(layer, shape, each) for each in treatments] for shape in grid.ravel()])
+        inputs = {shape.c_in: shape for shape in grid.ravel()}
+        fits = {c_in: [_fits(layer, shape, each) for each in treatments] for c_in, shape in inputs.items()}
+        allowed = np.array([fits[shape.c_in] for shape in grid.ravel()])
         if not allowed.all():
             table = np.where(allowed, 0.0, np.inf).reshape(*grid.shape, len(treatments))
             yield Factor((*scope, variable(layer.name)), table)

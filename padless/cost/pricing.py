@@ -158,10 +158,13 @@ def _asked(oracle: CachedOracle, model: nn.Module, graph: Graph, treatments: Map
         whole, reason = None, str(error)
     if whole:
         return whole
-    shapes = {layer.name: layer.shape for layer in graph.layers}
-    if oracle.oracle.treats:
-        shapes |= {name: TreatedShape.of(shapes[name], treatment) for name, treatment in treatments.items()}
-    answers = oracle.shapes(list(shapes.values()), {shape: name for name, shape in reversed(shapes.items())})
+    treated = treatments if oracle.oracle.treats else {}
+    shapes = [
+        TreatedShape.of(layer.shape, treated[layer.name]) if layer.name in treated else layer.shape
+        for layer in graph.layers
+    ]
+    names = {shape: layer.name for shape, layer in zip(reversed(shapes), reversed(graph.layers), strict=True)}
+    answers = oracle.shapes(shapes, names)
     if not reason and answers:
         reason = f"{answers[0].source.oracle} prices layers alone; what lies between them is not counted."
     return summed(graph.layers, answers, " ".join(filter(None, (reason, between(graph)))))

@@ -65,7 +65,7 @@ def treat(
     mean that is lost all the same goes into the bias or the batch norm behind. Nothing keeps the weights so afterwards:
     train first, treat last.
 
-    Raises UsageError for an unknown treatment or layer, where a layer, or none at all, cannot have its treatment, for a
+    Raises UsageError for an unknown treatment or layer, where a layer cannot have its own or one for all fits none, for a
     model without its plan, and when there are no images; PadlessError where values are not finite. Then, and whenever it is
     stopped, `small` is as it was.
     """

@@ -26,6 +26,7 @@ from padless.report.report import Report
 from padless.report.summary import Summary
 from padless.runs.prune import achieved, measures, versions, widths_of
 from padless.runs.trust import target_of
+from padless.treat.layers import held
 
 COMMAND = "padless.save, from Python"
 
@@ -69,7 +70,8 @@ def described(
     budgets = [Budget.parse(outcome.budget) for outcome in plan.outcomes]
     with bar("Counting cycles", None), priced as pricing:
         pruned = trace(model, *arguments)
-        dense, final = pricing.dense(), pricing.whole(model, pruned, plan.treatments)
+        treatments = held(model, plan.treatments, pruned.layers)
+        dense, final = pricing.dense(), pricing.whole(model, pruned, treatments)
         dense, final = charged_sides(pricing, budgets, plan, dense, final)
         choices = Choices(allocate=plan.allocate, repair="up" if plan.zeros else "down", seed=plan.seed)
         curves = None
@@ -95,7 +97,7 @@ def described(
         repair="up" if plan.zeros else "down",
         freeze=(),
         floor=0.0,
-        treat=tuple(sorted(set(plan.treatments.values()))),
+        treat=tuple(sorted(set(treatments.values()))),
         steps=1,
         recovery=None,
         calibration=0,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from padless.choose import Plan
+from padless.choose.replay import retrace
 from padless.cost import NetworkCost
 from padless.errors import UsageError
 from padless.files import digest
@@ -21,9 +22,10 @@ from padless.report.summary import FILE, Finetuned, Summary
 from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested, treated, treated_note
 from padless.runs.exchange import claimed, mended
 from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
-from padless.runs.prune import measures, versions
+from padless.runs.prune import CALIBRATION, measures, versions
 from padless.runs.trust import Repeated, believed, vouched
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
+from padless.treat.layers import held
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -101,6 +103,9 @@ def _trained(
     small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
+    treatments = summary.treating.layers if summary.treating else {}
+    if plan.treatments and not treatments:  # Python may have saved it so
+        treatments = held(small, plan.treatments, retrace(loaded.model, plan).layers)
     trained_on = images.held_out(job.held_out) if job.held_out else images
     history = finetune(
         small, trained_on, job.recipe, teacher=teacher, plan=plan,
@@ -110,9 +115,10 @@ def _trained(
         return None
     small = small.cpu()
     treating = None
-    if summary.treating:  # training moves weights off their levels
+    if treatments:  # training moves weights off their levels
+        count = summary.treating.images if summary.treating else CALIBRATION
         treating = treated(
-            small, images, images.calibration(summary.calibration, summary.seed), summary.treating.layers, plan, dense=None,
+            small, images, images.calibration(count, summary.seed), treatments, plan, dense=None,
             before=evaluate(small, images), folder=str(job.folder), data=data,
         )  # fmt: skip
     dense_cost, cost = costs(summary, target, plan, loaded.model.cpu(), small, treating)

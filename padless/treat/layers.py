@@ -11,7 +11,7 @@ from padless.errors import UsageError, suggest
 from padless.graph import Graph, Layer
 from padless.graph.structure import folded_inputs
 from padless.moments.columns import WIDEST
-from padless.treat.treatment import QUAD, UNTREATED, Treatment
+from padless.treat.treatment import KEPT, QUAD, UNTREATED, Treatment
 
 
 def by_layer(treatments: str | Mapping[str, str], layers: Iterable[Layer]) -> dict[str, Treatment]:
@@ -31,10 +31,16 @@ def by_layer(treatments: str | Mapping[str, str], layers: Iterable[Layer]) -> di
 
 
 def treatable(graph: Graph, model: nn.Module) -> list[Layer]:
-    """The layers that may be offered treatments: all but the first and the last one whose weights are theirs alone."""
+    """The layers that may be offered treatments: all but the first and the last one whose weights are theirs alone.
+
+    Layers that pad by name stay.
+    """
     calls = Counter(layer.weight for layer in graph.layers)
     slots = Counter(id(p) for module in model.modules() for p in module._parameters.values() if p is not None)
-    alone = {name for name, p in model.named_parameters() if slots[id(p)] == 1 and calls[name] == 1}
+    by_name = {
+        f"{name}.weight" for name, m in model.named_modules() if isinstance(getattr(m, "padding", None), str)
+    }  # fmt: skip
+    alone = {name for name, p in model.named_parameters() if slots[id(p)] == 1 and calls[name] == 1} - by_name
     return [layer for layer in graph.layers[1:-1] if layer.weight in alone and not unfit(layer, UNTREATED)]
 
 
@@ -64,6 +70,20 @@ def round_weights(model: nn.Module, treatments: Mapping[str, str], layers: Itera
         else:
             order = neighbours(weight, folded)
             weight[:, order] = Treatment.parse(text).nearest(found[:, order]).to(weight)
+
+
+def held(model: nn.Module, treatments: Mapping[str, str], layers: Iterable[Layer]) -> dict[str, str]:
+    """Those of the treatments by layer that a network's weights have: few values a filter, zeros where they belong."""
+    weights, named = dict(model.named_parameters()), {layer.name: layer for layer in layers}
+    found = {}
+    for name, text in treatments.items():
+        treatment, weight = Treatment.parse(text), weights[named[name].weight].detach()
+        values = max(len(row.unique()) for row in weight.flatten(1))
+        ordered = weight.flatten(1)[:, neighbours(weight, folded_inputs(named[name]))]
+        zeros = not treatment.sparse or bool((ordered.unflatten(1, (-1, QUAD)) != 0).sum(2).le(KEPT).all())
+        if values <= (treatment.levels or values) and zeros:
+            found[name] = text
+    return found
 
 
 def neighbours(weight: Tensor, folded: int) -> Tensor:

@@ -22,10 +22,10 @@ from padless.choose.treated import Offered, offered_to, variable
 from padless.cli.model import of_weights
 from padless.cost import CachedOracle
 from padless.cost.pricing import Pricing
-from padless.errors import UsageError
+from padless.errors import InfeasibleError, UsageError
 from padless.importance import importance
 from padless.optimise import solve
-from padless.treat.layers import round_weights
+from padless.treat.layers import held, round_weights
 
 X = torch.zeros(1, 3, 16, 16)
 NAMES = ("grid:5", "grid:17", "int8")
@@ -342,6 +342,35 @@ def test_what_has_no_layer_to_treat():
     for net in (Two().eval(), shaken(Same())):
         with pytest.raises(UsageError, match="No layer of this network can be treated: "):
             made(net)
+
+    class Odd(Small):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.block, self.down = nn.Conv2d(3, 18, 3), nn.Conv2d(18, 30, 3), nn.Conv2d(30, 32, 3)
+
+    with pytest.raises(
+        UsageError, match="None of 2:4 fits a layer whose cost is known: 2:4 needs input channels by fours"
+    ):
+        made(shaken(Odd()), treat=["2:4"])
+
+
+def test_a_budget_out_of_reach_tells_what_is_kept_for_treated_weights():
+    with pytest.raises(
+        InfeasibleError, match=r"% of dense; 1 % is kept for what compensation adds to treated weights\)"
+    ):
+        made(model(), "cycles=3%")
+    with pytest.raises(InfeasibleError, match=r"% of dense\)\. "):
+        made(model(), "cycles=3%", treat=())
+
+
+def test_which_treatments_weights_have():
+    net, asked = model(), {"block.body.0": "grid:9", "block.body.3": "2:4", "down": "2:4+grid:5"}
+    layers = trace(net, X).layers
+    assert not held(net, asked, layers)
+    round_weights(net, {"block.body.0": "grid:9", "block.body.3": "2:4", "down": "grid:5"}, layers)
+    assert held(net, asked, layers) == {"block.body.0": "grid:9", "block.body.3": "2:4"}
+    round_weights(net, asked, layers)
+    assert held(net, asked, layers) == asked
 
 
 def test_parameters_that_need_no_gradient_and_inputs_that_have_none():

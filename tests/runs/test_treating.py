@@ -1,10 +1,15 @@
 """The command that treats a folder's weights into another folder."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 from checks.recovering import images
-from safetensors.torch import load_file
+from models.networks import Small
+from safetensors.torch import load_file, save_file
 
+import padless
 from padless import Plan, Summary
 from padless.report.report import Report
 from padless.runs.seal import FILE as SEAL
@@ -155,3 +160,33 @@ def test_treatments_chosen_with_widths(run, tmp_path):
         assert code == 2 and message in " ".join(err.split()) and not (tmp_path / "no").exists()
     code, _, err = run("prune", *ask, "--treat", "grid", "--out", "no")
     assert code == 2 and "Treatments are weighed on images. Give --data, or leave --treat out." in " ".join(err.split())
+
+
+def test_folders_that_python_saved(run, tmp_path):
+    """Their treatments are those that the weights have; fine-tuning treats them anew."""
+    torch.manual_seed(0)
+    net, x = Small().eval(), images(96)
+    np.save(tmp_path / "x.npy", x.numpy())
+    save_file(net.state_dict(), tmp_path / "w.safetensors")
+    plan = dataclasses.replace(
+        padless.plan(net, torch.zeros(1, 3, 16, 16), target="unit:8", budget="macs=60%"), treatments={"down": "grid:9"}
+    )
+    small = padless.prune(net, plan)
+    about = {"factory": "models.networks:Small", "weights": "w.safetensors", "data": "x.npy"}
+    padless.save("untreated", small, plan, **about)
+    assert not Summary.read("untreated").treat
+    padless.treat(small, [x], plan.treatments, model=net, plan=plan)
+    padless.save("saved", small, plan, **about)
+    assert Summary.read("saved").treat == ("grid:9",)
+    for folder, layers in (("untreated", None), ("saved", {"down": "grid:9"})):
+        code, _, err = run("finetune", folder, "--trust", "--epochs", "1", "--out", f"{folder}-tuned")
+        assert code == 0, err
+        treating = Summary.read(f"{folder}-tuned").treating
+        assert (treating and treating.layers) == layers
+    assert distinct(tmp_path / "saved-tuned", "down") <= 9
+    # Treated by the command, a folder that was made without calibration is treated anew on as many images.
+    code, _, err = run("treat", "untreated", "grid:9", "--trust", "--calibration", "48", "--out", "by-command")
+    assert code == 0, err
+    code, _, err = run("finetune", "by-command", "--trust", "--epochs", "1", "--out", "again")
+    assert code == 0, err
+    assert Summary.read("again").treating.images == 48

@@ -22,7 +22,7 @@ def test_the_largest_weight_is_the_largest_code():
     assert scales(weights) == pytest.approx(np.abs(weights).max(1) / 127)
 
 
-@pytest.mark.parametrize("text", ["grid:3", "grid:9", "grid:17", "grid:65", "2:4+grid:9"])
+@pytest.mark.parametrize("text", ["grid:5", "grid:9", "grid:17", "grid:65", "2:4+grid:9"])
 def test_weights_on_a_grid_are_stored_as_its_levels(text):
     gain = (
         torch.rand(8, 1, generator=torch.Generator().manual_seed(1)) + 0.5
@@ -36,6 +36,24 @@ def test_weights_on_a_grid_are_stored_as_its_levels(text):
 def test_a_grid_of_which_a_filter_has_every_other_level_is_a_wider_one():
     weights = np.tile([0.0, 0.5, -1.0, 0.5], (2, 9))
     assert scales(weights).tolist() == [0.5, 0.5]
+
+
+def test_a_grid_is_kept_where_it_is_as_exact():
+    rng = np.random.default_rng(0)
+    codes = rng.choice([0.0, 126.0, 127.0], size=(8, 64))  # nearly one value, and not
+    assert scales(codes) == pytest.approx(1.0)
+    average = (1 + rng.uniform(-0.004, 0.004, size=(8, 49))) / 49
+    assert scales(average) == pytest.approx(average.max(1) / 127)
+    ternary = rng.choice([-1.0, 0.0, 1.0], size=(8, 64))
+    assert scales(ternary).tolist() == [1.0] * 8
+    nearly = rng.choice([-0.995, 0.0, 1.0], size=(8, 64))
+    assert scales(nearly) == pytest.approx(np.full(8, 1 / 127))
+
+
+def test_few_weights_beside_zeros_keep_a_fine_scale():
+    """A bias is stored in steps of its filter's scale."""
+    one_hot = np.eye(32)
+    assert scales(one_hot) == pytest.approx(np.full(32, 1 / 127))
 
 
 def test_filters_of_zeros_have_a_scale():

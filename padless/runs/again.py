@@ -64,7 +64,7 @@ def expect_dense(folder: Path, summary: Summary, loaded: LoadedModel, task: str,
 
 
 def costs(
-    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module, treating: Treating | None
+    summary: Summary, target: Target, plan: Plan, dense: nn.Module, small: nn.Module, treating: Treating | None = None
 ) -> tuple[NetworkCost, NetworkCost]:
     """Both networks by the run's own oracle; the smaller one with its weights as they were treated."""
     example = parse_inputs(summary.inputs)

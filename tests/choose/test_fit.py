@@ -79,7 +79,7 @@ def corrected(share, factor):
     dense = Fake(int(sum(layer.macs for layer in graph.layers) * factor(1.0)))
     asked = []
 
-    def price(widths):
+    def price(widths, treatments):
         keep = found.strongest(graph, widths)
         macs = sum(layer.macs for layer in narrowed(graph, keep))
         asked.append(macs)
@@ -123,7 +123,7 @@ def contradictory():
     with Pricing(model, (torch.zeros(1, 3, 4, 4),), load_target("unit:8")) as pricing:
         dense = pricing.dense()
     budgets = [Budget.parse("macs=60%"), Budget(quantity="weight_bytes", absolute=1)]
-    best_widths(tables, found, {"1": 2}, budgets, dense, lambda widths: dense, time_limit=2.0)
+    best_widths(tables, found, {"1": 2}, budgets, dense, lambda *_: dense, time_limit=2.0)
 
 
 @pytest.mark.parametrize("model", [Dense, small])

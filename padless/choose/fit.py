@@ -140,11 +140,11 @@ class _Fit:
         treatments = self.treatments(solution)
         cost = self.priced[key] = self.price(widths, treatments) if new else self.priced[key]
         totals = self.chooser.spent(solution.pick)
-        wholes = [
-            round(budget.of(cost) * (COMPENSATED if treatments and budget.counted in FROM_ORACLE else 1))
-            for budget in self.budgets
-        ]
         seen = [budget.of(cost) for budget in self.budgets]
+        wholes = [
+            round(whole * COMPENSATED) if treatments and budget.counted in FROM_ORACLE else whole
+            for budget, whole in zip(self.budgets, seen, strict=True)
+        ]
         self.cheapest = [min(pair) for pair in zip(seen, self.cheapest or seen, strict=True)]
         share = max(whole / limit.asked for whole, limit in zip(wholes, self.limits, strict=True))
         if share <= 1 and (self.best is None or solution.objective >= self.objective):

@@ -16,7 +16,7 @@ from padless.treat.treatment import Treatment, offers
 FIELDS = ("total", "npu")  # of an answer
 PROBED = 3  # layers, those that cost most
 PAYS = 0.99  # of the untreated cost, at most
-WAITS = 0.3  # of a network's cycles: from here on it is said to wait for memory
+WAITS = 0.3  # of a network's or its layers' time: from here on it is said to wait for memory
 FEW = Treatment(levels=17)
 
 

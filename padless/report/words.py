@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from padless.choose.budget import amount
+from padless.choose.paying import WAITS
 from padless.report.report import GroupReport, LayerReport, Report, StageScore
 from padless.report.summary import Achieved, Summary
 from padless.report.svg import duration, human, memory, percent
@@ -13,7 +14,6 @@ QUANTITIES = {
 }  # fmt: skip
 EVEN = 0.99  # what is worth nearly as much as it costs is not called worth less
 HARDLY = 0.01  # what is worth less of what it costs is said to be worth hardly anything
-WAITS = 0.3  # of the layers' time: from here on a network is said to wait for memory
 MOST_OF = 0.5  # of what waits: from here on weights are blamed
 
 

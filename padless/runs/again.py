@@ -107,11 +107,11 @@ def treated_note(treating: Treating) -> str:
     )
 
 
-def tested(small: nn.Module, images: Images, summary: Summary) -> dict[str, float]:
-    """What the run was tested for, of the network as it is now."""
+def tested(small: nn.Module, images: Images, summary: Summary, treating: Treating | None) -> dict[str, float]:
+    """What the run was tested for, of the network as it is now; one that was just treated has been tested already."""
     kept = [f"{images.measured}_{moment}_recovery" for moment in ("before", "after")]
     scores = {name: summary.after[name] for name in kept if name in summary.after}  # type: ignore[literal-required]
-    scores[images.measured] = evaluate(small, images)
+    scores[images.measured] = treating.after if treating else evaluate(small, images)
     if f"{images.measured}_int8" in summary.after:
         calibration = images.calibration(summary.calibration, summary.seed)
         scores[f"{images.measured}_int8"] = evaluate(Int8(small, calibration), images)

@@ -122,7 +122,7 @@ def _trained(
             before=evaluate(small, images), folder=str(job.folder), data=data,
         )  # fmt: skip
     dense_cost, cost = costs(summary, target, plan, loaded.model.cpu(), small, treating)
-    scores = tested(small, images, summary)
+    scores = tested(small, images, summary, treating)
     epochs, after = job.recipe.epochs, treating.before if treating else scores[images.measured]
     console.print(f"Fine-tuned {epochs} epoch(s), last mean loss {history.losses[-1]:.3f}: {after:.2f} %")
     finetuned = Finetuned(

@@ -66,7 +66,7 @@ def run_treating(job: Treatments) -> Summary:
         earlier = summary.treating.layers if summary.treating else {}  # they stay as they are
         treating = replace(treating, layers={**earlier, **treating.layers})
         dense_cost, cost = costs(summary, target, plan, loaded.model, small, treating)
-        scores = tested(small, images, summary)
+        scores = tested(small, images, summary, treating)
         now = replace(
             spent(summary, cost), after=measures(cost, scores), treating=treating, versions=versions(), command=job.command,
             files={}, data=summary.data or data, preprocess=preprocess,

@@ -12,6 +12,7 @@ from padless.align.joint import JointAxis, components, differences
 from padless.align.settle import settled
 from padless.align.shared import Axis, joint_axis, together
 from padless.align.units import Units, Widths
+from padless.cut.branches import NONE, Branches
 from padless.graph import ChannelGroup, Graph, Layer
 from padless.graph.structure import SIDES, Side
 from padless.hardware import Target, round_up
@@ -31,6 +32,7 @@ class Levels:
     example: Mapping[str, int]  # widths of the groups on joint axes that align them all
     fixed: Mapping[str, frozenset[Side]]
     priced: bool = False  # whether those that a larger one undercuts in the tables are to go
+    branches: Branches = NONE  # the groups that may also have no channel at all
 
     def settle(self, wanted: Mapping[str, float]) -> dict[str, int]:
         """Feasible widths near the wanted ones: for each group the nearest, of two the wider.

@@ -28,6 +28,7 @@ class Changes(TypedDict, total=False):
     floor: float
     outputs: Sequence[str | int] | None
     treat: Sequence[str]
+    depth: bool
     time_limit: float
     seed: int
 
@@ -54,6 +55,9 @@ class Choices:
     - `treat`: treatments of weights that layers are offered beside widths, in the same program: `grid` (a ladder of 33 to 5
       levels a filter), `2:4`, with both also 2:4 on grids, or single ones such as `grid:17` (see `padless.treat`, which
       carries out what the plan says). Only for `optimal` and `reconstruction`, and where the oracle charges less for them.
+    - `depth`: whether whole branches may go, too: a group may lose all its channels where what reads it becomes a constant
+      and the network's outputs still depend on its inputs. Only where importances have one unit, as those of
+      `reconstruction`, and widths are chosen on tables (`optimal`, `greedy`, `frozen`).
     - `time_limit`: seconds for each solution of the best widths, at most. Work is bounded by counts that take less on a
       quiet machine: only where the solver's status is "time limit" did the seconds matter.
     - `seed`: of random scores and of the check after the cut.
@@ -70,6 +74,7 @@ class Choices:
     floor: float = 0.0
     outputs: Sequence[str | int] | None = None
     treat: Sequence[str] = ()
+    depth: bool = False
     time_limit: float = 60.0
     seed: int = 0
 
@@ -85,6 +90,9 @@ class Choices:
                 raise UsageError(f"{name} is the text {value!r}; expected several names. Write [{value!r}].")
         for name in ("floor", "time_limit"):
             expect(getattr(self, name), (int, float), name, "Write a number.")
+        expect(self.depth, bool, "depth", "Write True or False.")
+        if self.depth and self.allocate in RATIOS:
+            raise UsageError(f"allocate {self.allocate!r} narrows all groups alike. Use optimal, or leave depth out.")
         expect(self.seed, int, "seed", "Write a whole number from 0 up.")
         expect(self.freeze, Sequence, "freeze", "Write the names of layers in a list.")
         expect(self.treat, Sequence, "treat", "Write the names of treatments in a list.")

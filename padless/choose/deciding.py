@@ -31,7 +31,7 @@ def by_ratio(
     """The widths of the mildest ratio that meets the budgets."""
     with _pricing_widths("Searching", pricing, budgets, curves, dense) as price:
         ladder = _ladder(choices.allocate, pricing.graph, curves, levels)
-        way_out = why_held(pricing, budgets, levels, choices).loosen()
+        way_out = why_held(pricing, budgets, levels, choices, curves).loosen()
         return mildest(budgets, dense, ladder, lambda widths: price(widths, {}), way_out)
 
 
@@ -109,7 +109,7 @@ def _fitted(
         best = best_widths(
             tables, curves, fixed, budgets, dense, price,
             time_limit=choices.time_limit, method=METHODS[choices.allocate], ladders=ladders,
-            held=why_held(pricing, budgets, levels, choices),
+            held=why_held(pricing, budgets, levels, choices, curves),
         )  # fmt: skip
         if best.proof and best.proof.status != "optimal" and not asks_whole(budgets):
             best = _no_worse(best, ladders, curves, budgets, dense, price)

@@ -124,8 +124,10 @@ class Plan:
             raise UsageError(f"The plan treats the weights of {unknown[0]!r}; the network has no such layer.")
         keep = np.zeros(graph.channels, dtype=np.int64)
         for group in graph.groups:
-            kept = self.keep.get(group.id, [])
-            if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= group.width:
+            kept = self.keep.get(group.id)
+            if kept is None:
+                raise UsageError(f"The plan says nothing of group {group.id}.")
+            if kept != sorted(set(kept)) or (kept and (kept[0] < 0 or kept[-1] >= group.width)):
                 raise UsageError(
                     f"The plan keeps {kept[:8]} of group {group.id}; expected ascending indices from 0 to {group.width - 1}."
                 )
@@ -137,8 +139,9 @@ class Plan:
                     f"The plan gives group {group.id} {zeros} channels of zeros; only a group that may be cut and keeps all "
                     "its channels can have some."
                 )
-            keep[group.first + np.array(kept)] = 1
-            keep[group.first + kept[-1]] += zeros
+            keep[group.first + np.array(kept, dtype=np.int64)] = 1
+            if zeros:
+                keep[group.first + kept[-1]] += zeros
         return keep
 
     def to_json(self) -> str:

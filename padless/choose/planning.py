@@ -137,7 +137,7 @@ def _decided(
     try:
         allocation = decide(pricing, budgets, curves, levels, dense, chosen)
     except InfeasibleError as error:
-        if error.quantity not in PEAKS:
+        if error.quantity not in PEAKS or choices.depth:  # what follows is of narrow networks, not of shallow ones
             raise
         narrowest = {id: int(widths[0]) for id, widths in levels.widths.items()}
         bound = tightest(pricing.graph, narrowest, pricing.target)

@@ -26,21 +26,34 @@ def restricted(levels: Levels, graph: Graph, curves: Importance, choices: Choice
 
     Raises UsageError for a name that matches no layer, or where no feasible width is left.
     """
-    bounds: dict[str, tuple[int, int] | None] = {**dict.fromkeys(choices.freeze), **choices.widths}
     left = dict(levels.widths)
-    names = {group.id: {group.id, *(m.layer for m in group.members if m.side == "out")} for group in graph.groups}
-    for pattern, between in bounds.items():
-        matching = [g for g in graph.groups if any(fnmatchcase(name, pattern) for name in names[g.id])]
-        if not matching:
-            known = sorted(name for aliases in names.values() for name in aliases)
-            raise UsageError(f"No layer is called {pattern!r}. {suggest(pattern, known) or 'See padless inspect.'}")
-        for group in matching:
+    for pattern, between in _bounds(choices).items():
+        for group in _matching(graph, pattern):
             left[group.id] = np.array([group.width]) if between is None else _between(left, group, between)
     for group in graph.groups if choices.floor else ():
         curve = curves.curves[group.id]
         enough = curve.at(left[group.id]) >= choices.floor * curve.kept[-1] - 1e-12
         left[group.id] = left[group.id][enough] if enough.any() else left[group.id][-1:]
     return replace(levels, widths=left)
+
+
+def bounded(graph: Graph, choices: Choices) -> set[str]:
+    """The groups that are frozen, or have a least width."""
+    return {group.id for pattern in _bounds(choices) for group in _matching(graph, pattern)}
+
+
+def _bounds(choices: Choices) -> dict[str, tuple[int, int] | None]:
+    return {**dict.fromkeys(choices.freeze), **choices.widths}
+
+
+def _matching(graph: Graph, pattern: str) -> list[ChannelGroup]:
+    """The groups that a layer which writes them names."""
+    names = {group.id: {group.id, *(m.layer for m in group.members if m.side == "out")} for group in graph.groups}
+    matching = [g for g in graph.groups if any(fnmatchcase(name, pattern) for name in names[g.id])]
+    if not matching:
+        known = sorted(name for aliases in names.values() for name in aliases)
+        raise UsageError(f"No layer is called {pattern!r}. {suggest(pattern, known) or 'See padless inspect.'}")
+    return matching
 
 
 def _between(left: Mapping[str, np.ndarray], group: ChannelGroup, between: tuple[int, int]) -> np.ndarray:
@@ -93,6 +106,7 @@ class Held:
     limited: bool = False  # whether anything was frozen or limited
     aligned: bool = True
     finer: bool = False  # whether a compiler's costs could allow widths that the units do not
+    shallower: bool = False  # whether branches could go that were not asked for
 
     def explain(self) -> str:
         """What to try where every group has one width, and the groups with their reasons."""
@@ -105,10 +119,11 @@ class Held:
 
     def loosen(self) -> str:
         """What to try where even the narrowest widths cost too much, and the units that bind there."""
-        if not self.aligned:
-            return "Ask for that or more."
-        finer = "cut in finer steps (--align cost), or " if self.finer else ""
-        return f"Ask for that or more, or {finer}cut outside the units (--align none)." + _listed(self.binding)
+        ways = ["Ask for that or more"]
+        ways += ["let whole branches go (--depth)"] * self.shallower
+        ways += ["cut in finer steps (--align cost)"] * self.finer
+        ways += ["cut outside the units (--align none)"] * self.aligned
+        return f"{', or '.join(ways)}." + (_listed(self.binding) if self.aligned else "")
 
 
 def _listed(reasons: tuple[str, ...]) -> str:
@@ -117,7 +132,14 @@ def _listed(reasons: tuple[str, ...]) -> str:
 
 
 def held(
-    graph: Graph, target: Target, levels: Levels, chosen: Levels, *, aligned: bool = True, finer: bool = False
+    graph: Graph,
+    target: Target,
+    levels: Levels,
+    chosen: Levels,
+    *,
+    aligned: bool = True,
+    finer: bool = False,
+    shallower: bool = False,
 ) -> Held:
     """Why groups are no narrower. `levels` are those of the target, `chosen` what freezing and limits left of them."""
     layers, units = {layer.name: layer for layer in graph.layers}, Units(target)
@@ -152,7 +174,7 @@ def held(
     limited = any(len(chosen.widths[id]) < len(widths) for id, widths in levels.widths.items())
     return Held(
         by_unit=tuple(by_unit), by_choice=tuple(by_choice), binding=tuple(reason for _, reason in sorted(binding)),
-        least=reasons, limited=limited, aligned=aligned, finer=finer and aligned and not levels.priced,
+        least=reasons, limited=limited, aligned=aligned, finer=finer and aligned and not levels.priced, shallower=shallower,
     )  # fmt: skip
 
 

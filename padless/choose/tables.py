@@ -20,6 +20,7 @@ from padless.choose.treated import Offered, treated_costs, variable
 from padless.cost import CachedOracle
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
+from padless.cut.branches import Branches
 from padless.graph import Graph, Layer, LayerShape
 from padless.graph.liveness import moments
 from padless.graph.structure import SIDES, Side
@@ -125,7 +126,8 @@ def asked_shapes(graph: Graph, levels: Levels) -> dict[LayerShape, str]:
     variables = _Variables(graph, levels)
     for layer in graph.layers:
         for shape in variables.grid(layer)[1].ravel():
-            shapes.setdefault(shape, layer.name)
+            if not shape.removed:
+                shapes.setdefault(shape, layer.name)
     return shapes
 
 
@@ -139,10 +141,11 @@ def _values(
     values: dict[str, Array] = {}
     if any(quantity in FROM_ORACLE for quantity in quantities):
         assert oracle is not None  # else the dense network has no cycles, and a budget on them is refused
-        answers = oracle.attempt(shapes, names)
-        values |= {
-            q: np.array([getattr(a, field, np.nan) for a in answers], dtype=float) for q, field in FROM_ORACLE.items()
-        }
+        left = [shape for shape in shapes if not shape.removed]
+        answers = dict(zip(left, oracle.attempt(left, names), strict=True))
+        for quantity, field in FROM_ORACLE.items():
+            costs = [0.0 if s.removed else getattr(answers[s], field, np.nan) for s in shapes]
+            values[quantity] = np.array(costs, dtype=float)
     if any(quantity in COUNTED for quantity in quantities):
         costs = [padding(shape, target) for shape in shapes]
         values |= {q: np.array([getattr(cost, q) for cost in costs], dtype=float) for q in COUNTED}
@@ -154,10 +157,11 @@ def _completed(costs: Array, grid: npt.NDArray[Any], target: Target, oracle: Cac
     unknown = np.isnan(costs)
     if not unknown.any():
         return costs
-    if unknown.all() and oracle is not None:
-        oracle.shapes(grid.ravel().tolist())  # raises what the oracle says
     work = np.vectorize(lambda shape: float(padding(shape, target).padded_macs), otypes=[np.float64])(grid)
-    nearest = tuple(scipy.ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True))
+    telling = ~unknown & (work > 0)
+    if not telling.any() and oracle is not None:
+        oracle.shapes([shape for shape in grid.ravel() if not shape.removed])  # raises what the oracle says
+    nearest = tuple(scipy.ndimage.distance_transform_edt(~telling, return_distances=False, return_indices=True))
     return np.where(unknown, costs[nearest] / work[nearest] * work, costs)
 
 
@@ -173,8 +177,11 @@ class _Variables:
             for id, widths in levels.widths.items()
             if id not in self.fixed
         }
+        for id in levels.branches.groups:
+            self.widths[id] = np.append(0, self.widths.get(id, levels.widths[id]))
+            self.fixed.pop(id, None)
         self.sums: dict[str, Widths] = {}
-        self.hard: list[Factor] = []
+        self.hard = list(_gone_together(levels.branches, self.widths))
         self._prefixes: dict[tuple[tuple[str, int], ...], str] = {}
         self._on: dict[tuple[str, Side], list[tuple[str, int]]] = {}
         for group in graph.groups:
@@ -258,14 +265,21 @@ class _Variables:
         tied = v_in == v_out
         scope = tuple(v for v in ((v_in,) if tied else (v_in, v_out)) if v is not None)
         pairs: Any = zip(sizes_in, sizes_out, strict=True) if tied else ((i, o) for i in sizes_in for o in sizes_out)
-        plain, shapes = layer.shape, []
-        for c_in, c_out in pairs:
-            groups = layer.groups * int(c_in) // layer.c_in if layer.drops_groups else layer.groups
-            shapes.append(replace(plain, c_in=int(c_in), c_out=int(c_out), groups=groups))
+        shapes = [layer.sized(int(c_in), int(c_out)) for c_in, c_out in pairs]
         grid = np.empty(len(shapes), dtype=object)
         grid[:] = shapes
         sizes = [len(self.widths[v] if v in self.widths else self.sums[v]) for v in scope]
         return scope, grid.reshape(sizes)
+
+
+def _gone_together(branches: Branches, widths: Mapping[str, Widths]) -> Iterator[Factor]:
+    """Where a group has no channel, those that only feed it or only live on it have none either."""
+    for id, others in branches.implied.items():
+        for other in sorted(others):
+            if other in branches.groups:
+                table = np.zeros((len(widths[id]), len(widths[other])))
+                table[0, 1:] = np.inf
+                yield Factor((id, other), table)
 
 
 def _spread(widths: Widths) -> Widths:

@@ -116,7 +116,9 @@ def treated_costs(
 
 
 def _fits(layer: Layer, shape: LayerShape, treatment: str) -> bool:
-    """Whether a layer of such widths may have a treatment."""
+    """Whether a layer of such widths may have a treatment: a removed one has none."""
+    if shape.removed:
+        return Treatment.parse(treatment) == UNTREATED
     return not Treatment.parse(treatment).sparse or shape.c_in // folded_inputs(layer) % QUAD == 0
 
 
@@ -155,12 +157,21 @@ class _Lattice:
         shares[~known] = shares[known].mean() if known.any() else 1.0
         if not self.whole:
             return shares.reshape(())
-        between = scipy.interpolate.RegularGridInterpolator(self.places, shares.reshape(self.shapes.shape))
+        between = scipy.interpolate.RegularGridInterpolator(
+            self.places, shares.reshape(self.shapes.shape), bounds_error=False, fill_value=1.0
+        )
         points = np.stack(np.meshgrid(*(np.arange(n) for n in self.whole), indexing="ij"), axis=-1)
         filled: Array = between(points)
         return filled
 
 
 def _lattice(grid: Grid) -> _Lattice:
-    places = tuple(np.unique(np.linspace(0, n - 1, LATTICE).round().astype(np.int64)) for n in grid.shape)
+    ends = [(_first(grid, axis), n - 1) for axis, n in enumerate(grid.shape)]
+    places = tuple(np.unique(np.linspace(*between, LATTICE).round().astype(np.int64)) for between in ends)
     return _Lattice(places, grid[np.ix_(*places)] if places else grid, grid.shape)
+
+
+def _first(grid: Grid, axis: int) -> int:
+    """The first level along an axis at which the layer is one: before it stands the width of no channels."""
+    line = np.moveaxis(grid, axis, 0).reshape(grid.shape[axis], -1)[:, -1]
+    return int(line[0].removed)

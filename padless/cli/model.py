@@ -152,6 +152,14 @@ def prune_command(
             "Needs --data. See docs/weights.md.",
         ),
     ] = "",
+    depth: Annotated[
+        bool,
+        typer.Option(
+            "--depth",
+            help="Whole branches may go, too, where the network goes on beside them: budgets come within reach that no "
+            "widths meet. Needs --data. See docs/choosing.md.",
+        ),
+    ] = DEFAULTS.depth,
     steps: Annotated[
         int,
         typer.Option("--steps", min=1, max=64, help="Prune in so many stages, each scored on the recovered network."),
@@ -219,7 +227,7 @@ def prune_command(
         console.print(f"{idle} no effect without --data: nothing is recovered.", style="yellow")
     choices = Choices(
         importance=importance, allocate=allocate, align=align, repair=repair, freeze=tuple(freeze or ()), floor=floor,
-        outputs=outputs, treat=listed(treat), time_limit=time_limit, seed=seed,
+        outputs=outputs, treat=listed(treat), depth=depth, time_limit=time_limit, seed=seed,
     )  # fmt: skip
     hardware = load_target(target, system=system, memory_mode=memory_mode, vela_config=vela_config)
     job = Job(

@@ -73,18 +73,19 @@ def _shapes(group: ChannelGroup, rows: Mapping[str, LayerCost], more: int) -> tu
     added: dict[tuple[str, Side], int] = {}
     for member in group.members:
         added[member.layer, member.side] = added.get((member.layer, member.side), 0) + member.repeats * more
-    return tuple(_with(rows[name], added) for name in dict.fromkeys(m.layer for m in group.members))
+    names = dict.fromkeys(m.layer for m in group.members)
+    return tuple(_with(rows[name], added) for name in names if not rows[name].layer.removed)
 
 
 def _with(row: LayerCost, added: Added) -> LayerShape:
     layer = row.layer
-    c_in, c_out = layer.c_in + added.get((layer.name, "in"), 0), layer.c_out + added.get((layer.name, "out"), 0)
-    groups = layer.groups * c_in // layer.c_in if layer.drops_groups else layer.groups
-    return replace(layer.shape, c_in=c_in, c_out=c_out, groups=groups)
+    return layer.sized(layer.c_in + added.get((layer.name, "in"), 0), layer.c_out + added.get((layer.name, "out"), 0))
 
 
 def _charging(row: LayerCost, added: Added) -> LayerCost:
     """A row whose avoidable MACs are those that are charged for and not computed."""
+    if row.layer.removed:
+        return row
     paid = _with(row, added).macs
     padded = max(row.cost.padded_macs, paid)
     return replace(row, cost=replace(row.cost, padded_macs=padded, floor_macs=padded - (paid - row.layer.macs)))

@@ -150,11 +150,13 @@ def network_cost(
 ) -> NetworkCost:
     """Padding of every layer beside the cycles that an oracle gave.
 
-    `layers` are those of `graph` or of a cut of it; `fixed` has per layer the sides that no cut can align, `treatments` what
-    was done to its weights.
+    `layers` are those of `graph` or of a cut of it, which may lack some: those were removed. `fixed` has per layer the sides
+    that no cut can align, `treatments` what was done to its weights.
     """
     operators, computing = (cycles.operators, cycles.npu_operators) if cycles else ({}, {})
     pinned = {m.layer: g.pinned for g in graph.groups if g.pinned for m in g.members if m.side == "out"}
+    present = {layer.name: layer for layer in layers}
+    layers = [present.get(layer.name, layer.without_channels) for layer in graph.layers]
     stored: set[str] = set()
 
     def cost(layer: Layer) -> Cost:
@@ -184,6 +186,8 @@ def network_cost(
 
 def problems(layer: Layer, target: Target) -> Iterator[str]:
     """Why the NPU would leave a layer to the CPU: widths that it rejects, limits."""
+    if layer.removed:
+        return
     units = target.units(layer)
     if target.active.misfit == "reject":
         for size, unit, what in ((layer.c_in, units.input, "inputs"), (layer.c_out, units.output, "outputs")):

@@ -60,6 +60,8 @@ def padding(layer: LayerShape, target: Target, fixed: Collection[Side] = ()) -> 
     A grouped convolution pads each group of filters apart; a depthwise one pads its channels to the depthwise unit.
     Stored weights are padded like computed ones unless the target states blocks for them.
     """
+    if layer.removed:
+        return Cost()
     units, stored = target.units(layer), target.weights
     taps, pixels = math.prod(layer.kernel), math.prod(layer.out_hw)
     if layer.kind == "depthwise":

@@ -1,6 +1,7 @@
 """Make the smaller model: every parameter keeps the positions of the kept channels, every module learns its new sizes."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,7 +10,10 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from padless.graph import ChannelIds, Graph, Keep, ParameterAxis, kept_positions, places
+from padless.cut.branches import emptied, unremovable
+from padless.cut.hollow import hollow
+from padless.errors import UsageError
+from padless.graph import ChannelGroup, ChannelIds, Graph, Keep, ParameterAxis, kept_positions, places
 from padless.graph.shadow import modules_of, rebuilt
 from padless.graph.structure import StoredSize
 
@@ -20,7 +24,33 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
     """A copy of `model` with only the channels in `keep`, and with the zeros it asks for; the original is only read.
 
     The copy has the same classes and the same forward, no masks and no added operations. It is not checked: `prune` is.
+    Where a group keeps no channel, constants stand for the layers that read it, and what only fed them is taken out.
+
+    Raises UsageError for a group that cannot go altogether.
     """
+    gone = emptied(graph, keep)
+    if gone and (reason := unremovable(graph, model, gone)):
+        raise UsageError(
+            f"No channel is kept of {', '.join(group.id for group in gone)}, which must keep some: {reason}."
+        )
+    small = _sliced(model, graph, _with_one(keep, gone))
+    if gone:
+        hollow(small, graph, keep)
+    return small
+
+
+def _with_one(keep: Keep, gone: Sequence[ChannelGroup]) -> Keep:
+    """One channel of each group that goes, as place holder: some operations take no tensors without channels."""
+    if not gone:
+        return keep
+    keep = keep.copy()
+    for group in gone:
+        keep[group.first] = 1
+    return keep
+
+
+def _sliced(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
+    """A copy of `model` with the kept positions of every axis."""
     axes: dict[str, list[ParameterAxis]] = defaultdict(list)
     for axis in graph.axes:
         axes[axis.parameter].append(axis)

@@ -44,8 +44,11 @@ def narrowed(graph: Graph, keep: Keep) -> tuple[Layer, ...]:
     layers = []
     for layer in graph.layers:
         inputs, outputs = kept(layer.inputs), kept(layer.outputs)
-        groups = layer.groups * len(inputs) // layer.c_in if layer.drops_groups else layer.groups
+        shape = layer.sized(len(inputs), len(outputs))
+        if shape.removed:
+            layers.append(layer.without_channels)
+            continue
         layers.append(
-            replace(layer, c_in=len(inputs), c_out=len(outputs), groups=groups, inputs=inputs, outputs=outputs)
+            replace(layer, c_in=len(inputs), c_out=len(outputs), groups=shape.groups, inputs=inputs, outputs=outputs)
         )
     return tuple(layers)

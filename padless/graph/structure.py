@@ -10,10 +10,11 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Literal
 
+import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
@@ -59,8 +60,15 @@ class LayerShape:
         return len(self.kernel) > 2
 
     @property
+    def removed(self) -> bool:
+        """Whether it is none any more: no channel is left on a side of it."""
+        return self.c_in == 0 or self.c_out == 0
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates for one example."""
+        if self.removed:
+            return 0
         places = math.prod(self.in_hw if self.transposed else self.out_hw)  # where the filters are applied
         return places * math.prod(self.kernel) * self.c_in * self.c_out // self.groups
 
@@ -107,6 +115,19 @@ class Layer(LayerShape):
     @property
     def shape(self) -> LayerShape:
         return LayerShape(**{name: getattr(self, name) for name in SHAPE})
+
+    def sized(self, c_in: int, c_out: int) -> LayerShape:
+        """The same with so many channels; with none of both where a side has none."""
+        if not c_in or not c_out:
+            return replace(self.shape, c_in=0, c_out=0, groups=1)
+        groups = self.groups * c_in // self.c_in if self.drops_groups and self.c_in else self.groups
+        return replace(self.shape, c_in=c_in, c_out=c_out, groups=groups)
+
+    @property
+    def without_channels(self) -> "Layer":
+        """What is left of it in a network from which it was removed."""
+        nothing = np.empty(0, dtype=np.int64)
+        return replace(self, c_in=0, c_out=0, groups=1, inputs=nothing, outputs=nothing)
 
 
 SHAPE = tuple(f.name for f in fields(LayerShape))

@@ -10,6 +10,7 @@ from padless.calls import TRANSPOSED
 from padless.graph import Graph, Keep
 from padless.graph.structure import folded_inputs
 from padless.moments.columns import WIDEST, pair
+from padless.recover.constants import centre
 from padless.recover.in_order import Fit, Step, in_order, places_of
 from padless.recover.solve import least_squares, mixed
 
@@ -20,9 +21,12 @@ Mode = Literal["mix", "least-squares"]
 def reconstruct(small: nn.Module, dense: nn.Module, graph: Graph, keep: Keep, x: Any, mode: Mode) -> int:
     """Solve `small`'s layers in place on images x [N, ...]; how many of them got new weights.
 
+    Before that, what stands for removed branches becomes their mean.
+
     `small` is `dense` (with `graph`) cut to `keep`. Networks, and what is raised, are those of `in_order`.
     """
     weights = {name: p.detach() for name, p in dense.named_parameters()}
+    centre(small, dense, graph, keep, x)
     places = places_of(small, graph, keep, x)
     return in_order(
         small, dense, places, x, f"Recovering ({mode})", lambda step: _fitted(step, weights[step.weight], mode)

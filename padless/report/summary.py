@@ -156,6 +156,7 @@ class Summary:
     memory_oracle: str | None = None  # None: the same
     reading: Reading = field(default_factory=Reading)  # how an ONNX file was read
     finetuning: Finetuned | None = None
+    depth: bool = False  # whether whole branches could go
     treat: tuple[str, ...] = ()  # what was offered to layers beside widths
     treating: Treating | None = None
     files: dict[str, Written] = field(default_factory=dict)  # that it was exported to, by their names

@@ -106,6 +106,8 @@ def check_options(job: Job) -> None:
                 raise UsageError(message)
     if job.choices.treat and job.steps > 1:
         raise UsageError("Treatments are chosen with widths in one step. Leave --steps or --treat out.")
+    if job.choices.depth and job.steps > 1:
+        raise UsageError("Branches are removed with widths in one step. Leave --steps or --depth out.")
     if job.recover not in METHODS:
         raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
 
@@ -266,6 +268,7 @@ class _Work:
             repair=choices.repair,
             freeze=tuple(choices.freeze),
             floor=choices.floor,
+            depth=choices.depth,
             treat=tuple(choices.treat),
             treating=self.treating,
             steps=job.steps,

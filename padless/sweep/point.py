@@ -49,6 +49,7 @@ class Point:
     outputs: tuple[str, ...] | None = None
     floor: float = DEFAULTS.floor
     treat: str = ""
+    depth: bool = DEFAULTS.depth
     time_limit: float = DEFAULTS.time_limit
     seed: int = DEFAULTS.seed
     steps: int = 1
@@ -71,7 +72,8 @@ class Point:
     def choices(self) -> Choices:
         return Choices(
             importance=self.importance, allocate=self.allocate, align=self.align, repair=self.repair, freeze=self.freeze,
-            floor=self.floor, outputs=self.outputs, treat=listed(self.treat), time_limit=self.time_limit, seed=self.seed,
+            floor=self.floor, outputs=self.outputs, treat=listed(self.treat), depth=self.depth,
+            time_limit=self.time_limit, seed=self.seed,
         )  # fmt: skip
 
     @property

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -14,6 +16,14 @@ MAKERS = frozenset(
 LIKE = frozenset(
     ["new_full", "new_zeros", "new_ones", "full_like", "zeros_like", "ones_like"]
 )  # of constants, from a tensor's type and perhaps its shape
+
+
+def once(data: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A constant with one place along each axis on which it only repeats itself."""
+    for axis in range(data.ndim):
+        first = data.take([0], axis) if data.shape[axis] > 1 else data
+        data = first if (data == first).all() else data
+    return data
 
 
 class Constants:
@@ -36,11 +46,14 @@ class Constants:
         return tensor
 
     def fold(self, op: Op) -> bool:
-        """Run an operation now if it reads constants alone. A weight's transposition is left to the layer behind it."""
+        """Run an operation now if it reads constants alone. A weight's transposition is noted for the layer behind it."""
         name = op.name.removeprefix("aten.")
         reads, like = op.inputs(), name in LIKE
-        if name == "t" or any(self.known(v) is None for v in (reads[1:] if like else reads)):
+        if any(self.known(v) is None for v in (reads[1:] if like else reads)):
             return False
+        if name == "t":
+            self.transposed[op.outputs[0]] = reads[0]
+            return True
         if not reads and name not in MAKERS:
             return False
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from padless.graph.record import Op, Ref
+from padless.tflite.constants import once
 from padless.tflite.file import OptionValue
 from padless.tflite.layout import usual_order
 from padless.tflite.lowering import Lowering, Stored, lowers, refuse
@@ -173,6 +174,7 @@ def _operand(lowering: Lowering, op: Op, operand: Any, order: tuple[int, ...] | 
         data, name = lowering.weight(operand), lowering.recording.values[operand.value].name
     else:
         data, name = np.asarray(operand, dtype=float), f"{op.module} constant"
+    data = once(data)
     if data.size == 1:
         return lowering.constant(name, data.reshape(1))
     assert order is not None

@@ -12,7 +12,8 @@ from padless.treat.grid import scales
 
 @lowers("convolution")
 def convolution(lowering: Lowering, op: Op) -> None:
-    """With the batch norm and the clamp behind it merged in. One along a line is one along a row of a map."""
+    """With the batch norm behind it, what is added to channels, and the clamp merged in. One along a line is one along a row
+    of a map."""
     x, weight_ref, bias_ref, stride, padding, dilation, transposed, _, groups = op.args
     weight = lowering.weight(weight_ref)
     places = weight.ndim - 2
@@ -30,6 +31,8 @@ def convolution(lowering: Lowering, op: Op) -> None:
     if norm := lowering.normalisation_behind(op):
         gain, shift = affine(lowering, norm)
         weight, bias, last = weight * gain[:, None, None, None], bias * gain + shift, norm
+    added, last = lowering.constants_behind(last)
+    bias = bias + added
     act, value = lowering.activation_behind(last)
     depthwise = groups > 1 and weight.shape[1] == 1
     stored = weight.transpose(1, 2, 3, 0) if depthwise else weight.transpose(0, 2, 3, 1)  # 1HWO or OHWI
@@ -97,15 +100,10 @@ def scale_and_shift(lowering: Lowering, op: Op, x: int, gain: Floats, shift: Flo
 
 
 @lowers("t")
-def transpose_weight(lowering: Lowering, op: Op) -> None:
-    """A weight's transposition is the next operation's business."""
-    ref = op.args[0]
-    if lowering.computed(ref):
-        lowering.at[op.outputs[0]] = Stored(
-            lowering.at[ref.value].tensor, lowering.at[ref.value].layout.permuted((1, 0))
-        )
-    else:
-        lowering.transposed[op.outputs[0]] = ref.value
+def transpose(lowering: Lowering, op: Op) -> None:
+    """That of an activation: its axes are named otherwise."""
+    stored = lowering.stored(op, op.args[0])
+    lowering.at[op.outputs[0]] = Stored(stored.tensor, stored.layout.permuted((1, 0)))
 
 
 @lowers("addmm", "mm")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,14 @@ from torch import nn
 
 from padless.errors import PadlessError
 from padless.graph import Graph
-from padless.graph.record import Op, Ref
-from padless.tflite.constants import Constants
+from padless.graph.record import Op, Recording, Ref
+from padless.tflite.constants import Constants, once
 from padless.tflite.file import Data, Tensor, TFLiteBuilder
 from padless.tflite.layout import Layout, Shape, moves, usual_order
 from padless.tflite.writes import overwriting
 from padless.treat.grid import scales
 
+Result = TypeVar("Result")
 Floats = npt.NDArray[np.float64]
 SCALE = 0.05  # nominal, of every activation
 NO_ACTIVATION, BOTTOM = "NONE", -128
@@ -103,8 +104,9 @@ class Lowering:
         self.transposed = self.constants.transposed  # value -> weight
         self.merged: set[int] = set()  # operations that were merged into an earlier one
         self.readers: dict[int, list[int]] = {}
-        for i, op in enumerate(self.recording.ops):
-            for value in set(op.inputs()):
+        self.needed = needed(self.recording)
+        for i in self.needed:
+            for value in set(self.recording.ops[i].inputs()):
                 self.readers.setdefault(value, []).append(i)
         self.layers = list(graph.layers)  # those that are still to come
         self.names: Counter[str] = Counter()
@@ -124,10 +126,11 @@ class Lowering:
             layout = Layout.of(shape, usual_order(len(shape)))
             name = self.recording.values[value].name
             self.at[value] = Stored(self.activation(name, layout.sizes, zero_point=0), layout)
-        for i, op in enumerate(self.recording.ops):
-            if i in self.merged or not any(v in self.readers or v in self.recording.outputs for v in op.outputs):
-                continue
-            self.write(op)
+        ops = [self.recording.ops[i] for i in self.needed]
+        folded = [self.translated(self.constants.fold, op) for op in ops]  # before any is merged into a layer
+        for i, op, is_constant in zip(self.needed, ops, folded, strict=True):
+            if i not in self.merged and not is_constant:
+                self.translated(self.write, op)
         inputs = [self.port(value, self.recording.values[value].name) for value in self.recording.inputs]
         names = [f"output_{name or 0}" for name in self.recording.output_names]
         outputs = [self.port(v, name, whole=whole) for v, name in zip(self.recording.outputs, names, strict=True)]
@@ -146,14 +149,16 @@ class Lowering:
         return Port(name=name, shape=shape, tensor=stored.tensor, layout=stored.layout)
 
     def write(self, op: Op) -> None:
-        """The form of one operation. A mistake in a rule is told as a form that is missing: the network has others."""
+        """The form of one operation."""
+        rule = RULES.get(op.name)
+        if rule is None:
+            raise refuse(op, "has no TFLite form")
+        rule(self, op)
+
+    def translated(self, step: Callable[[Op], Result], op: Op) -> Result:
+        """A step of one operation. A mistake in a rule is told as a form that is missing: the network has others."""
         try:
-            if self.constants.fold(op):
-                return
-            rule = RULES.get(op.name)
-            if rule is None:
-                raise refuse(op, "has no TFLite form")
-            rule(self, op)
+            return step(op)
         except (Unlowered, PadlessError):
             raise
         except Exception as error:
@@ -175,7 +180,9 @@ class Lowering:
             if values is None:
                 raise refuse(op, "reads a tensor that has no TFLite form")
             data = values.detach().cpu().double().numpy()
-            return Stored(self.known_activation(f"{op.module or 'network'} constant", data), Layout.of(data.shape))
+            layout = Layout.of(data.shape, usual_order(data.ndim))
+            name = f"{op.module or 'network'} constant"
+            return Stored(self.known_activation(name, layout.packed(data)), layout)
         return self.at[ref.value]
 
     def weight(self, ref: Ref) -> Floats:
@@ -220,6 +227,34 @@ class Lowering:
             self.merged.add(reader[0])
             return reader[1]
         return None
+
+    def constants_behind(self, op: Op) -> tuple[Floats, Op]:
+        """What is added to each channel of an operation's map by the additions that alone read it, and the last of them.
+
+        So it is behind a residual branch that was removed. Each addition is merged into the operation.
+        """
+        total, last = np.zeros(self.shape(op.outputs[0])[1]), op
+        while (reader := self.only_reader(last.outputs[0])) and (
+            added := self.added_to(last.outputs[0], reader[1])
+        ) is not None:
+            total, last = total + added, reader[1]
+            self.merged.add(reader[0])
+        return total, last
+
+    def added_to(self, value: int, op: Op) -> Floats | None:
+        """[C] what an operation adds to each channel of a map, where it does nothing else."""
+        if op.name not in ("aten.add", "aten.add_") or op.kwargs.get("alpha", 1) != 1:
+            return None
+        others = [ref for ref in op.args[:2] if not (isinstance(ref, Ref) and ref.value == value)]
+        if len(others) != 1 or not isinstance(others[0], Ref) or self.shape(op.outputs[0]) != self.shape(value):
+            return None
+        known = self.known(others[0].value)
+        if known is None:
+            return None
+        data = once(known.detach().cpu().double().numpy())
+        rank = len(self.shape(value))
+        data = data.reshape((1,) * (rank - data.ndim) + data.shape)
+        return np.broadcast_to(data.reshape(-1), self.shape(value)[1]) if data.size == data.shape[1] else None
 
     # --- arranging -------------------------------------------------------------------------------------------------
 
@@ -340,6 +375,16 @@ class Lowering:
         return self.builder.tensor(Tensor(
             name=self.name(f"{name}.bias"), shape=bias.shape, dtype="INT32", scale=tuple(scale), data=bias
         ))  # fmt: skip
+
+
+def needed(recording: Recording) -> list[int]:
+    """The operations that the outputs depend on."""
+    wanted, found = set(recording.outputs), []
+    for i, op in reversed(list(enumerate(recording.ops))):
+        if wanted.intersection(op.outputs):
+            wanted.update(op.inputs())
+            found.append(i)
+    return found[::-1]
 
 
 LoweringRule = Callable[["Lowering", Op], None]

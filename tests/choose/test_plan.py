@@ -7,7 +7,7 @@ import pytest
 import torch
 from models.networks import small
 
-from padless import Plan, plan, trace
+from padless import Plan, plan, prune, trace
 from padless.errors import UsageError
 
 X = torch.zeros(1, 3, 16, 16)
@@ -35,8 +35,15 @@ def test_bad_plans(tmp_path):
     with pytest.raises(UsageError, match="No plan at .*plan.json .No such file or directory.. Give the folder"):
         Plan.read(tmp_path / "plan.json")
     graph = trace(model, X)
-    for kept in ([], [3, 2], [0, 0], [-1], [16]):
+    for kept in ([3, 2], [0, 0], [-1], [16]):
         with pytest.raises(UsageError, match=r"keeps .* of group stem; expected ascending indices from 0 to 15"):
             dataclasses.replace(made, keep={**made.keep, "stem": kept}).mask(graph)
+    left_out = {id: kept for id, kept in made.keep.items() if id != "stem"}
+    with pytest.raises(UsageError, match="says nothing of group stem"):
+        dataclasses.replace(made, keep=left_out).mask(graph)
+    with pytest.raises(
+        UsageError, match=r"No channel is kept of stem, which must keep some: the outputs would no longer depend"
+    ):
+        prune(model, dataclasses.replace(made, keep={**made.keep, "stem": []}))
     with pytest.raises(UsageError, match="cuts group head, which must stay: output of the network"):
         dataclasses.replace(made, keep={**made.keep, "head": [0]}).mask(graph)

@@ -32,8 +32,10 @@ def shaken(model: nn.Module) -> nn.Module:
     """Batch norms with statistics of their own, so that no channel equals another by chance; evaluation mode."""
     for m in model.modules():
         if isinstance(m, nn.modules.batchnorm._BatchNorm):
-            nn.init.normal_(m.weight, 1, 0.3)
-            nn.init.normal_(m.bias, 0, 0.3)
+            if m.weight is not None:
+                nn.init.normal_(m.weight, 1, 0.3)
+            if m.bias is not None:
+                nn.init.normal_(m.bias, 0, 0.3)
             m.running_mean.normal_(0, 0.3)
             m.running_var.uniform_(0.5, 2)
     return model.eval()

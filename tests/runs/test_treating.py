@@ -155,6 +155,10 @@ def test_treatments_chosen_with_widths(run, tmp_path):
     for more, message in (
         (("--steps", "2"), "Treatments are chosen with widths in one step. Leave --steps or --treat out."),
         (("--allocate", "uniform"), "allocate 'uniform' chooses widths alone."),
+        (
+            ("--depth", "--steps", "2", "--treat", ""),
+            "Branches are removed with widths in one step. Leave --steps or --depth",
+        ),
     ):
         code, _, err = run("prune", *ask, *data, "--treat", "grid", *more, "--out", "no")
         assert code == 2 and message in " ".join(err.split()) and not (tmp_path / "no").exists()

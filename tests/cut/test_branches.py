@@ -1,0 +1,200 @@
+"""Whole branches that go: which may, what stands in their place, and that nothing else changes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from checks.recovering import images
+from models.networks import Residual, Small, SqueezeExcite, shaken
+from torch import nn
+
+from padless import Plan, load, plan, prune, recover, save, trace
+from padless.cut import cut, equivalence_error
+from padless.cut.branches import Branches, branches
+from padless.cut.hollow import Constant, Removed, Settled
+from padless.errors import UsageError
+from padless.recover.judge import apart
+
+X = torch.zeros(1, 3, 16, 16)
+
+
+def found(model: nn.Module, x=X) -> Branches:
+    return branches(trace(model, x), model)
+
+
+def without(model: nn.Module, *gone: str, x=X) -> tuple[nn.Module, float]:
+    """`model` without some groups, and how far it lies from the masked original."""
+    graph = trace(model, x)
+    keep = np.ones(graph.channels, dtype=np.int64)
+    for id in gone:
+        keep[graph.group(id).channels] = 0
+    small = cut(model, graph, keep)
+    return small, equivalence_error(model, small, graph, keep)
+
+
+def body(*layers: nn.Module) -> nn.Module:
+    """Layers of 16 channels beside a way on, between a stem and a head."""
+
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.body, self.head = nn.Conv2d(3, 16, 3, 2, 1), nn.Sequential(*layers), nn.Linear(16, 4)
+
+        def forward(self, x):
+            x = self.stem(x)
+            return self.head((x + self.body(x)).mean((2, 3)))
+
+    torch.manual_seed(0)
+    return shaken(Beside())
+
+
+def test_only_what_the_network_can_go_on_without():
+    assert found(shaken(Small())).groups == ("block.body.0",)
+    chain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    assert found(chain) == Branches()
+
+
+def test_of_two_branches_side_by_side_one_stays():
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+            self.a = nn.Sequential(nn.Conv2d(8, 12, 1), nn.ReLU(), nn.Conv2d(12, 8, 1))
+            self.b = nn.Sequential(nn.Conv2d(8, 20, 1), nn.ReLU(), nn.Conv2d(20, 8, 1))
+
+        def forward(self, x):
+            x = self.stem(x)
+            return self.head(self.a(x) + self.b(x))
+
+    model = Both()
+    assert found(model).groups == ("a.0",)
+    assert without(model, "b.0")[1] < 1e-10  # either may go
+    with pytest.raises(
+        UsageError, match=r"No channel is kept of a.0, b.0, .* outputs would no longer depend on the inputs"
+    ):
+        without(model, "a.0", "b.0")
+
+
+def test_what_feeds_only_a_branch_or_lives_on_it_goes_with_it():
+    bottleneck = body(nn.Conv2d(16, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 16, 1))
+    assert found(bottleneck).implied == {"body.0": {"body.2"}, "body.2": {"body.0"}}
+    squeezed = body(nn.Conv2d(16, 24, 1), SqueezeExcite(24, 6), nn.Conv2d(24, 16, 1))
+    assert found(squeezed).groups == ("body.0", "body.1.fc1")
+    assert found(squeezed).implied == {"body.0": {"body.1.fc1"}}  # a gate may go alone
+    for gone in (("body.0", "body.1.fc1"), ("body.1.fc1",), ("body.0",)):
+        assert without(squeezed, *gone)[1] < 1e-10
+    left = found(squeezed).without(["body.1.fc1"])  # which stays, and with it what would take it along
+    assert left == Branches()
+
+
+@pytest.mark.parametrize("layers", [
+    (nn.Conv2d(16, 12, 3, padding="same"), nn.ReLU(inplace=True), nn.Conv2d(12, 16, 1, bias=False)),
+    (nn.Conv2d(16, 12, 1), nn.Conv2d(12, 12, 3, 1, 1, groups=12, bias=False), nn.BatchNorm2d(12), nn.Conv2d(12, 16, 1),
+     nn.BatchNorm2d(16), nn.ReLU(inplace=True)),
+    (nn.Conv2d(16, 12, (3, 1), padding="valid"), nn.AdaptiveAvgPool2d(4), nn.Conv2d(12, 16, 4, 4)),
+    (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 12), nn.ReLU(inplace=True), nn.Linear(12, 16, bias=False),
+     nn.BatchNorm1d(16, affine=False), nn.Unflatten(1, (16, 1, 1))),
+    (nn.Conv2d(16, 12, 3, 2, 2, dilation=2), nn.Hardswish(inplace=True), nn.Conv2d(12, 16, 3, 1, 1),
+     nn.Upsample(scale_factor=2)),
+])  # fmt: skip
+def test_constants_stand_for_what_was_removed(layers):
+    model = body(*layers)
+    (group,) = found(model).groups
+    small, error = without(model, group)
+    assert error < 1e-10
+    assert not any(isinstance(module, nn.Conv2d | nn.Linear) for module in small.body.modules())
+    assert {Removed, Constant} <= {type(module) for module in small.body.modules()}
+    assert sum(p.numel() for p in small.body.parameters()) <= 16 * 3 + 2
+    assert [ly.name for ly in trace(small, X).layers] == ["stem", "head"]
+    small.train()(torch.randn(2, 3, 16, 16)).sum().backward()  # it can be trained
+    assert small.stem.weight.grad is not None
+
+
+@pytest.mark.parametrize("layers", [
+    (nn.Conv2d(16, 12, 1), nn.GroupNorm(1, 12), nn.Conv2d(12, 16, 1)),
+    (nn.Conv2d(16, 12, 1), nn.Softmax(1), nn.Conv2d(12, 16, 1)),
+    (nn.ConvTranspose2d(16, 12, 1), nn.Conv2d(12, 16, 1)),
+    (nn.utils.parametrizations.weight_norm(nn.Conv2d(16, 12, 1)), nn.Conv2d(12, 16, 1)),
+])  # fmt: skip
+def test_what_cannot_go(layers):
+    model = body(*layers)
+    assert found(model) == Branches()
+    graph = trace(model, X)
+    id = next(group.id for group in graph.groups if group.id.startswith("body"))
+    with pytest.raises(UsageError, match="plain modules"):
+        without(model, id)
+
+
+def test_a_layer_with_a_hook_or_two_calls_stays():
+    hooked = shaken(Small())
+    hooked.block.body[0].register_forward_hook(lambda *_: None)
+    assert found(hooked) == Branches()
+    layer = nn.Conv2d(16, 16, 1)
+    assert found(body(layer, nn.ReLU(), layer)) == Branches()
+
+
+def test_in_training_the_norm_behind_a_constant_gives_what_it_gave():
+    """By the statistics of a batch of constants it would give its shift."""
+    small, _ = without(shaken(Small()), "block.body.0")
+    norm, x = small.block.body[4], torch.randn(2, 3, 16, 16)
+    assert isinstance(norm, Settled)
+    before = small.eval().block.body(small.stem(x))
+    assert torch.equal(small.train().block.body(small.stem(x)), before)
+    assert torch.equal(norm.running_mean, small.eval().block.body[4].running_mean)
+
+
+def shallow(model: nn.Module, group: str) -> Plan:
+    """A plan in which a group has nothing left, and another is narrower."""
+    planned = plan(model, X, target="unit:8", budget="macs=60%", importance="l1")
+    return replace(planned, keep={**planned.keep, group: []})
+
+
+def test_a_plan_without_a_branch_is_kept_and_rebuilt(tmp_path):
+    model = shaken(Small())
+    planned = shallow(model, "block.body.0")
+    assert Plan.from_json(planned.to_json()) == planned
+    small = prune(model, planned)
+    save(tmp_path / "run", small, planned)
+    again = load(tmp_path / "run", Small())
+    x = torch.randn(2, 3, 16, 16)
+    assert torch.equal(again(x), small(x))
+    layers = {name: module for name, module in again.named_modules() if isinstance(module, nn.Conv2d)}
+    assert set(layers) == {"stem", "down"}
+
+
+def test_recovery_brings_constants_to_their_means():
+    model = shaken(Small())
+    planned, x = shallow(model, "block.body.0"), images(64)
+    for method in ("mix", "least-squares"):
+        small = prune(model, planned)
+        done = recover(small, model, planned, [x], method=method)
+        assert done.method.startswith(method)
+        solved_on = apart(x)[0]
+        mean = model.block.body(model.stem(solved_on).relu()).mean((0, 2, 3))[planned.keep["stem"]]
+        given = small.block.body(small.stem(x[:1]).relu())[0, :, 0, 0]
+        assert torch.allclose(given, mean, atol=1e-5)
+        assert (
+            min(done.held_out.values())
+            < recover(prune(model, planned), model, planned, [x], method="none").held_out["none"]
+        )
+
+
+@pytest.mark.parametrize("norm", [(), (nn.BatchNorm2d(16, affine=False),), (nn.BatchNorm2d(16, bias=False),)])
+def test_a_constant_whose_norm_has_no_shift_is_moved_itself(norm):
+    model = body(nn.Conv2d(16, 12, 1), nn.ReLU(), nn.Conv2d(12, 16, 1, bias=False), *norm)
+    planned, x = shallow(model, "body.0"), images(64)
+    small = prune(model, planned)
+    recover(small, model, planned, [x], method="mix")
+    mean = model.body(model.stem(apart(x)[0])).mean((0, 2, 3))[planned.keep["stem"]]
+    assert torch.allclose(small.body(small.stem(x[:1]))[0, :, 0, 0], mean, atol=1e-5)
+
+
+def test_residual_ends_after_removal_equal_a_network_without_the_block():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), Residual(8, 12), nn.Conv2d(8, 4, 1)).eval()
+    small, error = without(model, "1.body.0")
+    x = torch.randn(2, 3, 16, 16)
+    norm = model[1].body[4]
+    constant = norm(model[1].body[3].bias.reshape(1, -1, 1, 1))
+    assert error < 1e-10 and torch.allclose(small(x), model[2](torch.relu(model[0](x) + constant)), atol=1e-6)

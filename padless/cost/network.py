@@ -174,8 +174,8 @@ def network_cost(
             pinned=pinned.get(layer.name),
             cost=cost(layer),
             weight_bytes=padding(layer, target).weight_bytes,
-            cycles=operators.get(layer.name),
-            npu_cycles=computing.get(layer.name),
+            cycles=0 if layer.removed and cycles else operators.get(layer.name),
+            npu_cycles=0 if layer.removed and cycles else computing.get(layer.name),
             problems=tuple(problems(layer, target)),
             treatment=(treatments or {}).get(layer.name, ""),
         )

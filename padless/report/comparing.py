@@ -10,7 +10,7 @@ from rich.table import Table
 from padless.errors import UsageError
 from padless.report.charts import Run, accuracies, family
 from padless.report.html import document
-from padless.report.report import LayerReport, Report, Side, StageScore
+from padless.report.report import LayerReport, Report, StageScore
 from padless.report.summary import Measures, Summary
 from padless.report.svg import folded, human, memory, percent, table, text
 from padless.report.words import interval, quantity_name
@@ -209,18 +209,14 @@ def _differ(layers: Sequence[LayerReport]) -> bool:
 
 
 def _layer(layers: Sequence[LayerReport], timed: bool, scale: float) -> list[str]:
-    dense = _widths(layers[0].dense)
+    dense = layers[0].dense.widths
     cells = [text(layers[0].name), dense]
-    cells += [dense if (now := _widths(row.pruned)) == dense else f"<b>{now}</b>" for row in layers]
+    cells += [dense if (now := row.pruned.widths) == dense else f"<b>{now}</b>" for row in layers]
     if timed:
         times = [row.pruned.time for row in layers]
         cells += [DASH if time is None else f"{scale * time:,.0f}" for time in times]
         cells.append(f"{scale * _spread(layers):,.0f}")
     return cells
-
-
-def _widths(side: Side) -> str:
-    return f"{side.c_in}→{side.c_out}"
 
 
 def _spread(layers: Sequence[LayerReport]) -> int:

@@ -86,8 +86,8 @@ def _row(layer: LayerReport, place: int, report: Report, longest: int, slowest: 
 
 def _widths(layer: LayerReport) -> str:
     dense, now = layer.dense, layer.pruned
-    before = f'<span class="nowrap">{dense.c_in}→{dense.c_out}</span>'
-    after = f' <b class="nowrap">⇒ {now.c_in}→{now.c_out}</b>' if layer.narrower else ""
+    before = f'<span class="nowrap">{dense.widths}</span>'
+    after = f' <b class="nowrap">⇒ {now.widths}</b>' if layer.narrower else ""
     return before + after + (f' <span class="nowrap">{text(layer.treatment)}</span>' if layer.treatment else "")
 
 

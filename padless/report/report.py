@@ -38,6 +38,11 @@ class Side:
     bound: Bound
     utilisation_percent: float | None  # of the array's peak, by useful MACs
 
+    @property
+    def widths(self) -> str:
+        """Input and output channels, for people."""
+        return f"{self.c_in}→{self.c_out}" if self.c_out else "removed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)
 class LayerReport:

@@ -182,5 +182,5 @@ def widths(layers: Mapping[str, Widths]) -> Table:
             + Text("·" * (20 - kept), style="dim")
             + Text(f" {100 * out_now / out_dense:.0f} %")
         )
-        table.add_row(name, f"{in_dense}→{out_dense}", f"{in_now}→{out_now}", bar)
+        table.add_row(name, f"{in_dense}→{out_dense}", f"{in_now}→{out_now}" if out_now else "removed", bar)
     return table

@@ -224,6 +224,8 @@ def pays_most(report: Report) -> str:
 
 def not_less(group: GroupReport, report: Report) -> str:
     """Why a group is no narrower."""
+    if not group.kept:
+        return "Nothing of it is left: constants stand for the layers that read it."
     steps = Steps(group)
     if steps.down is None:
         return f"Not less: {group.least}." if group.least else "Not less: nothing narrower is offered."

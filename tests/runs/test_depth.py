@@ -27,11 +27,13 @@ def test_a_run_without_a_branch(run, tmp_path):
     folder = tmp_path / "run"
     plan, summary = Plan.read(folder / "plan.json"), Summary.read(folder)
     assert plan.keep["block.body.0"] == [] and summary.depth and summary.budgets[0].met
-    assert "0→0" in printed and (folder / "model.tflite").stat().st_size > 0
+    assert printed.count("removed") == 2 and (folder / "model.tflite").stat().st_size > 0
     widths = summary.widths
     assert widths["block.body.0"].c_out[1] == widths["block.body.3"].c_in[1] == 0 < widths["down"].c_out[1]
     rows = {row.name: row for row in Report.read(folder).layers}
-    assert rows["block.body.0"].pruned.macs == 0
+    assert rows["block.body.0"].pruned.macs == rows["block.body.0"].pruned.time == 0
+    page = (folder / "report.html").read_text()
+    assert '<b class="nowrap">⇒ removed</b>' in page and "Nothing of it is left: constants stand for" in page
     assert not any(name.startswith("block.body.0") for name in load_file(folder / "model.safetensors"))
     # Others go on from it.
     code, _, err = run("treat", "run", "grid:9", "--trust", "--calibration", "64")

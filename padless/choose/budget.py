@@ -11,9 +11,10 @@ from padless.errors import UsageError, expect, suggest
 
 LATENCY = "latency"  # is counted in cycles, at the clock of the target's system
 PEAKS = ("peak_sram_bytes", "peak_activation_bytes")
-QUANTITIES = ("cycles", "npu_cycles", LATENCY, "macs", "padded_macs", "weight_bytes", "padded_weight_bytes",
+FLASH = "flash_bytes"
+QUANTITIES = ("cycles", "npu_cycles", LATENCY, "macs", "padded_macs", "weight_bytes", "padded_weight_bytes", FLASH,
               *PEAKS)  # fmt: skip
-SHORT = {"sram": "peak_sram_bytes"}  # what may be written for a long name
+SHORT = {"sram": "peak_sram_bytes", "flash": FLASH}  # what may be written for a long name
 SECONDS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}  # in nanoseconds
 _PREFIXES = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3}  # powers of 1000, or with an i of 1024
 _TEXT = re.compile(r"\s*(\w+)\s*=\s*((?:[0-9][0-9_]*)?(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)\s*(%|[a-zA-Z]*)\s*")
@@ -51,7 +52,8 @@ class Budget:
     def parse(text: str) -> "Budget":
         """`cycles=50%`, `macs=0.5`: a share of the dense network. `macs=2M`, `sram=100KiB`, `latency=5ms`: a number.
 
-        A number with a point and without a unit is a share, for every quantity; `sram` is short for peak_sram_bytes.
+        A number with a point and without a unit is a share, for every quantity; `sram` is short for peak_sram_bytes, `flash`
+        for flash_bytes.
         Raises UsageError when the text is none of these, and for whole numbers that no network costs so little of.
         """
         match = _TEXT.fullmatch(text)
@@ -94,6 +96,8 @@ class Budget:
             reason, other = ": no source states its MACs per cycle", "padded_macs, macs or weight_bytes"
             if self.counted in PEAKS:
                 reason, other = ": none that is asked knows memory", "peak_activation_bytes, or give --memory-oracle"
+            if self.counted == FLASH:
+                reason, other = ": none that is asked knows how constants are stored", "weight_bytes"
             raise UsageError(f"The target has no oracle for {self.quantity}{reason}. Use a budget on {other}.")
         return int(value)
 

@@ -8,7 +8,7 @@ from padless.choose.ratios import RATIOS
 from padless.errors import UsageError, expect, suggest
 from padless.importance import Criterion, Importance
 from padless.optimise import frozen_inputs, greedy, solve
-from padless.treat.treatment import offers
+from padless.treat.treatment import AUTO, offers
 
 METHODS = {"optimal": solve, "greedy": greedy, "frozen": frozen_inputs}  # on tables of costs
 ALLOCATIONS = (*METHODS, *RATIOS)
@@ -54,7 +54,8 @@ class Choices:
     - `outputs`: the paths of the outputs whose channels must stay (`0`, `boxes`); others may be cut. By default all stay.
     - `treat`: treatments of weights that layers are offered beside widths, in the same program: `grid` (a ladder of 33 to 5
       levels a filter), `2:4`, with both also 2:4 on grids, or single ones such as `grid:17` (see `padless.treat`, which
-      carries out what the plan says). Only for `optimal` and `reconstruction`, and where the oracle charges less for them.
+      carries out what the plan says). Only for `optimal` and `reconstruction`, and where the oracle charges less for them;
+      `auto` stands for both where all that holds, and for none elsewhere.
     - `depth`: whether whole branches may go, too: a group may lose all its channels where what reads it becomes a constant
       and the network's outputs still depend on its inputs. Only where importances have one unit, as those of
       `reconstruction`, and widths are chosen on tables (`optimal`, `greedy`, `frozen`).
@@ -108,6 +109,12 @@ class Choices:
     def _check_treatments(self) -> None:
         if len(offers(self.treat)) < 2:
             raise UsageError(f"treat offers {', '.join(self.treat)}, which changes nothing. Write grid, 2:4 or both.")
+        if AUTO in self.treat and len(self.treat) > 1:
+            raise UsageError(
+                f"treat offers {', '.join(self.treat)}; auto stands alone. Write auto, or name the others."
+            )
+        if AUTO in self.treat:
+            return
         if self.allocate != "optimal":
             raise UsageError(f"allocate {self.allocate!r} chooses widths alone. Use optimal, or leave treat out.")
         named = isinstance(self.importance, str) or callable(self.importance)

@@ -101,7 +101,7 @@ def summed(pricing: Pricing, counted: str) -> float | None:
     of_answer = FROM_ORACLE.get(counted)
     if pricing.oracle is None or of_answer is None:
         return None
-    return float(sum(getattr(answer, of_answer) for answer in pricing.oracle(pricing.graph.layers)))
+    return float(sum(getattr(answer, of_answer) or 0 for answer in pricing.oracle(pricing.graph.layers)))
 
 
 def _solved(

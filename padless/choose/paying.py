@@ -1,10 +1,13 @@
 """Whether treated weights are cheaper on a target at all, before minutes are spent on what they lose."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from padless.choose.choices import Choices
 from padless.choose.treated import share_of
 from padless.cost import NetworkCost
+from padless.cost.charged import Field
 from padless.cost.cycles import Answer
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
@@ -13,15 +16,16 @@ from padless.progress import bar
 from padless.treat.layers import treatable, unfit
 from padless.treat.treatment import Treatment, offers
 
-FIELDS = ("total", "npu")  # of an answer
 PROBED = 3  # layers, those that cost most
 PAYS = 0.99  # of the untreated cost, at most
 WAITS = 0.3  # of a network's or its layers' time: from here on it is said to wait for memory
 FEW = Treatment(levels=17)
 
 
-def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
+def paying(pricing: Pricing, choices: Choices, fields: Collection[Field]) -> tuple[Treatment, ...]:
     """Those of the treatments that are asked for for which the oracle charges less, tried on the layers that cost most.
+
+    `fields` of its answers are what is budgeted.
 
     Raises UsageError, with the shares that were seen, where it does for none.
     """
@@ -38,7 +42,7 @@ def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
         asked = [(layer, plain) for layer, plain in known if not unfit(layer, treatment)][:PROBED]
         told = oracle.attempt([TreatedShape.of(layer.shape, treatment) for layer, _ in asked])
         pairs = [(plain, answer) for (_, plain), answer in zip(asked, told, strict=True)]
-        shares = [share for pair in pairs for field in FIELDS if np.isfinite(share := share_of(*pair, field))]
+        shares = [share for pair in pairs for field in fields if np.isfinite(share := share_of(*pair, field))]
         if shares:
             least[treatment] = min(shares)
     if not least and layers:
@@ -56,7 +60,7 @@ def paying(pricing: Pricing, choices: Choices) -> tuple[Treatment, ...]:
         best = min(least, key=least.__getitem__)
         raise UsageError(
             f"Treatments do not pay on {pricing.target.id}: with {best} the costliest layers still take "
-            f"{100 * least[best]:.1f} % of their cycles. Leave treat out."
+            f"{100 * least[best]:.1f} % of their {'flash' if set(fields) == {'flash_bytes'} else 'cycles'}. Leave treat out."
         )
     return worth
 

@@ -103,7 +103,7 @@ class Plan:
         line = (
             f"Plan for {self.target}: {asked}, importance kept ({self.importance}) {100 * self.importance_kept:.2f} %"
         )
-        names = ("macs", "weight_bytes", "cycles", "nanoseconds", "peak_sram_bytes")
+        names = ("macs", "weight_bytes", "cycles", "nanoseconds", "peak_sram_bytes", "flash_bytes")
         sides = [(name, self.before[name], self.after[name]) for name in names]  # type: ignore[literal-required]
         rows = [(name, f"{dense:,}", f"{now:,}") for name, dense, now in sides if dense is not None and now is not None]
         rows += [(f"channels of {id}", "", str(len(kept))) for id, kept in self.keep.items()]

@@ -1,6 +1,6 @@
 """The verb that decides a cut: `plan`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -23,15 +23,17 @@ from padless.choose.tables import FROM_ORACLE
 from padless.choose.tightest import tightest
 from padless.choose.undercut import charged_for
 from padless.cost import NetworkCost, OracleLike
+from padless.cost.charged import Field
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError, expect
 from padless.graph import Graph, Keep
 from padless.hardware import Target
 from padless.hardware.target import as_target
-from padless.importance import Importance, importance
+from padless.importance import Criterion, Importance, importance
 from padless.importance.treated import treatment_losses
 from padless.onnx import file_digest
 from padless.progress import console
+from padless.treat.treatment import AUTO, Treatment
 
 
 def plan(
@@ -76,12 +78,12 @@ def make_plan(
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budgets, graph = read_budgets(budget), pricing.graph
     check_prunable(graph)
-    if choices.treat and not any(each.counted in FROM_ORACLE for each in budgets):
+    if set(choices.treat) - {AUTO} and not any(each.counted in FROM_ORACLE for each in budgets):
         raise UsageError(
             f"Treatments change what an oracle counts, and the budget is on {' and '.join(b.quantity for b in budgets)}. "
-            "Ask for cycles, npu_cycles or latency, or leave treat out."
+            "Ask for cycles, npu_cycles, latency or flash_bytes, or leave treat out."
         )
-    curves = scored(pricing, choices, images)
+    curves = scored(pricing, choices, images, [FROM_ORACLE[b.counted] for b in budgets if b.counted in FROM_ORACLE])
     dense = dense or pricing.dense()
     for each in budgets:
         each.of(dense)  # raises where the target cannot say
@@ -147,18 +149,39 @@ def _decided(
     return chosen, allocation
 
 
-def scored(pricing: Pricing, choices: Choices, images: Sequence[Any]) -> Importance:
-    """The importance that each group keeps at each width, and what treatments of its layers lose where they are offered."""
+def scored(
+    pricing: Pricing, choices: Choices, images: Sequence[Any], fields: Collection[Field] = ("total", "npu")
+) -> Importance:
+    """The importance that each group keeps at each width, and what treatments of its layers lose where they are offered.
+
+    Offered are those that make one of the `fields` of an oracle's answers less.
+    """
     criterion = choices.criterion(images)
     if isinstance(criterion, Importance):
-        if choices.treat and not criterion.treated:
+        if set(choices.treat) - {AUTO} and not criterion.treated:
             raise UsageError("These curves of importance say nothing of treatments. Leave the importance or treat out.")
         return criterion if choices.treat else replace(criterion, treated={})
-    if not choices.treat:
+    kinds = _kinds(pricing, choices, criterion, fields)  # before minutes are spent
+    if not kinds:
         return importance(pricing.graph, pricing.model, criterion, images, seed=choices.seed)
-    kinds = paying(pricing, choices)  # before minutes are spent
     curves = importance(pricing.graph, pricing.model, "reconstruction", images, seed=choices.seed)
     return replace(curves, treated=treatment_losses(pricing.graph, pricing.model, images, kinds))
+
+
+def _kinds(
+    pricing: Pricing, choices: Choices, criterion: str | Criterion, fields: Collection[Field]
+) -> tuple[Treatment, ...]:
+    """The treatments that layers are offered. Those of `auto` are none where they are worth nothing or cannot be weighed."""
+    unfit = choices.allocate != "optimal" or criterion != "reconstruction" or not fields
+    if not choices.treat or (AUTO in choices.treat and unfit):
+        return ()
+    try:
+        return paying(pricing, choices, fields)
+    except UsageError as error:
+        if AUTO not in choices.treat:
+            raise
+        console.print(f"Weights stay as they are: {str(error).removesuffix(' Leave treat out.')}")
+        return ()
 
 
 def _outcomes(

@@ -7,7 +7,7 @@ that begin alike share it, and a dense block remains a chain.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,14 @@ import scipy
 
 from padless.align import Levels
 from padless.align.units import Widths
-from padless.choose.budget import PEAKS
+from padless.choose.budget import FLASH, PEAKS
 from padless.choose.treated import Offered, treated_costs, variable
 from padless.cost import CachedOracle
+from padless.cost.charged import Field
 from padless.cost.memory import value_bytes
 from padless.cost.padding import padding
 from padless.cut.branches import Branches
+from padless.errors import UsageError
 from padless.graph import Graph, Layer, LayerShape
 from padless.graph.liveness import moments
 from padless.graph.structure import SIDES, Side
@@ -30,7 +32,8 @@ from padless.optimise.buckets import Array, Factor
 MOST = 32  # widths a group is offered: of more, evenly spaced ones
 WIDE, MOST_WIDE = 512, 16  # channels of a group that is offered fewer: the pairs of wide groups are most of the queries
 COUNTED = ("macs", "padded_macs", "weight_bytes", "padded_weight_bytes")
-FROM_ORACLE: dict[str, Literal["total", "npu"]] = {"cycles": "total", "npu_cycles": "npu"}
+FROM_ORACLE: dict[str, Field] = {"cycles": "total", "npu_cycles": "npu", FLASH: "flash_bytes"}  # fields of an answer
+SHARED = (FLASH, "weight_bytes", "padded_weight_bytes")  # what a second call of a layer does not take again
 WHOLE = (*FROM_ORACLE, *PEAKS)  # what the network as a whole may cost otherwise than the tables say
 
 
@@ -78,10 +81,10 @@ def tabulate(
     quantities: Sequence[str],
     offered: Offered | None = None,
 ) -> Tables:
-    """Tables for each of `quantities`: counted ones from the padding, cycles from the oracle, asked all at once, peaks
-    from what lives at the same time. `offered` treatments change what an oracle says.
+    """Tables for each of `quantities`: counted ones from the padding, cycles and flash from the oracle, asked all at once,
+    peaks from what lives at the same time. `offered` treatments change what an oracle says.
 
-    Raises OracleError from the oracle.
+    Raises OracleError from the oracle, and UsageError where it says nothing of a quantity for layers alone.
     """
     variables = _Variables(graph, levels)
     shapes: dict[LayerShape, str] = {}
@@ -102,7 +105,7 @@ def tabulate(
     for layer, (scope, grid) in zip(graph.layers, grids, strict=True):
         places = np.vectorize(place.__getitem__, otypes=[np.int64])(grid)
         for quantity in sums:
-            if "weight" not in quantity or layer.weight not in stored:  # a second call shares the first one's weights
+            if quantity not in SHARED or layer.weight not in stored:
                 table = _completed(values[quantity][places], grid, target, oracle)
                 costs[quantity].append(treated.factor(quantity, layer, scope, table))
         stored.add(layer.weight)
@@ -161,6 +164,9 @@ def _completed(costs: Array, grid: npt.NDArray[Any], target: Target, oracle: Cac
     telling = ~unknown & (work > 0)
     if not telling.any() and oracle is not None:
         oracle.shapes([shape for shape in grid.ravel() if not shape.removed])  # raises what the oracle says
+        raise UsageError(
+            "The oracle says nothing of flash for layers alone, only for whole networks. Use a budget on weight_bytes."
+        )
     nearest = tuple(scipy.ndimage.distance_transform_edt(~telling, return_distances=False, return_indices=True))
     return np.where(unknown, costs[nearest] / work[nearest] * work, costs)
 

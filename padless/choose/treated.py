@@ -107,7 +107,7 @@ def treated_costs(
     answers = dict(zip(asked, oracle.attempt(list(asked), asked), strict=True))
     shares: dict[str, dict[str, Array]] = {quantity: {} for quantity in quantities}
     for quantity, field in quantities.items():
-        counted = "npu" if offered.computing else field
+        counted = "npu" if offered.computing and field == "total" else field
         for layer, _, grid in treated:
             kinds = offered.treatments[layer.name][:-1]
             left = [lattices[layer.name].interpolated(answers, treatment, counted) for treatment in kinds]
@@ -136,7 +136,9 @@ def _hard(treated: Iterable[tuple[Layer, tuple[str, ...], Grid]], offered: Offer
 
 def share_of(plain: object, answer: object, field: str) -> float:
     """What is left of a cost; NaN where it is not known."""
-    if not (isinstance(plain, Answer) and isinstance(answer, Answer)) or not getattr(plain, field):
+    if not (isinstance(plain, Answer) and isinstance(answer, Answer)):
+        return np.nan
+    if not getattr(plain, field) or getattr(answer, field) is None:
         return np.nan
     return float(getattr(answer, field)) / float(getattr(plain, field))
 

@@ -119,7 +119,7 @@ def prune_command(
             help="QUANTITY=SHARE or =NUMBER: cycles=50%, macs=0.5, weight_bytes=300k, sram=100KiB, latency=5ms; may be "
             "given several times. Quantities: cycles (total), npu_cycles (without waiting for outer memory), latency (the "
             "oracle's time, or its cycles at the system's clock), macs, padded_macs, weight_bytes, padded_weight_bytes, "
-            "peak_sram_bytes or sram (the compiler's), peak_activation_bytes (by live ranges).",
+            "peak_sram_bytes or sram and flash_bytes or flash (the compiler's), peak_activation_bytes (by live ranges).",
         ),
     ],
     weights: Weights = None,
@@ -148,8 +148,8 @@ def prune_command(
         typer.Option(
             "--treat",
             help="Treatments of weights that layers are offered beside widths, with commas: grid (33 to 5 values a filter, "
-            "which Ethos-U stores in fewer bytes), 2:4 (two of four inputs are zero), single ones such as grid:17. "
-            "Needs --data. See docs/weights.md.",
+            "which Ethos-U stores in fewer bytes), 2:4 (two of four inputs are zero), single ones such as grid:17; or auto: "
+            "all that pay on the target. Needs --data. See docs/weights.md.",
         ),
     ] = "",
     depth: Annotated[

@@ -13,6 +13,7 @@ from padless.cost.oracle import CachedOracle
 from padless.graph import ChannelGroup, Graph, LayerShape
 from padless.graph.structure import Side
 
+Field = Literal["total", "npu", "flash_bytes"]  # of an answer
 Added = Mapping[tuple[str, Side], int]  # channels that an axis has more
 
 
@@ -31,7 +32,7 @@ def charged(
     widths: Mapping[str, int],
     offered: Mapping[str, npt.NDArray[np.int64]],
     oracle: CachedOracle,
-    counted: Literal["total", "npu"] = "total",
+    counted: Field = "total",
 ) -> NetworkCost:
     """The same network, its avoidable MACs by what the oracle charges instead of by the target's units.
 
@@ -54,7 +55,7 @@ def charged(
     totals: dict[LayerShape, float] = dict.fromkeys(shapes, np.nan)
     for shape, answer in zip(known, oracle.attempt(known), strict=True):
         if isinstance(answer, Answer):
-            totals[shape] = getattr(answer, counted)
+            totals[shape] = getattr(answer, counted) if getattr(answer, counted) is not None else np.nan
     free = {
         each.group.id: each.width - widths[each.group.id]
         for each in wider  # widths ascend: the last is the largest

@@ -34,6 +34,7 @@ class Answer:
     npu: int  # without waiting for memory outside the NPU, where the oracle tells them apart
     energy_pj: float | None = None
     peak_sram_bytes: int | None = None
+    flash_bytes: int | None = None  # its constants, as a compiler lays them out
     cpu_operators: int = 0
 
 

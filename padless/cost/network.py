@@ -38,6 +38,7 @@ class Totals(TypedDict):
     clock_hz: int | None  # at which they do
     peak_sram_bytes: int | None
     peak_activation_bytes: int | None
+    flash_bytes: int | None  # constants, as the compiler lays them out
     energy_pj: float | None
     oracle: str | None
 
@@ -134,6 +135,7 @@ class NetworkCost:
             clock_hz=clock if counted else None,
             peak_sram_bytes=cycles.peak_sram_bytes if cycles else None,
             peak_activation_bytes=self.peak.bytes if self.peak else None,
+            flash_bytes=cycles.flash_bytes if cycles else None,
             energy_pj=cycles.energy_pj if cycles else None,
             oracle=cycles.oracle if cycles else None,
         )

@@ -213,7 +213,7 @@ def _checked(answer: object, name: str) -> Answer | OracleError:
         raise UsageError(
             f"The oracle answered {answer!r} for layer {name}; expected a number of cycles or a padless.cost.Answer."
         )
-    for what in ("total", "npu", "peak_sram_bytes", "energy_pj", "cpu_operators"):
+    for what in ("total", "npu", "peak_sram_bytes", "flash_bytes", "energy_pj", "cpu_operators"):
         value = getattr(answer, what)
         if value is not None and not (isinstance(value, int | float) and 0 <= value < MOST):
             raise UsageError(

@@ -4,12 +4,12 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from padless.align import aligned_levels, priced_levels
-from padless.cost.charged import charged
+from padless.cost.charged import Field, charged
 from padless.cost.cycles import Cycles, between, summed
 from padless.cost.memory import peak_memory
 from padless.cost.network import NetworkCost, network_cost
@@ -124,9 +124,7 @@ class Pricing:
             note=" ".join(filter(None, notes)),
         )
 
-    def charged(
-        self, cost: NetworkCost, widths: Mapping[str, int], counted: Literal["total", "npu"] = "total"
-    ) -> NetworkCost:
+    def charged(self, cost: NetworkCost, widths: Mapping[str, int], counted: Field = "total") -> NetworkCost:
         """A cost with its avoidable MACs by what the oracle charges for groups that are so wide (`cost.charged`)."""
         if self.oracle is None:
             return cost

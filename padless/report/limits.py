@@ -8,7 +8,7 @@ from padless.hardware import Target
 from padless.report.report import Limit, LimitOf
 
 KNOWN: dict[str, LimitOf] = {"sram": "sram", "flash": "flash"}
-SRAM = "peak_sram_bytes"
+BUDGETED: dict[str, LimitOf] = {"peak_sram_bytes": "sram", "flash_bytes": "flash"}
 
 
 def parse_limits(text: str) -> tuple[Limit, ...]:
@@ -41,7 +41,8 @@ def limits_of(target: Target, budgets: Iterable[str], told: Iterable[Limit] = ()
         name = target.variant.get("system") or next(iter(target.systems), "")
         limits["sram"] = Limit(of="sram", bytes=target.system.sram_bytes, source=f"{target.id} {name}".strip())
     for budget in map(Budget.parse, budgets):
-        if budget.quantity == SRAM and budget.absolute is not None:
-            limits["sram"] = Limit(of="sram", bytes=budget.absolute, source="the budget")
+        if budget.quantity in BUDGETED and budget.absolute is not None:
+            of = BUDGETED[budget.quantity]
+            limits[of] = Limit(of=of, bytes=budget.absolute, source="the budget")
     limits |= {limit.of: limit for limit in told}
     return tuple(limits[name] for name in KNOWN if name in limits)

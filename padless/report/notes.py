@@ -19,6 +19,7 @@ QUANTITIES = {
     "nanoseconds": "nanoseconds",
     "peak_sram_bytes": "peak SRAM bytes",
     "peak_activation_bytes": "peak activation bytes",
+    "flash_bytes": "flash bytes",
     "energy_pj": "energy pJ",
 }
 

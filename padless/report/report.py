@@ -15,7 +15,7 @@ FILE = "report.json"
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Stage = Literal["dense", "cut", "recovered", "final", "dense, INT8", "final, INT8"]
 LimitOf = Literal["sram", "flash"]
-Quantity = Literal["cycles", "npu_cycles", "macs", "padded_macs", "weight_bytes", "padded_weight_bytes"]
+Quantity = Literal["cycles", "npu_cycles", "macs", "padded_macs", "weight_bytes", "padded_weight_bytes", "flash_bytes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=STRICT)

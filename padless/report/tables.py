@@ -118,6 +118,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("milliseconds", "milliseconds", ",.6g"),
     ("peak SRAM bytes (oracle)", "peak_sram_bytes", ",d"),
     ("peak activation bytes (live ranges)", "peak_activation_bytes", ",d"),
+    ("flash bytes (oracle)", "flash_bytes", ",d"),
     ("energy pJ", "energy_pj", ",.0f"),
     ("accuracy %", "accuracy", ".2f"),
     ("  in INT8, simulated %", "accuracy_int8", ".2f"),

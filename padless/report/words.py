@@ -10,7 +10,7 @@ from padless.report.svg import duration, human, memory, percent
 
 QUANTITIES = {
     "cycles": "cycles", "npu_cycles": "NPU cycles", "macs": "MACs", "padded_macs": "MACs with padding",
-    "weight_bytes": "bytes of weights", "padded_weight_bytes": "bytes of stored weights",
+    "weight_bytes": "bytes of weights", "padded_weight_bytes": "bytes of stored weights", "flash_bytes": "bytes of flash",
 }  # fmt: skip
 EVEN = 0.99  # what is worth nearly as much as it costs is not called worth less
 HARDLY = 0.01  # what is worth less of what it costs is said to be worth hardly anything

@@ -73,7 +73,7 @@ def plan_of(graph: Graph, keep: Keep) -> Plan:
         "weight_bytes": 0, "padded_weight_bytes": 0, "wasted_weight_percent": 0.0, "activation_bytes": 0,
         "padded_activation_bytes": 0, "wasted_activation_percent": 0.0, "cycles": None, "npu_cycles": None,
         "nanoseconds": None, "milliseconds": None, "clock_hz": None,
-        "peak_sram_bytes": None, "peak_activation_bytes": None, "energy_pj": None, "oracle": None,
+        "peak_sram_bytes": None, "peak_activation_bytes": None, "flash_bytes": None, "energy_pj": None, "oracle": None,
     }  # fmt: skip
     return Plan(
         version="", digest=graph.digest(), example_shapes=[list(s) for s in graph.example_shapes], target="",

@@ -47,14 +47,15 @@ def prune_in_stages(
     """Prune the model of `pricing` to `budgets` in `steps` stages of equal ratios.
 
     Each stage plans on the network that the one before it left, recovered, so that channels are scored as they are then.
-    `recover` gets each cut network and its plan from the model. The floor of `choices` holds over all stages. A stage that
+    `recover` gets each cut network and its plan from the model. The floor of `choices` holds over all stages;
+    treatments of weights are chosen in one step only. A stage that
     has nothing to do is left out. Raises what `make_plan` and `prune` raise.
     """
     if steps < 1:
         raise UsageError(f"Pruning takes 1 step or more; got {steps}.")
     if steps > 1 and choices.repair == "up":
         raise UsageError("Channels of zeros (--repair up) come in one step. Leave --steps out.")
-    choices = replace(choices, floor=choices.floor ** (1 / steps))
+    choices = replace(choices, floor=choices.floor ** (1 / steps), treat=choices.treat if steps == 1 else ())
     whole: Plan | None = None
     first: Importance | None = None
     model, error, recoveries = pricing.model, 0.0, []

@@ -11,7 +11,7 @@ import torch
 
 from padless.choose import Choices
 from padless.choose.asked import shapes_to_measure
-from padless.choose.budget import LATENCY, read_budgets
+from padless.choose.budget import FLASH, LATENCY, read_budgets
 from padless.choose.choices import METHODS
 from padless.cost.cache import key_of
 from padless.cost.oracles import default_oracle
@@ -30,7 +30,7 @@ T = TypeVar("T")
 Question = tuple[str, str | None, str | None, str | None, str]  # target, system, memory mode, Vela's .ini, oracle
 Questions = dict[Question, dict[LayerShape, None]]  # the layer shapes that each oracle will be asked about
 NEEDED = ("target", "budget")  # without which nothing more can be said of a point
-ASKED = ("cycles", "npu_cycles", LATENCY)
+ASKED = ("cycles", "npu_cycles", LATENCY, FLASH)
 
 
 class Once:

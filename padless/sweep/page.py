@@ -15,8 +15,8 @@ SHARE = "first budget's cost, % of dense"
 QUALITIES = ("accuracy", "agreement", "accuracy_after_recovery", "accuracy_before_recovery", "accuracy_int8")
 KEPT = "importance kept, %"
 COSTS = (
-    "cycles", "npu_cycles", "nanoseconds", "macs", "padded_macs", "weight_bytes", "peak_sram_bytes", "peak_activation_bytes",
-    "avoidable_macs_percent",
+    "cycles", "npu_cycles", "nanoseconds", "macs", "padded_macs", "weight_bytes", "peak_sram_bytes", "flash_bytes",
+    "peak_activation_bytes", "avoidable_macs_percent",
 )  # fmt: skip
 
 

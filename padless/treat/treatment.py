@@ -12,6 +12,7 @@ FINEST = 255  # levels; INT8 has no more that are symmetric
 QUAD, KEPT = 4, 2  # neighbouring input channels, and how many of them keep their weights
 LADDER = (5, 7, 9, 13, 17, 33)  # levels that `grid` stands for
 OF_FEW = (9, 17)  # those of 2:4 on a grid
+AUTO = "auto"  # stands for all that the target pays for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +90,10 @@ def listed(text: str) -> tuple[str, ...]:
 def offers(names: Sequence[str]) -> tuple[Treatment, ...]:
     """The treatments that are offered to a layer, the strongest first, and last none.
 
-    `grid` stands for a ladder of grids, with `2:4` for 2:4 on grids, too; others are treatments by name. Raises UsageError
-    for what is unknown.
+    `grid` stands for a ladder of grids, with `2:4` for 2:4 on grids, too, `auto` for all of these; others are treatments by
+    name. Raises UsageError for what is unknown.
     """
+    names = [part for name in names for part in (("grid", "2:4") if name == AUTO else (name,))]
     chosen = {UNTREATED}
     for name in names:
         if name == "grid":

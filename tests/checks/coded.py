@@ -11,7 +11,7 @@ UNTREATED, MOST = 255, 34  # values of a filter; from how many on they are taken
 
 
 class Coded(Oracle):
-    """MACs / 16 cycles of computing, 1 cycle for each bit of weights; sparse layers compute half."""
+    """MACs / 16 cycles of computing, 1 cycle for each bit of weights, which lie in flash; sparse layers compute half."""
 
     treats = True
 
@@ -31,12 +31,15 @@ class Coded(Oracle):
             weight = weights[layer.weight].detach().flatten(1)
             values = max(len(row.unique()) for row in weight)
             rows[layer.name] = cost(layer, values if values < min(MOST, weight.shape[1]) else UNTREATED)
-        total, npu = (sum(row[what] for row in rows.values()) for what in ("total", "npu"))
+        total, npu, flash = (sum(row[what] for row in rows.values()) for what in ("total", "npu", "flash_bytes"))
         operators, computing = ({name: row[what] for name, row in rows.items()} for what in ("total", "npu"))
-        return Cycles(source=SOURCE, total=total, npu=npu, operators=operators, npu_operators=computing)
+        return Cycles(
+            source=SOURCE, total=total, npu=npu, operators=operators, npu_operators=computing, flash_bytes=flash
+        )
 
 
 def cost(shape, values, *, sparse=False):
     weights = shape.c_in * shape.c_out * math.prod(shape.kernel) // shape.groups
     npu = shape.macs // 16 // (2 if sparse else 1)
-    return {"npu": npu, "total": npu + round(weights * math.log2(values))}
+    bits = round(weights * math.log2(values))
+    return {"npu": npu, "total": npu + bits, "flash_bytes": -(-bits // 8)}

@@ -13,7 +13,7 @@ def summary(**changes) -> Summary:
     ) | dict.fromkeys(
         ["wasted_macs_percent", "avoidable_macs_percent", "wasted_weight_percent", "wasted_activation_percent"], 0.5
     ) | dict.fromkeys(
-        ["cycles", "npu_cycles", "nanoseconds", "milliseconds", "clock_hz", "peak_sram_bytes", "peak_activation_bytes", "energy_pj", "oracle"]
+        ["cycles", "npu_cycles", "nanoseconds", "milliseconds", "clock_hz", "peak_sram_bytes", "peak_activation_bytes", "flash_bytes", "energy_pj", "oracle"]
     )  # fmt: skip
     plain = Summary(
         model="mine", target="unit:8", variant={}, inputs=("1,3,16,16",), weights=None, weights_digest="0" * 16,

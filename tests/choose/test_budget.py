@@ -13,7 +13,8 @@ from padless.cost import Answer, Source
 from padless.errors import InfeasibleError, UsageError
 
 X = torch.zeros(1, 3, 16, 16)
-BYTES = [*(quantity for quantity in QUANTITIES if quantity.endswith("_bytes")), "sram"]
+SHORT = {"sram": "peak_sram_bytes", "flash": "flash_bytes"}
+BYTES = [*(quantity for quantity in QUANTITIES if quantity.endswith("_bytes")), *SHORT]
 CEIL = {"target": "ethos-u55-64", "oracle": "ceil"}  # 500 MHz, and no compiler is needed
 
 
@@ -37,12 +38,12 @@ def test_budgets(text, share, absolute):
      ("100kiB", 102_400), ("0.5MiB", 524_288), ("2MB", 2_000_000), ("1GiB", 2**30), ("100000", 100_000), ("300B", 300)],
 )  # fmt: skip
 def test_bytes(quantity, written, number):
-    """Alike for all that is counted in bytes, `sram` among them."""
+    """Alike for all that is counted in bytes, `sram` and `flash` among them."""
     budget = Budget.parse(f"{quantity}={written}")
-    assert (budget.quantity, budget.absolute) == ("peak_sram_bytes" if quantity == "sram" else quantity, number)
+    assert (budget.quantity, budget.absolute) == (SHORT.get(quantity, quantity), number)
 
 
-@pytest.mark.parametrize("quantity", [*QUANTITIES, "sram"])
+@pytest.mark.parametrize("quantity", [*QUANTITIES, *SHORT])
 def test_shares_are_written_alike_for_all_quantities(quantity):
     for written in ("50%", "0.5", "50.0 %"):
         assert Budget.parse(f"{quantity}={written}").share == 0.5

@@ -187,6 +187,7 @@ def test_what_cannot_be_treated_is_said():
     net = model()
     for choices, message in (
         ({"treat": ["grids"]}, "Unknown treatment 'grids'. Such are int8, grid:17, 2:4 and 2:4"),
+        ({"treat": ["auto", "2:4"]}, "treat offers auto, 2:4; auto stands alone. Write auto, or name the others."),
         ({"treat": ["int8"]}, "treat offers int8, which changes nothing. Write grid, 2:4 or both."),
         ({"treat": "grid"}, r"treat is the text 'grid'; expected several names. Write \['grid'\]."),
         ({"allocate": "greedy"}, "allocate 'greedy' chooses widths alone. Use optimal, or leave treat out."),
@@ -409,3 +410,18 @@ def test_a_plan_without_treatments_and_one_of_others():
         prune(net, replace(planned, treatments={"nosuch": "grid:9"}))
     with pytest.raises(UsageError, match="A family of budgets is of widths alone. Plan each budget with treat"):
         pareto(net, X, target="unit:8", quantity="cycles", choices=Choices(treat=["grid"]))
+
+
+def test_auto_is_all_that_pays_and_nothing_elsewhere(capsys):
+    net = model()
+    chosen = made(net, "cycles=40%", treat=["auto"])
+    assert chosen == replace(made(net, "cycles=40%", treat=["grid", "2:4"]), solver=chosen.solver) and chosen.treatments
+    for choices, said in (
+        ({"oracle": "ceil", "target": "ethos-u55-64"}, "Weights stay as they are: Nothing says what treatments are worth on"),
+        ({"budget": "macs=50%"}, ""), ({"importance": "l1"}, ""), ({"allocate": "greedy"}, ""), ({"images": ()}, ""),
+    ):  # fmt: skip
+        asked = {"target": "unit:8", "budget": "cycles=60%", "oracle": Coded(), "images": [images(64)], **choices}
+        capsys.readouterr()
+        planned = plan(net, X, **asked, treat=["auto"])
+        assert not planned.treatments and said in " ".join(capsys.readouterr().err.split())
+        assert replace(planned, solver=None) == replace(plan(net, X, **asked), solver=None)

@@ -102,6 +102,7 @@ class Vela(Oracle):
                 total=reply["total"],
                 npu=reply["npu"],
                 peak_sram_bytes=reply["peak_sram_bytes"],
+                flash_bytes=reply["flash_bytes"],
                 cpu_operators=len(reply["cpu_operators"]),
             )
 
@@ -166,7 +167,11 @@ def _few(names: list[str]) -> str:
 @cache
 def _code() -> str:
     """A hash of the code that writes the files and reads the answers, since it changes them."""
-    files = [WORKER, *(file for room in ("tflite", "treat") for file in sorted((PACKAGE / room).glob("*.py")))]
+    files = [
+        WORKER,
+        Path(__file__),
+        *(file for room in ("tflite", "treat") for file in sorted((PACKAGE / room).glob("*.py"))),
+    ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -24,6 +24,7 @@ import torch
 from common import SHARED, need_shared, rows_of, write
 
 from padless import Choices, export, load_images, load_model, load_target, load_weights, prune, recover
+from padless.choose import Budget
 from padless.choose.planning import make_plan, scored
 from padless.choose.replay import prune_with_error
 from padless.cost.pricing import Pricing
@@ -68,7 +69,7 @@ def reached(given: argparse.Namespace, rows: list[dict]) -> Iterator[dict]:
                     least = narrowest(pricing)
                     started = time.monotonic()
                     choices = Choices(depth=True)
-                    curves = scored(pricing, choices, images)
+                    curves = scored(pricing, choices, images, [Budget.parse("cycles=50%")])
                     seconds = round(time.monotonic() - started, 1)
                     for each in keys:
                         if not known(rows, each):
@@ -119,7 +120,7 @@ def accuracies(given: argparse.Namespace, rows: list[dict]) -> Iterator[dict]:
     for seed in given.seeds:
         calibration = list(images.calibration(CALIBRATION, seed, 64))
         with Pricing(model, (x,), load_target(target)) as pricing:
-            curves = scored(pricing, Choices(seed=seed), calibration)
+            curves = scored(pricing, Choices(seed=seed), calibration, [Budget.parse("cycles=50%")])
             for budget in given.budgets or (15, 10, 6, 4):
                 for depth in (False, True):
                     key = {

@@ -39,6 +39,7 @@ from padless import (
     recover,
     treat,
 )
+from padless.choose import Budget
 from padless.choose.planning import make_plan, scored
 from padless.cost import Cycles
 from padless.cost.pricing import Pricing
@@ -115,7 +116,7 @@ class Subject:
     def curves(self) -> Importance:
         """What channels and treatments are worth, with the seconds that this took."""
         started = time.monotonic()
-        curves = scored(self.pricing, self.choices, self.calibration)
+        curves = scored(self.pricing, self.choices, self.calibration, [Budget.parse("cycles=50%")])
         print(f"scored in {time.monotonic() - started:.0f} s", flush=True)
         return curves
 

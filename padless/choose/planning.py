@@ -1,6 +1,6 @@
 """The verb that decides a cut: `plan`."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -23,7 +23,6 @@ from padless.choose.tables import FROM_ORACLE
 from padless.choose.tightest import tightest
 from padless.choose.undercut import charged_for
 from padless.cost import NetworkCost, OracleLike
-from padless.cost.charged import Field
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError, UsageError, expect
 from padless.graph import Graph, Keep
@@ -83,7 +82,7 @@ def make_plan(
             f"Treatments change what an oracle counts, and the budget is on {' and '.join(b.quantity for b in budgets)}. "
             "Ask for cycles, npu_cycles, latency or flash_bytes, or leave treat out."
         )
-    curves = scored(pricing, choices, images, [FROM_ORACLE[b.counted] for b in budgets if b.counted in FROM_ORACLE])
+    curves = scored(pricing, choices, images, budgets)
     dense = dense or pricing.dense()
     for each in budgets:
         each.of(dense)  # raises where the target cannot say
@@ -149,19 +148,17 @@ def _decided(
     return chosen, allocation
 
 
-def scored(
-    pricing: Pricing, choices: Choices, images: Sequence[Any], fields: Collection[Field] = ("total", "npu")
-) -> Importance:
+def scored(pricing: Pricing, choices: Choices, images: Sequence[Any], budgets: Sequence[Budget]) -> Importance:
     """The importance that each group keeps at each width, and what treatments of its layers lose where they are offered.
 
-    Offered are those that make one of the `fields` of an oracle's answers less.
+    Offered are those that make less of what a budget is on.
     """
     criterion = choices.criterion(images)
     if isinstance(criterion, Importance):
         if set(choices.treat) - {AUTO} and not criterion.treated:
             raise UsageError("These curves of importance say nothing of treatments. Leave the importance or treat out.")
         return criterion if choices.treat else replace(criterion, treated={})
-    kinds = _kinds(pricing, choices, criterion, fields)  # before minutes are spent
+    kinds = _kinds(pricing, choices, criterion, budgets)  # before minutes are spent
     if not kinds:
         return importance(pricing.graph, pricing.model, criterion, images, seed=choices.seed)
     curves = importance(pricing.graph, pricing.model, "reconstruction", images, seed=choices.seed)
@@ -169,9 +166,10 @@ def scored(
 
 
 def _kinds(
-    pricing: Pricing, choices: Choices, criterion: str | Criterion, fields: Collection[Field]
+    pricing: Pricing, choices: Choices, criterion: str | Criterion, budgets: Sequence[Budget]
 ) -> tuple[Treatment, ...]:
     """The treatments that layers are offered. Those of `auto` are none where they are worth nothing or cannot be weighed."""
+    fields = {FROM_ORACLE[budget.counted] for budget in budgets if budget.counted in FROM_ORACLE}
     unfit = choices.allocate != "optimal" or criterion != "reconstruction" or not fields
     if not choices.treat or (AUTO in choices.treat and unfit):
         return ()

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from padless.choose import Choices
+from padless.choose import Budget, Choices
 from padless.choose.planning import scored
 from padless.choose.restrict import check_prunable
 from padless.cost.pricing import Pricing
@@ -51,15 +51,16 @@ class Dense:
             return []
         return self._once(("calibration", count, seed), lambda: list(images.calibration(count, seed)))
 
-    def importance(self, pricing: Pricing, choices: Choices, count: int) -> Importance:
+    def importance(self, pricing: Pricing, choices: Choices, count: int, budgets: Sequence[Budget]) -> Importance:
         """The curves of the criterion that `choices` name, on `count` calibration images."""
         check_prunable(pricing.graph)
         images = self.calibration(count, choices.seed)
         outputs = None if choices.outputs is None else tuple(map(str, choices.outputs))
         key: tuple[Hashable, ...] = ("importance", str(choices.criterion(images)), count, choices.seed, outputs)
         if choices.treat:  # those that pay are weighed
-            key = (*key, tuple(choices.treat), pricing.target.id, pricing.oracle and pricing.oracle.oracle.key)
-        return self._once(key, lambda: scored(pricing, choices, images))
+            counted = tuple(budget.counted for budget in budgets)
+            key = (*key, tuple(choices.treat), counted, pricing.target.id, pricing.oracle and pricing.oracle.oracle.key)
+        return self._once(key, lambda: scored(pricing, choices, images, budgets))
 
     def changed(self) -> None:
         """Forget what was found out: the network was trained on."""

@@ -186,7 +186,7 @@ class _Work:
         choices = self.job.choices
         if self.job.steps > 1:
             return choices
-        return replace(choices, importance=self.source.importance(pricing, choices, self.job.calibration))
+        return replace(choices, importance=self.source.importance(pricing, choices, self.job.calibration, self.budgets))
 
     def recover(self, small: nn.Module, plan: Plan) -> Recovery | None:
         """Give a cut network its accuracy back, as far as that goes without labels."""

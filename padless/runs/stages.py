@@ -67,7 +67,7 @@ def prune_in_stages(
         if not needed and all(budget.of(cost) <= budget.limit(dense) for budget in wanted):
             continue
         check_prunable(now.graph)
-        curves = scored(now, choices, images)
+        curves = scored(now, choices, images, wanted)
         first = first or curves
         plan = make_plan(now, wanted, replace(choices, importance=curves), images, dense=cost)
         with bar("Cutting, and checking against the masked original", None):

@@ -92,8 +92,9 @@ def planned(point: Point) -> dict[str, Any]:
         network.model, parse_inputs(network.inputs(job.inputs)), job.target,
         oracle=job.oracle, memory_oracle=job.memory_oracle, outputs=job.choices.outputs,
     ) as pricing:  # fmt: skip
-        choices = replace(job.choices, importance=dense.importance(pricing, job.choices, job.calibration))
-        plan = make_plan(pricing, read_budgets(job.budgets), choices, images)
+        budgets = read_budgets(job.budgets)
+        choices = replace(job.choices, importance=dense.importance(pricing, job.choices, job.calibration, budgets))
+        plan = make_plan(pricing, budgets, choices, images)
         after = narrowed(pricing.graph, plan.mask(pricing.graph))
         widths = {old.name: [old.c_out, new.c_out] for old, new in zip(pricing.graph.layers, after, strict=True)}
     return {

@@ -20,7 +20,7 @@ def planned(budget="macs=60%", target="unit:4", **choices):
     """A plan, what lies around it, and how to price other widths."""
     torch.manual_seed(0)
     pricing, chosen = Pricing(small(), (X,), load_target(target)), Choices(**choices)
-    curves, dense = scored(pricing, chosen, ()), pricing.dense()
+    curves, dense = scored(pricing, chosen, (), []), pricing.dense()
     made = make_plan(pricing, budget, chosen, dense=dense)
     return made, around(pricing, made, chosen, curves, dense), pricing, curves, dense
 

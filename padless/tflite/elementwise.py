@@ -140,7 +140,8 @@ def combine(lowering: Lowering, op: Op, code: str, left: Any, right: Any) -> Non
     else:
         order = (main.layout.order() if aligned else None) or usual_order(len(shape))
     operands = [_operand(lowering, op, a, order, len(shape)) for a in (left, right)]
-    act, value = lowering.activation_behind(op) if code in FUSING else ("NONE", op.outputs[0])
+    last = lowering.ends.get(op.outputs[0], op)
+    act, value = lowering.activation_behind(last) if code in FUSING else ("NONE", last.outputs[0])
     if order is None:
         out = lowering.result_as(op, value, main.layout, lowering.builder.tensors[main.tensor].shape)
     else:

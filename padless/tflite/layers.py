@@ -7,6 +7,7 @@ import numpy as np
 from padless.graph.record import Op
 from padless.tflite.forms import Pair, convolve, padded, upsample, upsample_in_groups
 from padless.tflite.lowering import Floats, Lowering, Stored, lowers, refuse
+from padless.tflite.sums import constants_behind
 from padless.treat.grid import scales
 
 
@@ -31,7 +32,7 @@ def convolution(lowering: Lowering, op: Op) -> None:
     if norm := lowering.normalisation_behind(op):
         gain, shift = affine(lowering, norm)
         weight, bias, last = weight * gain[:, None, None, None], bias * gain + shift, norm
-    added, last = lowering.constants_behind(last)
+    added, last = constants_behind(lowering, last)
     bias = bias + added
     act, value = lowering.activation_behind(last)
     depthwise = groups > 1 and weight.shape[1] == 1

@@ -14,7 +14,7 @@ from torch import nn
 from padless.errors import PadlessError
 from padless.graph import Graph
 from padless.graph.record import Op, Recording, Ref
-from padless.tflite.constants import Constants, once
+from padless.tflite.constants import Constants
 from padless.tflite.file import Data, Tensor, TFLiteBuilder
 from padless.tflite.layout import Layout, Shape, moves, usual_order
 from padless.tflite.writes import overwriting
@@ -103,6 +103,7 @@ class Lowering:
         self.operands: dict[tuple[Stored, tuple[int, ...]], int] = {}  # the same, with broadcast axes of size 1
         self.transposed = self.constants.transposed  # value -> weight
         self.merged: set[int] = set()  # operations that were merged into an earlier one
+        self.ends: dict[int, Op] = {}  # the result of a sum -> the last operation whose constant was merged before it
         self.readers: dict[int, list[int]] = {}
         self.needed = needed(self.recording)
         for i in self.needed:
@@ -227,34 +228,6 @@ class Lowering:
             self.merged.add(reader[0])
             return reader[1]
         return None
-
-    def constants_behind(self, op: Op) -> tuple[Floats, Op]:
-        """What is added to each channel of an operation's map by the additions that alone read it, and the last of them.
-
-        So it is behind a residual branch that was removed. Each addition is merged into the operation.
-        """
-        total, last = np.zeros(self.shape(op.outputs[0])[1]), op
-        while (reader := self.only_reader(last.outputs[0])) and (
-            added := self.added_to(last.outputs[0], reader[1])
-        ) is not None:
-            total, last = total + added, reader[1]
-            self.merged.add(reader[0])
-        return total, last
-
-    def added_to(self, value: int, op: Op) -> Floats | None:
-        """[C] what an operation adds to each channel of a map, where it does nothing else."""
-        if op.name not in ("aten.add", "aten.add_") or op.kwargs.get("alpha", 1) != 1:
-            return None
-        others = [ref for ref in op.args[:2] if not (isinstance(ref, Ref) and ref.value == value)]
-        if len(others) != 1 or not isinstance(others[0], Ref) or self.shape(op.outputs[0]) != self.shape(value):
-            return None
-        known = self.known(others[0].value)
-        if known is None:
-            return None
-        data = once(known.detach().cpu().double().numpy())
-        rank = len(self.shape(value))
-        data = data.reshape((1,) * (rank - data.ndim) + data.shape)
-        return np.broadcast_to(data.reshape(-1), self.shape(value)[1]) if data.size == data.shape[1] else None
 
     # --- arranging -------------------------------------------------------------------------------------------------
 

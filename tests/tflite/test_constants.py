@@ -53,10 +53,10 @@ class Joined(nn.Module):
         return self.head(torch.cat([self.a(x), x + self.b(x)], 1))
 
 
-def shortened(model: nn.Module) -> nn.Module:
+def shortened(model: nn.Module, staying: tuple[str, ...] = ()) -> nn.Module:
     graph = trace(model, X)
     keep = np.ones(graph.channels, dtype=np.int64)
-    for id in branches(graph, model).groups:
+    for id in branches(graph, model).without(staying).groups:
         keep[graph.group(id).channels] = 0
     return cut(model, graph, keep)
 
@@ -76,6 +76,31 @@ def test_what_is_left_of_linear_branches_goes_into_the_bias_before_them():
     assert written(model)[1] == {"CONV_2D": 8, "ADD": 3}
     _, operators, off = written(shortened(model))
     assert operators == {"CONV_2D": 2} and off < 0.03
+
+
+@pytest.mark.parametrize("staying", [(0,), (1,), (2,), (0, 2), (0, 3), (1, 2), (0, 1, 2)])
+def test_also_where_another_branch_is_added_before(staying):
+    torch.manual_seed(0)
+    model = shaken(Blocks(4))
+    _, operators, off = written(shortened(model, tuple(f"blocks.{i}.0" for i in staying)))
+    assert operators == {"CONV_2D": 2 + 2 * len(staying), "ADD": len(staying)} and off < 0.03
+
+
+class Twice(nn.Module):
+    """Two convolutions added, then a constant: it is added once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.shift = nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3), nn.Parameter(torch.randn(8, 1, 1))
+
+    def forward(self, x):
+        return (self.a(x) + self.b(x) + self.shift).relu() + self.shift
+
+
+def test_what_two_layers_could_take_is_taken_by_one():
+    torch.manual_seed(0)
+    _, operators, off = written(Twice().eval())
+    assert operators == {"CONV_2D": 2, "ADD": 2} and off < 0.03
 
 
 def test_what_is_added_behind_a_clamp_is_stored_once_for_all_places():

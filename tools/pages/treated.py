@@ -1,0 +1,224 @@
+"""Write `treated.md` and the picture of `weights.md` from `benchmarks/results/`: `python -m tools.pages.treated`."""
+
+import json
+from statistics import mean, stdev
+from typing import Any
+
+from padless.files import write_atomically
+from padless.report.markdown import markdown_table
+from padless.report.picture import COLOURS, canvas, png
+from tools.pages import DOCS, IMAGES, RESULTS
+
+PAGE, PICTURE = DOCS / "treated.md", IMAGES / "treated.png"
+DENSE, ROUNDED = "dense", "rounded"
+METHODS = ("widths", "grid alone", "joint")
+FIGURES = (("cycles_percent", 1), ("npu_percent", 1), ("float", 2), ("litert", 2))
+NAMES = {"widths": "fewer channels", "grid alone": "few values alone", "joint": "both, in one program"}
+MARKS = {"widths": ("o", COLOURS["blue"]), "grid alone": ("s", COLOURS["orange"]), "joint": ("D", COLOURS["vermilion"])}
+
+TEXT = """# What few values and whole branches are worth
+
+Written by `python -m tools.pages.treated` from `benchmarks/results/`; a test fails when it is stale. CIFAR-10 in a JPEG
+form: compare within a table. Nothing is trained: networks are as trained once, cut, recovered and treated on {calibration}
+unlabelled training images, which each seed draws anew.
+
+## Few values beside fewer channels
+
+- `widths`: the best widths, recovered.
+- `grid alone`: the finest grid of one number of levels for every inner layer that meets the budget, compensated. No channel
+  goes.
+- `joint`: widths and a treatment for each layer in one program (`--treat`), recovered, then treated.
+- `rounded`: 9 levels for every inner layer, without compensation.
+
+Cycles and NPU cycles (those without waiting for memory) are Arm Vela {vela}'s for the written INT8 file, of the target's
+default system and memory mode, in percent of the dense network's file. Where cycles fall and NPU cycles do not, the network
+computes as much and fetches less: the energy of computing stays, and a board with faster flash gains less. Accuracy is top-1
+in percent, in float and of that file in LiteRT, on the same test images for all; means over the seeds, their deviation
+behind. The standard error of one accuracy is {error:.2f} at most. *Gap* is what the solver's proof leaves open at most;
+*seconds* are those of the solver, of planning without the scores (which are made once for all budgets), of recovery and of
+treating, on one thread of a machine that did other work, too.
+
+`{command}`
+
+{tables}
+
+## Whole branches
+
+Networks of torchvision without training, whose costs are theirs though nothing can be said of accuracy: the cycles that are
+left, in percent of dense, with every group at its narrowest whole units, and without the branches that may go; then whether
+each budget is met by widths alone and with branches, and what of the importance (reconstruction, {noise} images of noise) is
+kept, in percent. Every cut equals the masked original.
+
+{reach}
+
+ResNet-18 as it was trained, widths alone and with branches at the same budgets, in LiteRT:
+
+{accuracy}
+
+`python benchmarks/depth.py reach`, `python benchmarks/depth.py accuracy`
+"""
+
+
+def page() -> str:
+    record, depth = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("treat", "depth"))
+    rows = record["rows"]
+    return TEXT.format(
+        calibration=record["calibration"], vela=record["versions"]["ethos-u-vela"], command=record["command"],
+        error=max(50 / row["test"] ** 0.5 for row in rows), tables=_tables(rows), noise=depth["noise"],
+        reach=_reach(depth["rows"]), accuracy=_accuracy(depth["rows"]),
+    )  # fmt: skip
+
+
+def _tables(rows: list[dict[str, Any]]) -> str:
+    parts = []
+    for network, target in dict.fromkeys((row["network"], row["target"]) for row in rows):
+        here = [row for row in rows if (row["network"], row["target"]) == (network, target)]
+        parts.append(f"### {network} on {target}\n\n{_table(here)}")
+    return "\n\n".join(parts)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    head = [
+        "budget",
+        "what",
+        "seeds",
+        "test images",
+        "cycles %",
+        "NPU cycles %",
+        "float",
+        "LiteRT",
+        "gap %",
+        "seconds",
+        "treatments",
+    ]
+    lines = []
+    order = {name: i for i, name in enumerate((DENSE, ROUNDED, *METHODS))}
+    kinds = dict.fromkeys((row["budget"], row["method"], row["test"]) for row in rows)
+    for budget, method, test in sorted(kinds, key=lambda kind: (-kind[0], order[kind[1]], kind[2])):
+        alike = [row for row in rows if (row["budget"], row["method"], row["test"]) == (budget, method, test)]
+        reached = [row for row in alike if row.get("reached", True)]
+        name = "" if method in (DENSE, ROUNDED) else f"{budget} %"
+        if not reached:
+            lines.append([name, method, str(len(alike)), f"{test:,}", "out of reach", *[""] * 6])
+            continue
+        lines.append([
+            name, method, str(len(reached)), f"{test:,}",
+            *(_spread(reached, field, digits) for field, digits in FIGURES),
+            _gap(reached), _seconds(reached), _treatments(reached[0]),
+        ])  # fmt: skip
+    return markdown_table(head, lines)
+
+
+def _spread(rows: list[dict[str, Any]], name: str, digits: int) -> str:
+    found = [row[name] for row in rows]
+    deviation = f" ± {stdev(found):.{digits}f}" if len(found) > 1 else ""
+    return f"{mean(found):.{digits}f}{deviation}"
+
+
+def _gap(rows: list[dict[str, Any]]) -> str:
+    return f"{100 * max(row['gap'] for row in rows):.4f}" if "gap" in rows[0] else ""
+
+
+def _seconds(rows: list[dict[str, Any]]) -> str:
+    names = ("solver_seconds", "planning_seconds", "recovery_seconds", "treating_seconds", "seconds")
+    known = [name for name in names if name in rows[0]]
+    return " / ".join(f"{mean(row[name] for row in rows):.{1 if name == 'solver_seconds' else 0}f}" for name in known)
+
+
+def _treatments(row: dict[str, Any]) -> str:
+    found = row.get("treatments", "")
+    return found if isinstance(found, str) else ", ".join(f"{count} x {name}" for name, count in found.items())
+
+
+def _reach(rows: list[dict[str, Any]]) -> str:
+    rows = [row for row in rows if row["what"] == "reach"]
+    budgets = sorted({row["budget"] for row in rows}, reverse=True)
+    head = [
+        "network",
+        "target",
+        "narrowest",
+        "without branches",
+        "branches",
+        *(f"{budget} %: widths / with branches" for budget in budgets),
+    ]
+    lines = []
+    for network, target in dict.fromkeys((row["network"], row["target"]) for row in rows):
+        here = {
+            (row["budget"], row["depth"]): row for row in rows if (row["network"], row["target"]) == (network, target)
+        }
+        one = next(iter(here.values()))
+        cells = [" / ".join(_kept(here.get((budget, depth))) for depth in (False, True)) for budget in budgets]
+        lines.append([network, target, f"{one['narrowest']:g}", f"{one['shallowest']:g}", str(one["branches"]), *cells])
+    return markdown_table(head, lines)
+
+
+def _kept(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    return f"{100 * row['importance_kept']:.1f}" if row["reached"] else "out of reach"
+
+
+def _accuracy(rows: list[dict[str, Any]]) -> str:
+    rows = [row for row in rows if row["what"] == "accuracy"]
+    head = [
+        "budget",
+        "seeds",
+        "test images",
+        "widths: cycles %",
+        "LiteRT",
+        "with branches: cycles %",
+        "LiteRT",
+        "branches gone",
+    ]
+    lines = []
+    for budget, test in dict.fromkeys((row["budget"], row["test"]) for row in rows):
+        sides = [
+            [r for r in rows if (r["budget"], r["test"], r["depth"]) == (budget, test, depth)]
+            for depth in (False, True)
+        ]
+        cells = []
+        for side in sides:
+            reached = [row for row in side if row["reached"]]
+            cells += (
+                [_spread(reached, "cycles_percent", 1), _spread(reached, "litert", 2)]
+                if reached
+                else ["out of reach", ""]
+            )
+        gone = sorted({id for row in sides[1] for id in row.get("gone", ())})
+        lines.append([f"{budget} %", str(len(sides[1])), f"{test:,}", *cells, ", ".join(gone) or "none"])
+    return markdown_table(head, lines)
+
+
+def draw() -> None:
+    """Cycles against accuracy of the first network: what fewer channels, few values, and both reach."""
+    rows = json.loads((RESULTS / "treat.json").read_text())["rows"]
+    network, target = rows[0]["network"], rows[0]["target"]
+    here = [row for row in rows if (row["network"], row["target"]) == (network, target) and row.get("reached", True)]
+    figure = canvas("Drawing what treatments are worth", figsize=(6.4, 3.8))
+    axes = figure.subplots()
+    dense = mean(row["litert"] for row in here if row["method"] == DENSE)
+    axes.axhline(dense, color=COLOURS["black"], linewidth=0.8, linestyle="--")
+    axes.annotate("dense", (100, dense), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8)
+    for method in METHODS:
+        marker, colour = MARKS[method]
+        budgets = sorted({row["budget"] for row in here if row["method"] == method})
+        groups = [[row for row in here if (row["method"], row["budget"]) == (method, budget)] for budget in budgets]
+        points = [(mean(r["cycles_percent"] for r in group), mean(r["litert"] for r in group)) for group in groups]
+        axes.plot(
+            *zip(*points, strict=True), marker=marker, color=colour, markersize=5, linewidth=1.2, label=NAMES[method]
+        )
+    axes.set_xlim(0, 101)
+    axes.set_xlabel("cycles of the file, % of the dense network's")
+    axes.set_ylabel("top-1 in LiteRT, %")
+    axes.set_title(f"{network} on {target}, nothing trained", fontsize=9)
+    axes.legend(fontsize=8, frameon=False, loc="lower right")
+    write_atomically(PICTURE, png(figure))
+
+
+def write() -> None:
+    PAGE.write_text(page(), encoding="utf-8")
+    draw()
+
+
+if __name__ == "__main__":
+    write()

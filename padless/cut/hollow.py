@@ -10,7 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from padless.cut.branches import PRODUCTS, emptied, mask_of
 from padless.graph import Graph, Keep
-from padless.graph.shadow import modules_of
+from padless.graph.liveness import needed
+from padless.graph.record import Recording, record
+from padless.graph.shadow import modules_of, tensor_names
 
 
 class _Hollow(nn.Module):
@@ -127,7 +129,11 @@ def _norms(graph: Graph, model: nn.Module) -> Iterator[tuple[str, str]]:
 
 @torch.no_grad()
 def hollow(small: nn.Module, graph: Graph, keep: Keep) -> None:
-    """Take out of `small`, in place, what computes nothing any more. Its removed groups have one channel left."""
+    """Take out of `small`, in place, what computes nothing any more. Its removed groups have one channel left.
+
+    What no output depends on any more, as a norm before a branch, is not to be trained: trainers that share a network out
+    wait for a gradient of each parameter.
+    """
     gone = mask_of(graph, emptied(graph, keep))
     modules = dict(modules_of(small))
     new: dict[int, nn.Module] = {}
@@ -145,3 +151,13 @@ def hollow(small: nn.Module, graph: Graph, keep: Keep) -> None:
         for name, child in module._modules.items():
             if id(child) in new:
                 module._modules[name] = new[id(child)]
+    tensors = tensor_names(small)
+    for name in _read(graph.recording) - _read(record(small, *graph.example.empty())):
+        if name in tensors:
+            tensors[name].requires_grad_(False)
+
+
+def _read(recording: Recording) -> set[str]:
+    """The parameters that a network's outputs depend on."""
+    values = {value for i in needed(recording) for value in recording.ops[i].reads}
+    return {recording.values[v].name for v in values if recording.values[v].origin == "parameter"}

@@ -1,4 +1,4 @@
-"""What lives at once: the live ranges of a recorded network's tensors."""
+"""What is needed, and what lives at once: the live ranges of a recorded network's tensors."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,6 +20,16 @@ class Moment:
 
     where: str  # its module
     values: tuple[int, ...]
+
+
+def needed(recording: Recording) -> list[int]:
+    """The operations that the outputs depend on."""
+    wanted, found = set(recording.outputs), []
+    for i, op in reversed(list(enumerate(recording.ops))):
+        if wanted.intersection(op.outputs):
+            wanted.update(op.inputs())
+            found.append(i)
+    return found[::-1]
 
 
 def moments(graph: Graph) -> list[Moment]:

@@ -13,7 +13,8 @@ from torch import nn
 
 from padless.errors import PadlessError
 from padless.graph import Graph
-from padless.graph.record import Op, Recording, Ref
+from padless.graph.liveness import needed
+from padless.graph.record import Op, Ref
 from padless.tflite.constants import Constants
 from padless.tflite.file import Data, Tensor, TFLiteBuilder
 from padless.tflite.layout import Layout, Shape, moves, usual_order
@@ -348,16 +349,6 @@ class Lowering:
         return self.builder.tensor(Tensor(
             name=self.name(f"{name}.bias"), shape=bias.shape, dtype="INT32", scale=tuple(scale), data=bias
         ))  # fmt: skip
-
-
-def needed(recording: Recording) -> list[int]:
-    """The operations that the outputs depend on."""
-    wanted, found = set(recording.outputs), []
-    for i, op in reversed(list(enumerate(recording.ops))):
-        if wanted.intersection(op.outputs):
-            wanted.update(op.inputs())
-            found.append(i)
-    return found[::-1]
 
 
 LoweringRule = Callable[["Lowering", Op], None]

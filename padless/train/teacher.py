@@ -12,7 +12,7 @@ from padless.calls import class_scores
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.errors import UsageError
-from padless.graph import Graph, kept_positions
+from padless.graph import Graph, kept_positions, narrowed
 from padless.train.batches import Batch
 from padless.train.recipe import Recipe
 
@@ -82,7 +82,8 @@ def _taps(teacher: nn.Module, plan: Plan) -> Mapping[str, Tensor]:
     graph: Graph = retrace(teacher, plan)
     keep = plan.mask(graph)
     modules = dict(teacher.named_modules())
-    last = {layer.out_hw: layer for layer in graph.layers if layer.kind != "linear" and layer.name in modules}
+    left = [layer for layer, now in zip(graph.layers, narrowed(graph, keep), strict=True) if not now.removed]
+    last = {layer.out_hw: layer for layer in left if layer.kind != "linear" and layer.name in modules}
     taps = {}
     for layer in last.values():
         kept = kept_positions(layer.outputs, keep)

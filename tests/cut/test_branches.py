@@ -107,8 +107,8 @@ def test_constants_stand_for_what_was_removed(layers):
     assert {Removed, Constant} <= {type(module) for module in small.body.modules()}
     assert sum(p.numel() for p in small.body.parameters()) <= 16 * 3 + 2
     assert [ly.name for ly in trace(small, X).layers] == ["stem", "head"]
-    small.train()(torch.randn(2, 3, 16, 16)).sum().backward()  # it can be trained
-    assert small.stem.weight.grad is not None
+    small.train()(torch.randn(2, 3, 16, 16)).square().sum().backward()  # it can be trained
+    assert all((p.grad is not None) == p.requires_grad for p in small.parameters()) and small.stem.weight.requires_grad
 
 
 @pytest.mark.parametrize("layers", [
@@ -132,6 +132,20 @@ def test_a_layer_with_a_hook_or_two_calls_stays():
     assert found(hooked) == Branches()
     layer = nn.Conv2d(16, 16, 1)
     assert found(body(layer, nn.ReLU(), layer)) == Branches()
+
+
+def test_what_only_fed_a_branch_is_not_trained():
+    """Trainers on several processes wait for a gradient of each parameter that asks for one."""
+    before = body(
+        nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 12, 1), nn.BatchNorm2d(12), nn.PReLU(12), nn.Conv2d(12, 16, 1)
+    )
+    small, error = without(before, "body.2")
+    assert error < 1e-10 and all(p.requires_grad for p in before.parameters())
+    assert [name for name, p in small.named_parameters() if p.requires_grad] == [
+        "stem.weight", "stem.bias", "body.5.bias", "head.weight", "head.bias"
+    ]  # fmt: skip
+    small.train()(torch.randn(2, 3, 16, 16)).square().sum().backward()
+    assert all((p.grad is not None) == p.requires_grad for p in small.parameters())
 
 
 def test_in_training_the_norm_behind_a_constant_gives_what_it_gave():

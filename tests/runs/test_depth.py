@@ -21,7 +21,7 @@ def test_a_run_without_a_branch(run, tmp_path):
     np.save(tmp_path / "x.npy", images(96).numpy())
     save_file(shaken(Small()).state_dict(), tmp_path / "w.safetensors")
     code, printed, err = run(
-        "prune", *ASK, *DATA, "--budget", "weight_bytes=30%", "--depth", "--export", "tflite", "--out", "run"
+        "prune", *ASK, *DATA, "--budget", "weight_bytes=30%", "--depth", "--int8", "--export", "tflite", "--out", "run"
     )
     assert code == 0, err
     folder = tmp_path / "run"
@@ -39,6 +39,9 @@ def test_a_run_without_a_branch(run, tmp_path):
     code, _, err = run("treat", "run", "grid:9", "--trust", "--calibration", "64")
     assert code == 0, err
     assert set(Summary.read(tmp_path / "run-treated").treating.layers) <= {"down"}
+    code, _, err = run("finetune", "run", "--trust", "--epochs", "1", "--features", "0.5", "--out", "tuned")
+    assert code == 0, err
+    assert Plan.read(tmp_path / "tuned" / "plan.json").keep["block.body.0"] == []
     for format in ("onnx", "onnx-int8", "pt2"):
         code, _, err = run("export", "run", "--trust", "--format", format, "--calibration", "16")
         assert code == 0, err

@@ -10,7 +10,7 @@ from padless.choose.restrict import Held, bounded, held, restricted
 from padless.choose.tables import FROM_ORACLE
 from padless.cost import CachedOracle
 from padless.cost.pricing import Pricing
-from padless.cut.branches import Branches, branches
+from padless.cut.branches import Branches
 from padless.errors import UsageError
 from padless.graph import Graph
 from padless.hardware import Target
@@ -50,11 +50,12 @@ def _branches(pricing: Pricing, choices: Choices, curves: Importance, levels: Le
     stay = {id for axis in levels.joint for id in axis.repeats} | limited
     if choices.floor:
         stay |= {group.id for group in pricing.graph.groups}
-    left = branches(pricing.graph, pricing.model).without(stay)
+    left = pricing.branches.without(stay)
     if not left.groups:
         raise UsageError(
-            "No branch of this network may go altogether, so that its outputs would still depend on its inputs. "
-            "Leave depth out" + (", or freeze, limit and floor." if limited or choices.floor else ".")
+            "No branch of this network may go altogether: the outputs must still depend on the inputs beside it, and it "
+            "must stand between layers of torch's own (those of ONNX files are not). Leave depth out"
+            + (", or freeze, limit and floor." if limited or choices.floor else ".")
         )
     return left
 
@@ -82,5 +83,5 @@ def why_held(pricing: Pricing, budgets: list[Budget], levels: Levels, choices: C
     return held(
         pricing.graph, pricing.target, _of_target(pricing, choices), levels,
         aligned=choices.align != "none", finer=finer,
-        shallower=shallower and bool(branches(pricing.graph, pricing.model).groups),
+        shallower=lambda: shallower and bool(pricing.branches.groups),
     )  # fmt: skip

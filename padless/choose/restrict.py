@@ -1,6 +1,6 @@
 """What the user wants of single groups: layers that stay, least and greatest widths, a floor of importance."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -106,7 +106,7 @@ class Held:
     limited: bool = False  # whether anything was frozen or limited
     aligned: bool = True
     finer: bool = False  # whether a compiler's costs could allow widths that the units do not
-    shallower: bool = False  # whether branches could go that were not asked for
+    shallower: Callable[[], bool] = bool  # whether branches could go that were not asked for
 
     def explain(self) -> str:
         """What to try where every group has one width, and the groups with their reasons."""
@@ -120,7 +120,7 @@ class Held:
     def loosen(self) -> str:
         """What to try where even the narrowest widths cost too much, and the units that bind there."""
         ways = ["Ask for that or more"]
-        ways += ["let whole branches go (--depth)"] * self.shallower
+        ways += ["let whole branches go (--depth)"] * self.shallower()
         ways += ["cut in finer steps (--align cost)"] * self.finer
         ways += ["cut outside the units (--align none)"] * self.aligned
         return f"{', or '.join(ways)}." + (_listed(self.binding) if self.aligned else "")
@@ -139,14 +139,14 @@ def held(
     *,
     aligned: bool = True,
     finer: bool = False,
-    shallower: bool = False,
+    shallower: Callable[[], bool] = bool,
 ) -> Held:
     """Why groups are no narrower. `levels` are those of the target, `chosen` what freezing and limits left of them."""
     layers, units = {layer.name: layer for layer in graph.layers}, Units(target)
     work = _least_macs(graph, chosen)
     by_unit, by_choice, binding, reasons = [], [], [], dict[str, str]()
     for group in graph.groups:
-        if group.pinned:
+        if group.pinned or group.id in chosen.branches.groups:  # these may have none at all
             continue
         offered, least = levels.widths[group.id], int(chosen.widths[group.id][0])
         if len(chosen.widths[group.id]) == 1 < len(offered):

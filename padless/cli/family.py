@@ -67,7 +67,7 @@ def plan_command(
         typer.Option(
             "--resolutions",
             help="Sizes of the picture that goes in, with commas, such as 224,192,160: each is priced, and budgets that are "
-            "shares of the first one's cost are solved at each, side by side.",
+            "shares of the first one's cost are solved at each, side by side, in place of the family.",
         ),
     ] = "",
     png: Annotated[Path | None, typer.Option("--png", help="Also draw it to this file.")] = None,

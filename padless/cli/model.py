@@ -328,7 +328,7 @@ def default_folder(model: str, target: str, budget: str, choices: Choices, data:
     """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes."""
     criterion = str(choices.criterion([data] if data else []))
     parts = (model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"))
-    asked = (choices.allocate, choices.align, criterion, *choices.treat, f"seed{choices.seed}")
+    asked = (choices.allocate, choices.align, criterion, *choices.treat, "depth" * choices.depth, f"seed{choices.seed}")
     name = "-".join(filter(None, (*parts, *asked)))
     return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from padless.cost.oracle import CachedOracle, OracleLike
 from padless.cost.oracles import default_oracle, open_oracles
 from padless.cost.unavoidable import unavoidable
 from padless.cut import cut
+from padless.cut.branches import Branches
+from padless.cut.removable import removable
 from padless.errors import NotWholeError, UsageError
 from padless.graph import Graph, Keep, narrowed, trace
 from padless.graph.examples import batch_of
@@ -87,7 +90,13 @@ class Pricing:
         other.model, other.graph = model, trace(model, *self.example, outputs=self.outputs)
         other.levels = aligned_levels(other.graph, self.target)
         other.out_of_reach = unavoidable(other.graph, self.target, other.levels.fixed)
+        other.__dict__.pop("branches", None)
         return other
+
+    @cached_property
+    def branches(self) -> Branches:
+        """The groups of the model that may go altogether."""
+        return removable(self.graph, self.model)
 
     def whole(self, model: nn.Module, graph: Graph, treatments: Mapping[str, str] | None = None) -> NetworkCost:
         """The cost of a model as it is, with its own weights: this one or a cut of it.

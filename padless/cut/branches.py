@@ -16,6 +16,7 @@ from torch import nn
 from padless.graph import ChannelGroup, Graph, Keep, Layer
 from padless.graph.record import Op, Ref
 from padless.graph.shadow import modules_of
+from padless.graph.views import LIKE, roots
 
 PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 PRODUCTS = {"aten.convolution": 0, "aten.addmm": 1, "aten.mm": 0}  # where among their arguments the input stands
@@ -68,9 +69,12 @@ def unremovable(graph: Graph, model: nn.Module, groups: Sequence[ChannelGroup]) 
     search = _Search(graph, model)
     for group in groups:
         if group.id not in search.candidates:
-            return f"layers around {group.id} are no plain modules that it stands alone between"
+            return (
+                f"{group.id} goes only where it has its axes to itself, between convolutions and linear layers of torch's "
+                "own that are called once, share nothing and have no hooks"
+            )
     if not search.goes_on({group.id for group in groups}):
-        return "the outputs would no longer depend on the inputs"
+        return "an output would not depend on the inputs"
     return None
 
 
@@ -79,6 +83,7 @@ class _Search:
         self.graph = graph
         self.groups = {group.id: group for group in graph.groups}
         self.plain = _plain_layers(graph, model)
+        self._roots = roots(graph.recording)
         self.by_name = {layer.name: layer for layer in graph.layers}
         self.candidates = [group.id for group in graph.groups if self._stands_alone(group)]
         owners = {id: set(self.groups[id].members) for id in self.candidates}
@@ -87,7 +92,7 @@ class _Search:
 
     def _stands_alone(self, group: ChannelGroup) -> bool:
         """Whether it has every axis that it lies on to itself, and nothing but plain layers sums over it."""
-        if group.pinned or not any(m.side == "in" for m in group.members):
+        if group.pinned or group.id in self._leaving or not any(m.side == "in" for m in group.members):
             return False
         for member in group.members:
             layer = self.by_name[member.layer]
@@ -109,6 +114,13 @@ class _Search:
                 touched += [self.graph.numbered[p.ids] for p in (*contraction.inputs, *contraction.outputs)]
         found = {int(owner[c]) for channels in touched for c in np.unique(channels[channels >= 0])}
         return frozenset(self.graph.groups[i].id for i in found)
+
+    @cached_property
+    def _leaving(self) -> frozenset[str]:
+        """Groups that lie on an axis of an output."""
+        axes = (self.graph.values.get(value) for value in self.graph.recording.outputs)
+        channels = {int(c) for axis in axes if axis for c in np.unique(axis.channels)}
+        return frozenset(g.id for g in self.graph.groups if channels & set(range(g.first, g.first + g.width)))
 
     def found(self) -> Branches:
         with_each = {id: self._with(id) for id in self.candidates}
@@ -138,18 +150,21 @@ class _Search:
         return bool(others) and all(other in gone for other in others)
 
     def goes_on(self, gone: Collection[str]) -> bool:
-        """Whether every output that depends on the inputs still does once some groups are gone."""
-        before = self._live(())
-        after = self._live(gone)
-        return all(value in after for value in self.graph.recording.outputs if value in before)
+        """Whether every output depends on the inputs once some groups are gone."""
+        live = self._live(gone)
+        return all(self._root(value) in live for value in self.graph.recording.outputs)
+
+    def _root(self, value: int) -> int:
+        return self._roots.get(value, value)
 
     def _live(self, gone: Collection[str]) -> set[int]:
-        """The recorded values that depend on the inputs."""
+        """The tensors whose values depend on the inputs; what is written into a part of one is in it."""
         mask = mask_of(self.graph, [self.groups[id] for id in gone])
         live = set(self.graph.recording.inputs)
         for op in self.graph.recording.ops:
-            if any(value in live for value in op.reads) and not self._silent(op, mask):
-                live.update(op.outputs)
+            constant = op.name.removeprefix("aten.") in LIKE or self._silent(op, mask)
+            if not constant and any(self._root(value) in live for value in op.reads):
+                live.update(map(self._root, op.outputs))
         return live
 
     def _silent(self, op: Op, mask: Channels) -> bool:
@@ -162,8 +177,9 @@ class _Search:
 
 
 def _plain_layers(graph: Graph, model: nn.Module) -> frozenset[str]:
-    """The layers that are modules of torch's own, with their own weight, no hooks, and one call."""
-    modules, calls = dict(modules_of(model)), Counter(layer.weight for layer in graph.layers)
+    """The layers that are modules of torch's own, with tensors that they share with none, no hooks, and one call."""
+    modules, slots = dict(modules_of(model)), slots_of(model)
+    calls = Counter(layer.weight for layer in graph.layers)
 
     def names() -> Iterator[str]:
         for layer in graph.layers:
@@ -172,10 +188,21 @@ def _plain_layers(graph: Graph, model: nn.Module) -> frozenset[str]:
                 module is not None
                 and type(module) in PLAIN and calls[layer.weight] == 1 and layer.weight == f"{_path(layer)}.weight"
                 and not module._forward_hooks and not module._forward_pre_hooks
+                and all(slots[id(p)] == 1 for p in module._parameters.values() if p is not None)
             ):  # fmt: skip
                 yield layer.name
 
     return frozenset(names())
+
+
+def slots_of(model: nn.Module) -> Counter[int]:
+    """In how many places of its modules each tensor of a model stands, by its id."""
+    return Counter(
+        id(tensor)
+        for _, module in modules_of(model)
+        for tensor in (*module._parameters.values(), *module._buffers.values())
+        if tensor is not None
+    )
 
 
 def _path(layer: Layer) -> str:

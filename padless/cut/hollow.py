@@ -1,51 +1,54 @@
 """What is left of a branch whose group has no channels: constants for the layers that read it, nothing before them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.cut.branches import PRODUCTS, emptied, mask_of
+from padless.cut.branches import PRODUCTS, emptied, mask_of, slots_of
 from padless.graph import Graph, Keep
 from padless.graph.liveness import needed
 from padless.graph.record import Recording, record
 from padless.graph.shadow import modules_of, tensor_names
 
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def filled(input: Tensor, values: Tensor, added: list[int], strides: list[int]) -> Tensor:
+    """`values` [C] at each place of a layer's result, a tensor of its own: what follows may write into it.
+
+    `added` is what a size of the input grows by before it is divided by the stride; both are empty for a linear layer.
+    """
+    axes = len(added)  # torch.jit knows nothing shorter than the sums of lists below
+    if axes == 0:
+        return values.expand(list(input.shape[:-1]) + [-1]).clone()  # noqa: RUF005
+    first = input.dim() - axes
+    places = [(input.shape[first + i] + added[i]) // strides[i] + 1 for i in range(axes)]
+    return values.reshape([-1] + [1] * axes).expand(list(input.shape[: first - 1]) + [-1] + places).clone()  # noqa: RUF005
+
+
+torch.fx.wrap("filled")  # which cannot follow sizes
+
 
 class _Hollow(nn.Module):
-    """Stands where a convolution or linear layer stood, and gives results of its shape without computing any."""
+    """What a convolution or linear layer becomes: it gives results of the layer's shape without computing any.
 
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        names = ("kernel_size", "stride", "padding", "dilation")
-        self.sizes = tuple(getattr(layer, name) for name in names) if hasattr(layer, "kernel_size") else None
-        self.training = layer.training
+    The module itself becomes one, so that whoever holds it has it, with what it says of its sizes.
+    """
 
-    def filled(self, x: Tensor, values: Tensor) -> Tensor:
-        """`values` [C] at each place of the result, a tensor of its own: what follows may write into it."""
-        if self.sizes is None:
-            return values.expand(*x.shape[:-1], len(values)).clone()
-        places = list(x.shape[2:])
-        if self.sizes[2] != "same":
-            padding = (0,) * len(places) if self.sizes[2] == "valid" else self.sizes[2]
-            kernels, strides, _, dilations = self.sizes
-            places = [
-                (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-                for size, kernel, stride, pad, dilation in zip(
-                    places, kernels, strides, padding, dilations, strict=True
-                )
-            ]
-        return values.reshape(1, -1, *(1 for _ in places)).expand(x.shape[0], -1, *places).clone()
+    added: list[int]
+    strides: list[int]
 
 
 class Removed(_Hollow):
     """In the place of a layer of a branch that was removed: one channel of zeros, which nothing needs."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.filled(x, torch.zeros(1, dtype=x.dtype, device=x.device))
+    def forward(self, input: Tensor) -> Tensor:
+        return filled(input, torch.zeros(1, dtype=input.dtype, device=input.device), self.added, self.strides)
 
 
 class Constant(_Hollow):
@@ -53,17 +56,8 @@ class Constant(_Hollow):
 
     bias: Tensor
 
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__(layer)
-        weight, bias = layer.weight, getattr(layer, "bias", None)
-        assert isinstance(weight, nn.Parameter)  # as `branches` sees to
-        if bias is None:
-            bias = nn.Parameter(weight.new_zeros(len(weight)), weight.requires_grad)
-        assert isinstance(bias, Tensor)
-        self.bias = bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.filled(x, self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return filled(input, self.bias, self.added, self.strides)
 
 
 class Settled(nn.Module):
@@ -74,17 +68,33 @@ class Settled(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    eps: float
 
-    def __init__(self, norm: _BatchNorm) -> None:
-        super().__init__()
-        self.eps, self.training = norm.eps, norm.training
-        self.weight: Tensor | None = norm.weight
-        self.bias: Tensor | None = norm.bias
-        self.register_buffer("running_mean", norm.running_mean)
-        self.register_buffer("running_var", norm.running_var)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+def _hollowed(layer: nn.Module, kind: type[_Hollow]) -> None:
+    """Make a layer one that computes nothing."""
+    weight, bias = layer._parameters.pop("weight"), layer._parameters.pop("bias", None)
+    assert weight is not None  # as `branches` sees to
+    added, strides = [], []
+    if isinstance(layer, nn.modules.conv._ConvNd):
+        for i, (kernel, dilation) in enumerate(zip(layer.kernel_size, layer.dilation, strict=True)):
+            span = dilation * (kernel - 1)
+            padding = (
+                {"same": span, "valid": 0}[layer.padding] if isinstance(layer.padding, str) else 2 * layer.padding[i]
+            )
+            added.append(padding - span - 1)
+        strides = list(layer.stride)
+    layer.__class__ = kind
+    assert isinstance(layer, _Hollow)
+    layer.added, layer.strides = added, strides
+    if isinstance(layer, Constant):
+        zeros = nn.Parameter(weight.new_zeros(len(weight)), weight.requires_grad)
+        layer.register_parameter("bias", zeros if bias is None else bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +127,24 @@ def _norms(graph: Graph, model: nn.Module) -> Iterator[tuple[str, str]]:
     for i, op in enumerate(recording.ops):
         for value in set(op.reads):
             readers.setdefault(value, []).append(i)
+    slots = slots_of(model)
     uses = [op.module for op in recording.ops if op.name == "aten.native_batch_norm"]
     for op in recording.ops:
         result = op.outputs[0] if op.outputs else -1
         if op.name in PRODUCTS and len(readers.get(result, ())) == 1 and result not in recording.outputs:
             norm = recording.ops[readers[result][0]]
             module = modules.get(norm.module)
-            if isinstance(module, _BatchNorm) and module.running_mean is not None and uses.count(norm.module) == 1:
+            if module is not None and _is_plain(module, slots) and uses.count(norm.module) == 1:
                 yield op.module, norm.module
+
+
+def _is_plain(module: nn.Module, slots: Counter[int]) -> bool:
+    """Whether a module is a batch norm of torch's own, with statistics and without hooks, that shares no tensor."""
+    own = [t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None]
+    return (
+        type(module) in NORMS and module.running_mean is not None and all(slots[id(t)] == 1 for t in own)
+        and not module._forward_hooks and not module._forward_pre_hooks
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -132,25 +152,18 @@ def hollow(small: nn.Module, graph: Graph, keep: Keep) -> None:
     """Take out of `small`, in place, what computes nothing any more. Its removed groups have one channel left.
 
     What no output depends on any more, as a norm before a branch, is not to be trained: trainers that share a network out
-    wait for a gradient of each parameter.
+    wait for a gradient of each parameter. Raises TraceError where the network does not run so, as one that reads the
+    weights of such a layer.
     """
     gone = mask_of(graph, emptied(graph, keep))
-    modules = dict(modules_of(small))
-    new: dict[int, nn.Module] = {}
+    modules, silent = dict(modules_of(small)), silent_layers(graph, keep, small)
     for layer in graph.layers:
         if gone[layer.outputs].all():
-            module = modules[layer.weight.removesuffix(".weight")]
-            new[id(module)] = Removed(module)
-    for silent in silent_layers(graph, keep, small):
-        new[id(modules[silent.path])] = Constant(modules[silent.path])
-        if silent.norm:
-            norm = modules[silent.norm]
-            assert isinstance(norm, _BatchNorm)  # as `_norms` sees to
-            new[id(norm)] = Settled(norm)
-    for module in modules.values():
-        for name, child in module._modules.items():
-            if id(child) in new:
-                module._modules[name] = new[id(child)]
+            _hollowed(modules[layer.weight.removesuffix(".weight")], Removed)
+    for each in silent:
+        _hollowed(modules[each.path], Constant)
+        if each.norm:
+            modules[each.norm].__class__ = Settled
     tensors = tensor_names(small)
     for name in _read(graph.recording) - _read(record(small, *graph.example.empty())):
         if name in tensors:

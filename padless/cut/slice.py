@@ -12,7 +12,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from padless.cut.branches import emptied, unremovable
 from padless.cut.hollow import hollow
-from padless.errors import UsageError
+from padless.errors import TraceError, UsageError
 from padless.graph import ChannelGroup, ChannelIds, Graph, Keep, ParameterAxis, kept_positions, places
 from padless.graph.shadow import modules_of, rebuilt
 from padless.graph.structure import StoredSize
@@ -35,7 +35,13 @@ def cut(model: nn.Module, graph: Graph, keep: Keep) -> nn.Module:
         )
     small = _sliced(model, graph, _with_one(keep, gone))
     if gone:
-        hollow(small, graph, keep)
+        try:
+            hollow(small, graph, keep)
+        except TraceError as error:
+            raise UsageError(
+                f"No channel is kept of {', '.join(group.id for group in gone)}, and the network does not run without: "
+                f"{str(error).splitlines()[0]} Keep some."
+            ) from error
     return small
 
 

@@ -9,13 +9,11 @@ from torch import nn
 
 from padless.graph.record import Op, Recording, Ref
 from padless.graph.shadow import tensor_names
+from padless.graph.views import LIKE
 
 MAKERS = frozenset(
     ["arange", "zeros", "ones", "full", "linspace", "scalar_tensor", "eye"]
 )  # of constants, from nothing
-LIKE = frozenset(
-    ["new_full", "new_zeros", "new_ones", "full_like", "zeros_like", "ones_like"]
-)  # of constants, from a tensor's type and perhaps its shape
 
 
 def once(data: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

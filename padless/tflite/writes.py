@@ -3,37 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from padless.graph.record import Op, Recording
-
-VIEWS = frozenset(
-    [
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "squeeze",
-        "unsqueeze",
-        "flatten",
-        "unflatten",
-        "permute",
-        "transpose",
-        "t",
-        "expand",
-        "slice",
-        "select",
-        "split",
-        "split_with_sizes",
-        "chunk",
-        "unsafe_chunk",
-        "tensor_split",
-        "unbind",
-        "alias",
-        "detach",
-        "narrow",
-        "diagonal",
-        "unfold",
-        "movedim",
-        "view_as",
-    ]
-)  # of another tensor's memory
+from padless.graph.views import VIEWS
 
 
 def overwriting(recording: Recording, readers: Mapping[int, Sequence[int]]) -> Op | None:

@@ -200,11 +200,11 @@ def test_what_does_not_go_with_depth():
         ),
         (
             {"floor": 0.1},
-            "No branch of this network may go altogether, .* Leave depth out, or freeze, limit and floor.",
+            "No branch of this network may go altogether: .* Leave depth out, or freeze, limit and floor.",
         ),
         (
             {"freeze": ["*"]},
-            "No branch of this network may go altogether, .* Leave depth out, or freeze, limit and floor.",
+            "No branch of this network may go altogether: .* Leave depth out, or freeze, limit and floor.",
         ),
         ({"depth": "yes"}, "depth is a str; expected bool. Write True or False."),
     ):

@@ -1,5 +1,6 @@
 """Whole branches that go: which may, what stands in their place, and that nothing else changes."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from padless import Plan, load, plan, prune, recover, save, trace
 from padless.cut import cut, equivalence_error
 from padless.cut.branches import Branches, branches
 from padless.cut.hollow import Constant, Removed, Settled
+from padless.cut.removable import removable
 from padless.errors import UsageError
 from padless.recover.judge import apart
 
@@ -71,7 +73,7 @@ def test_of_two_branches_side_by_side_one_stays():
     assert found(model).groups == ("a.0",)
     assert without(model, "b.0")[1] < 1e-10  # either may go
     with pytest.raises(
-        UsageError, match=r"No channel is kept of a.0, b.0, .* outputs would no longer depend on the inputs"
+        UsageError, match=r"No channel is kept of a.0, b.0, .* an output would not depend on the inputs"
     ):
         without(model, "a.0", "b.0")
 
@@ -122,7 +124,10 @@ def test_what_cannot_go(layers):
     assert found(model) == Branches()
     graph = trace(model, X)
     id = next(group.id for group in graph.groups if group.id.startswith("body"))
-    with pytest.raises(UsageError, match="plain modules"):
+    with pytest.raises(
+        UsageError,
+        match=f"No channel is kept of {id}, which must keep some: {id} goes only where it has its axes to itself",
+    ):
         without(model, id)
 
 
@@ -212,3 +217,141 @@ def test_residual_ends_after_removal_equal_a_network_without_the_block():
     norm = model[1].body[4]
     constant = norm(model[1].body[3].bias.reshape(1, -1, 1, 1))
     assert error < 1e-10 and torch.allclose(small(x), model[2](torch.relu(model[0](x) + constant)), atol=1e-6)
+
+
+class ByParts(nn.Module):
+    """What it computes is written into parts of a tensor: the only way on leads through views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.a, self.b = nn.Conv2d(3, 16, 3, 1, 1), nn.Conv2d(16, 24, 3, 1, 1), nn.Conv2d(24, 16, 3, 1, 1)
+        self.head = nn.Conv2d(16, 4, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        out, y = torch.zeros_like(x), self.b(self.a(x).relu())
+        out[:, :, 1:] = y[:, :, :-1]
+        out[:, :, :1] = y[:, :, :1]
+        return self.head(out)
+
+
+class Activated(nn.BatchNorm2d):
+    """A norm of one's own: it does more than its base."""
+
+    def forward(self, x):
+        return super().forward(x).relu()
+
+
+class Reads(nn.Module):
+    """Reads the weight of a layer beside calling it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+        self.a = nn.Sequential(nn.Conv2d(8, 12, 1), nn.ReLU(), nn.Conv2d(12, 8, 1))
+        self.b = nn.Sequential(nn.Conv2d(8, 20, 1), nn.ReLU(), nn.Conv2d(20, 8, 1))
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = x + self.a(x.to(self.a[0].weight.dtype))
+        return self.head(x + self.b(x))
+
+
+def test_the_only_way_on_may_lead_through_parts_of_a_tensor():
+    model = ByParts()
+    assert found(model) == Branches()
+    with pytest.raises(UsageError, match="an output would not depend on the inputs"):
+        without(model, "a")
+
+
+def test_a_norm_of_ones_own_keeps_what_it_does():
+    model = body(nn.Conv2d(16, 12, 1), Activated(12), nn.Conv2d(12, 16, 1), Activated(16))
+    small, error = without(model, "body.0")
+    assert error < 1e-10 and type(small.body[3]) is Activated
+
+
+def test_what_reads_a_weight_that_would_be_gone_is_not_offered():
+    model = Reads()
+    graph = trace(model, X)
+    assert branches(graph, model).groups == ("a.0", "b.0") and removable(graph, model).groups == ("b.0",)
+    with pytest.raises(
+        UsageError, match="No channel is kept of a.0, and the network does not run without: .* Keep some"
+    ):
+        without(model, "a.0")
+    encoder = nn.Sequential(nn.Linear(3, 16), nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), nn.Linear(16, 4))
+    assert removable(trace(encoder, torch.zeros(1, 5, 3)), encoder.eval()) == Branches()
+
+
+class Held(nn.Module):
+    """Layers in a plain list, called by keyword, asked for their sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+        self.a, self.b = nn.Conv2d(8, 12, 1), nn.Conv2d(12, 8, 1)
+        self.again = self.b
+        self.order = [self.a, self.b]
+
+    def forward(self, x):
+        x = y = self.stem(x)
+        for layer in self.order:
+            y = layer(input=y).relu()
+        return self.head(x + y / self.order[1].out_channels)
+
+
+def test_whoever_holds_a_layer_holds_what_became_of_it():
+    small, error = without(Held(), "a")
+    assert error < 1e-10
+    assert (
+        small.order[0] is small.a and type(small.a) is Removed and small.again is small.b and type(small.b) is Constant
+    )
+
+
+def test_what_leaves_the_network_stays():
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.a, self.b = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 24, 1), nn.Conv2d(24, 16, 1)
+
+        def forward(self, x):
+            x = self.stem(x)
+            y = self.a(x).relu()
+            return x + self.b(y), y
+
+    model = Both()
+    assert branches(trace(model, X, outputs=[0]), model) == Branches()
+
+
+def test_what_another_layer_shares_stays():
+    model = body(nn.Conv2d(16, 12, 1), nn.ReLU(), nn.Conv2d(12, 16, 1))
+    assert found(model).groups == ("body.0",)
+    model.other = nn.Conv2d(16, 16, 1)
+    model.other.bias = model.body[2].bias
+    assert found(model) == Branches()
+    norm = nn.BatchNorm2d(16)
+    model = body(nn.Conv2d(16, 12, 1), nn.ReLU(), nn.Conv2d(12, 16, 1), norm)
+    model.other = nn.BatchNorm2d(16)
+    model.other.bias = norm.bias
+    small, error = without(model, "body.0")
+    assert error < 1e-10 and type(small.body[3]) is nn.BatchNorm2d
+
+
+def test_pictures_without_a_batch_and_other_tracers():
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.a, self.b = (
+                nn.Conv2d(3, 8, 3),
+                nn.Conv2d(8, 12, 3, 2),
+                nn.Conv2d(12, 8, (3, 1), padding="same"),
+            )
+
+        def forward(self, x):
+            x = self.stem(x)
+            return x.mean((2, 3)) + torch.stack([self.b(self.a(i).relu()).mean((1, 2)) for i in x.unbind(0)])
+
+    assert without(Single(), "a")[1] < 1e-10
+    small, _ = without(shaken(Small()), "block.body.0")
+    x = torch.randn(2, 3, 16, 16)
+    for again in (torch.jit.script(small), torch.fx.symbolic_trace(small), copy.deepcopy(small)):
+        assert torch.allclose(again(x), small(x), atol=1e-6)

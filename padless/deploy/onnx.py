@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from padless.calls import tensors_in
+from padless.deploy.grids import keep_grids
 from padless.errors import PadlessError, UsageError
 from padless.graph import trace
 from padless.onnx.packages import package
@@ -44,7 +45,8 @@ def write_onnx(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]
 def write_qdq(source: Path, file: Path, columns: Sequence[Column], ranges: str) -> None:
     """`source` in INT8 between QDQ nodes, calibrated on `columns`: for each input its values, one array for each run.
 
-    ONNX Runtime's own static quantisation: symmetric weights per channel, asymmetric activations. `percentile` and `minmax`
+    ONNX Runtime's own static quantisation: symmetric weights per channel, asymmetric activations; filters of treated
+    convolutions keep the step of their grid. `percentile` and `minmax`
     are its ways to choose ranges; for `mse`, which it has not, the extremes are taken.
     """
     quantization = _package("onnxruntime.quantization")
@@ -70,6 +72,7 @@ def write_qdq(source: Path, file: Path, columns: Sequence[Column], ranges: str) 
                 activation_type=quantization.QuantType.QInt8, weight_type=quantization.QuantType.QInt8,
                 calibrate_method=method.Percentile if ranges == "percentile" else method.MinMax,
             )  # fmt: skip
+        keep_grids(prepared, file)
     finally:
         logger.setLevel(level)
         prepared.unlink(missing_ok=True)

@@ -84,6 +84,15 @@ def test_the_example_of_a_criterion_runs(capsys):
     assert capsys.readouterr().out.split() == ["spread", "optimal", "32"]
 
 
+def test_the_example_of_branches_runs(capsys):
+    pytest.importorskip("ethosu.vela", reason="the extra vela is not installed")
+    code = re.findall(r"```python\n(.*?)```", (DOCS / "choosing.md").read_text(), re.DOTALL)[1]
+    names: dict = {"__name__": "example"}
+    exec(compile(code, "choosing.md", "exec"), names)
+    assert "conv1" in capsys.readouterr().out
+    assert sum(p.numel() for p in names["small"].parameters()) < sum(p.numel() for p in names["model"].parameters())
+
+
 def test_the_example_of_a_comparison_runs(capsys):
     code = re.search(r"```python\n(.*?)```", (DOCS / "comparing.md").read_text(), re.DOTALL)
     names: dict = {"__name__": "example"}

@@ -59,7 +59,7 @@ def test_all_mistakes_are_told_with_their_lines(tmp_path):
         "  line 3: budget is missing",
         "  line 6: work cannot be 'prunne'. Did you mean prune?",
         "  line 5: seed: Input should be a valid integer; got 'zero'",
-        "  line 2: there is no option 'bugdet'. Did you mean budget or target?",
+        "  line 2: there is no option 'bugdet'. Did you mean budget or depth or target?",
         "  line 7: target is missing",
     ]
 

@@ -176,6 +176,8 @@ def _accuracy(rows: list[dict[str, Any]]) -> str:
             [r for r in rows if (r["budget"], r["test"], r["depth"]) == (budget, test, depth)]
             for depth in (False, True)
         ]
+        if not all(sides):
+            continue
         cells = []
         for side in sides:
             reached = [row for row in side if row["reached"]]

@@ -14,25 +14,23 @@ run in LiteRT. Cycles are Vela's, of the target's default system and memory mode
 
 import argparse
 import dataclasses
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import SHARED, need_shared, rows_of, write
+from common import need_shared, rows_of, write
+from treat import CALIBRATION, Subject
 
-from padless import Choices, export, load_images, load_model, load_target, load_weights, prune, recover
+from padless import Choices, load_model, load_target, prune, recover
 from padless.choose import Budget
 from padless.choose.planning import make_plan, scored
 from padless.choose.replay import prune_with_error
 from padless.cost.pricing import Pricing
-from padless.cut.branches import branches
 from padless.errors import InfeasibleError
 
 NETWORKS = ("torchvision/mobilenet_v2", "torchvision/efficientnet_b0", "torchvision/densenet121")
-NOISE, CALIBRATION = 32, 512
+NOISE = 32
 
 
 def main() -> None:
@@ -84,7 +82,7 @@ def narrowest(pricing: Pricing) -> dict:
     keep = np.zeros(graph.channels, dtype=np.int64)
     for group in graph.groups:
         keep[group.first : group.first + int(pricing.levels.widths[group.id][0])] = 1
-    found = branches(graph, pricing.model)
+    found = pricing.branches
     shallow = keep.copy()
     for group in graph.groups:
         shallow[group.channels] *= group.id not in found.groups
@@ -111,15 +109,11 @@ def planned(pricing: Pricing, budget: int, choices: Choices, images: list[torch.
 
 def accuracies(given: argparse.Namespace, rows: list[dict]) -> Iterator[dict]:
     need_shared()
-    loaded = load_model("cifar10/resnet18")
-    load_weights(loaded.model, SHARED / "weights" / "resnet18.safetensors")
-    model, x, target = loaded.model.eval(), torch.zeros(1, 3, 32, 32), "ethos-u55-256"
-    images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), preprocess=loaded.preprocess)
-    drawn = torch.randperm(len(images.test), generator=torch.Generator().manual_seed(0))[: given.test]
-    test = dataclasses.replace(images, test=images.test[drawn], test_labels=images.test_labels[drawn])
+    target = "ethos-u55-256"
     for seed in given.seeds:
-        calibration = list(images.calibration(CALIBRATION, seed, 64))
-        with Pricing(model, (x,), load_target(target)) as pricing:
+        subject = Subject("resnet18", target, seed, given.test)
+        model, calibration = subject.model, subject.calibration
+        with subject.pricing as pricing:
             curves = scored(pricing, Choices(seed=seed), calibration, [Budget.parse("cycles=50%")])
             for budget in given.budgets or (15, 10, 6, 4):
                 for depth in (False, True):
@@ -137,9 +131,7 @@ def accuracies(given: argparse.Namespace, rows: list[dict]) -> Iterator[dict]:
                         continue
                     small = prune(model, plan)
                     recovered = recover(small, model, plan, calibration)
-                    with tempfile.TemporaryDirectory() as folder:
-                        file = Path(folder) / "model.tflite"
-                        done = export(small, x, file, images=calibration, test=test, target=target)
+                    done = subject.file(small, subject.images)
                     yield key | {
                         "reached": True, "gap": plan.solver.gap, "solver_seconds": plan.solver.seconds,
                         "importance_kept": plan.importance_kept, "gone": [id for id, kept in plan.keep.items() if not kept],

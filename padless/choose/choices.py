@@ -124,6 +124,11 @@ class Choices:
                 f"{self.importance} has another unit. Leave one of the two out."
             )
 
+    @property
+    def insists(self) -> bool:
+        """Whether treatments were named, so that there must be some: `auto` does without."""
+        return any(name != AUTO for name in self.treat)
+
     def criterion(self, images: Sequence[Any]) -> str | Criterion | Importance:
         """`importance`, or what stands for it by default."""
         return self.importance or ("reconstruction" if images else "l1")

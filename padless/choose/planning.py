@@ -32,7 +32,7 @@ from padless.importance import Criterion, Importance, importance
 from padless.importance.treated import treatment_losses
 from padless.onnx import file_digest
 from padless.progress import console
-from padless.treat.treatment import AUTO, Treatment
+from padless.treat.treatment import Treatment
 
 
 def plan(
@@ -77,7 +77,7 @@ def make_plan(
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budgets, graph = read_budgets(budget), pricing.graph
     check_prunable(graph)
-    if set(choices.treat) - {AUTO} and not any(each.counted in FROM_ORACLE for each in budgets):
+    if choices.insists and not any(each.counted in FROM_ORACLE for each in budgets):
         raise UsageError(
             f"Treatments change what an oracle counts, and the budget is on {' and '.join(b.quantity for b in budgets)}. "
             "Ask for cycles, npu_cycles, latency or flash_bytes, or leave treat out."
@@ -155,7 +155,7 @@ def scored(pricing: Pricing, choices: Choices, images: Sequence[Any], budgets: S
     """
     criterion = choices.criterion(images)
     if isinstance(criterion, Importance):
-        if set(choices.treat) - {AUTO} and not criterion.treated:
+        if choices.insists and not criterion.treated:
             raise UsageError("These curves of importance say nothing of treatments. Leave the importance or treat out.")
         return criterion if choices.treat else replace(criterion, treated={})
     kinds = _kinds(pricing, choices, criterion, budgets)  # before minutes are spent
@@ -171,12 +171,12 @@ def _kinds(
     """The treatments that layers are offered. Those of `auto` are none where they are worth nothing or cannot be weighed."""
     fields = {FROM_ORACLE[budget.counted] for budget in budgets if budget.counted in FROM_ORACLE}
     unfit = choices.allocate != "optimal" or criterion != "reconstruction" or not fields
-    if not choices.treat or (AUTO in choices.treat and unfit):
+    if not choices.treat or (unfit and not choices.insists):
         return ()
     try:
         return paying(pricing, choices, fields)
     except UsageError as error:
-        if AUTO not in choices.treat:
+        if choices.insists:
             raise
         console.print(f"Weights stay as they are: {str(error).removesuffix(' Leave treat out.')}")
         return ()

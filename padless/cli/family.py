@@ -110,15 +110,9 @@ def plan_command(
         seed=seed,
     )
     if sizes:
-        compared = _at(sizes, loaded, input_shape, data, preprocess, seed)
+        examples, pictures = _at(sizes, loaded, input_shape, data, preprocess, seed)
         found = resolutions(
-            loaded.model,
-            compared[0],
-            target=hardware,
-            quantity=quantity,
-            images=compared[1],
-            oracle=oracle,
-            choices=choices,
+            loaded.model, examples, target=hardware, quantity=quantity, images=pictures, oracle=oracle, choices=choices
         )
         if json_file:
             write_json(json_file, [asdict(each) for each in found])

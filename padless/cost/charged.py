@@ -55,7 +55,8 @@ def charged(
     totals: dict[LayerShape, float] = dict.fromkeys(shapes, np.nan)
     for shape, answer in zip(known, oracle.attempt(known), strict=True):
         if isinstance(answer, Answer):
-            totals[shape] = getattr(answer, counted) if getattr(answer, counted) is not None else np.nan
+            value = getattr(answer, counted)
+            totals[shape] = np.nan if value is None else value
     free = {
         each.group.id: each.width - widths[each.group.id]
         for each in wider  # widths ascend: the last is the largest

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+from torch import Tensor, nn
 
 from padless.graph import ChannelGroup, Graph, Keep, Layer
 from padless.graph.record import Op, Ref
@@ -185,10 +185,8 @@ def _plain_layers(graph: Graph, model: nn.Module) -> frozenset[str]:
         for layer in graph.layers:
             module = modules.get(_path(layer))
             if (
-                module is not None
-                and type(module) in PLAIN and calls[layer.weight] == 1 and layer.weight == f"{_path(layer)}.weight"
-                and not module._forward_hooks and not module._forward_pre_hooks
-                and all(slots[id(p)] == 1 for p in module._parameters.values() if p is not None)
+                module is not None and type(module) in PLAIN and is_alone(module, slots)
+                and calls[layer.weight] == 1 and layer.weight == f"{_path(layer)}.weight"
             ):  # fmt: skip
                 yield layer.name
 
@@ -197,12 +195,17 @@ def _plain_layers(graph: Graph, model: nn.Module) -> frozenset[str]:
 
 def slots_of(model: nn.Module) -> Counter[int]:
     """In how many places of its modules each tensor of a model stands, by its id."""
-    return Counter(
-        id(tensor)
-        for _, module in modules_of(model)
-        for tensor in (*module._parameters.values(), *module._buffers.values())
-        if tensor is not None
-    )
+    return Counter(id(tensor) for _, module in modules_of(model) for tensor in _own(module))
+
+
+def is_alone(module: nn.Module, slots: Counter[int]) -> bool:
+    """Whether nothing else has a hand in a module: no hooks, and no other that shares a tensor with it."""
+    hooked = module._forward_hooks or module._forward_pre_hooks
+    return not hooked and all(slots[id(tensor)] == 1 for tensor in _own(module))
+
+
+def _own(module: nn.Module) -> Iterator[Tensor]:
+    return (t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None)
 
 
 def _path(layer: Layer) -> str:

@@ -1,6 +1,5 @@
 """What is left of a branch whose group has no channels: constants for the layers that read it, nothing before them."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.cut.branches import PRODUCTS, emptied, mask_of, slots_of
+from padless.cut.branches import PRODUCTS, emptied, is_alone, mask_of, slots_of
 from padless.graph import Graph, Keep
 from padless.graph.liveness import needed
 from padless.graph.record import Recording, record
@@ -134,17 +133,10 @@ def _norms(graph: Graph, model: nn.Module) -> Iterator[tuple[str, str]]:
         if op.name in PRODUCTS and len(readers.get(result, ())) == 1 and result not in recording.outputs:
             norm = recording.ops[readers[result][0]]
             module = modules.get(norm.module)
-            if module is not None and _is_plain(module, slots) and uses.count(norm.module) == 1:
+            if module is None or type(module) not in NORMS or module.running_mean is None:
+                continue
+            if is_alone(module, slots) and uses.count(norm.module) == 1:
                 yield op.module, norm.module
-
-
-def _is_plain(module: nn.Module, slots: Counter[int]) -> bool:
-    """Whether a module is a batch norm of torch's own, with statistics and without hooks, that shares no tensor."""
-    own = [t for t in (*module._parameters.values(), *module._buffers.values()) if t is not None]
-    return (
-        type(module) in NORMS and module.running_mean is not None and all(slots[id(t)] == 1 for t in own)
-        and not module._forward_hooks and not module._forward_pre_hooks
-    )  # fmt: skip
 
 
 @torch.no_grad()

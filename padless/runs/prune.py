@@ -38,7 +38,6 @@ from padless.runs.exchange import claimed
 from padless.runs.folder import check_folder, save
 from padless.runs.stages import Staged, prune_in_stages
 from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
-from padless.treat.treatment import AUTO
 
 CALIBRATION = 512  # images for importance and recovery
 BOUNDS = {"steps": (1, 64), "calibration": (2, 10**9), "regularize": (0, 10**6), "epochs": (0, 10**6)}
@@ -101,11 +100,11 @@ def check_options(job: Job) -> None:
             (job.epochs, "Fine-tuning needs images. Give --data, or leave --epochs out."),
             (job.regularize, "Training needs images. Give --data, or leave --regularize out."),
             (job.int8, "INT8 needs images to be calibrated on. Give --data."),
-            (set(job.choices.treat) - {AUTO}, "Treatments are weighed on images. Give --data, or leave --treat out."),
+            (job.choices.insists, "Treatments are weighed on images. Give --data, or leave --treat out."),
         ):
             if asked:
                 raise UsageError(message)
-    if set(job.choices.treat) - {AUTO} and job.steps > 1:
+    if job.choices.insists and job.steps > 1:
         raise UsageError("Treatments are chosen with widths in one step. Leave --steps or --treat out.")
     if job.choices.depth and job.steps > 1:
         raise UsageError("Branches are removed with widths in one step. Leave --steps or --depth out.")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from padless.graph.record import Op, Recording
-from padless.graph.views import VIEWS
+from padless.graph.views import roots
 
 
 def overwriting(recording: Recording, readers: Mapping[int, Sequence[int]]) -> Op | None:
@@ -12,17 +12,15 @@ def overwriting(recording: Recording, readers: Mapping[int, Sequence[int]]) -> O
     `readers` has for each value the places of the operations that read it.
     """
     outputs = set(recording.outputs)
-    root: dict[int, int] = {}  # a view -> the tensor that it is a view of
+    root = roots(recording)
     family: dict[int, list[int]] = {}  # a tensor -> its views and itself, in the order of their making
     for place, op in enumerate(recording.ops):
-        in_place = op.name.endswith("_")
-        if not op.reads or not (in_place or op.name.removeprefix("aten.") in VIEWS):
+        if not op.outputs or op.outputs[0] not in root:
             continue
-        source = root.get(op.reads[0], op.reads[0])
+        source = root[op.outputs[0]]
         views = family.setdefault(source, [source])
         others = [v for v in views if v != op.reads[0]]
-        if in_place and any(v in outputs or readers.get(v, [-1])[-1] > place for v in others):
+        if op.name.endswith("_") and any(v in outputs or readers.get(v, [-1])[-1] > place for v in others):
             return op
         views.extend(op.outputs)
-        root.update(dict.fromkeys(op.outputs, source))
     return None

@@ -8,6 +8,7 @@ import pytest
 import torch
 from checks.coded import Coded, cost
 from checks.recovering import images
+from checks.tables import at, best_of_all, random_losses
 from models.networks import Small, SqueezeExcite, shaken
 from torch import nn
 
@@ -17,7 +18,7 @@ from padless.choose import tabulate
 from padless.choose.budget import Budget
 from padless.choose.frontier import pareto
 from padless.choose.peaks import problem_of
-from padless.choose.treated import Offered, variable
+from padless.choose.treated import Offered
 from padless.cost import CachedOracle
 from padless.cut.branches import branches
 from padless.errors import InfeasibleError, UsageError
@@ -57,10 +58,6 @@ def tables(net, offered=None, quantities=("cycles",), depth=True):
     oracle = CachedOracle(Coded())
     made = tabulate(graph, levels, hardware, oracle, quantities, Offered(treatments=offered or {}))
     return graph, made, oracle
-
-
-def at(factors, pick):
-    return sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors)
 
 
 @pytest.mark.parametrize("quantity", ["cycles", "macs", "weight_bytes", "peak_activation_bytes"])
@@ -110,24 +107,13 @@ def test_nothing_within_the_budget_is_better(seed):
     offered = {"gated.3": ("grid:5", "int8"), "deep.2": ("2:4", "grid:9", "int8")}
     graph, made, _ = tables(net, offered)
     curves = importance(graph, net, lambda graph, *_: rng.random(graph.channels))
-    losses = {
-        layer: {name: float(rng.random() * rng.choice([0.01, 1])) for name in names[:-1]}
-        for layer, names in offered.items()
-    }
-    curves = replace(curves, comparable=True, treated=losses)
+    curves = replace(curves, comparable=True, treated=random_losses(offered, rng))
     widest = {v: size - 1 for v, size in made.sizes.items()}
     limit = float(rng.uniform(0.1, 0.7)) * at(made.costs["cycles"], widest)
     problem = replace(problem_of(made, curves, [Budget.parse("cycles=50%")]), limits=[limit])
     solution = solve(problem)
     assert solution.status == "optimal" and solution.gap < 1e-6
-    best = -np.inf
-    for levels in itertools.product(*map(range, made.sizes.values())):
-        pick = dict(zip(made.sizes, levels, strict=True))
-        if at(made.costs["cycles"], pick) + at(made.hard, pick) <= limit:
-            kept = sum(float(curves.worth(id, w[pick[id]][None])[0]) for id, w in made.widths.items())
-            lost = sum(losses[layer].get(names[pick[variable(layer)]], 0.0) for layer, names in offered.items())
-            best = max(best, kept - lost)
-    assert solution.objective == pytest.approx(best)
+    assert solution.objective == pytest.approx(best_of_all(made, curves, offered, limit))
     alone = tables(net, offered, depth=False)[1]
     narrower = solve(replace(problem_of(alone, curves, [Budget.parse("cycles=50%")]), limits=[limit]))
     assert solution.objective >= narrower.objective - 1e-9 if narrower.pick else True

@@ -1,6 +1,5 @@
 """Treatments of weights beside widths in one choice."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 from checks.coded import Coded, cost
 from checks.recovering import images
+from checks.tables import at, best_of_all, random_losses
 from models.networks import Small, shaken
 from torch import nn
 
@@ -42,10 +42,6 @@ def tables(offered, target="unit:8", net=None):
     levels = aligned_levels(graph, hardware)
     made = tabulate(graph, levels, hardware, oracle, ["cycles"], Offered(treatments=offered))
     return graph, made, oracle
-
-
-def at(factors, pick):
-    return sum(float(f.table[tuple(pick[v] for v in f.scope)]) for f in factors)
 
 
 def test_tables_say_what_treated_layers_cost():
@@ -89,24 +85,13 @@ def test_nothing_within_the_budget_is_better(seed):
     offered = {"block.body.0": NAMES, "block.body.3": ("grid:9", "int8"), "down": ("2:4", "grid:5", "int8")}
     graph, made, _ = tables(offered)
     curves = importance(graph, net, lambda graph, *_: rng.random(graph.channels))
-    losses = {
-        layer: {name: float(rng.random() * rng.choice([0.01, 1])) for name in names[:-1]}
-        for layer, names in offered.items()
-    }
-    curves = replace(curves, comparable=True, treated=losses)
+    curves = replace(curves, comparable=True, treated=random_losses(offered, rng))
     widest = {v: size - 1 for v, size in made.sizes.items()}
     limit = float(rng.uniform(0.3, 0.9)) * at(made.costs["cycles"], widest)
     problem = replace(problem_of(made, curves, [Budget.parse("cycles=50%")]), limits=[limit])
     solution = solve(problem)
     assert solution.status == "optimal" and solution.gap < 1e-6
-    best = -np.inf
-    for levels in itertools.product(*map(range, made.sizes.values())):
-        pick = dict(zip(made.sizes, levels, strict=True))
-        if at(made.costs["cycles"], pick) <= limit:
-            kept = sum(float(curves.worth(id, w[pick[id]][None])[0]) for id, w in made.widths.items())
-            lost = sum(losses[layer].get(names[pick[variable(layer)]], 0.0) for layer, names in offered.items())
-            best = max(best, kept - lost)
-    assert solution.objective == pytest.approx(best)
+    assert solution.objective == pytest.approx(best_of_all(made, curves, offered, limit))
     alone = solve(replace(problem_of(made.treated({}), curves, [Budget.parse("cycles=50%")]), limits=[limit]))
     assert solution.objective >= alone.objective - 1e-12 if alone.pick else True
 

@@ -51,6 +51,18 @@ def body(*layers: nn.Module) -> nn.Module:
     return shaken(Beside())
 
 
+class SideBySide(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+        self.a = nn.Sequential(nn.Conv2d(8, 12, 1), nn.ReLU(), nn.Conv2d(12, 8, 1))
+        self.b = nn.Sequential(nn.Conv2d(8, 20, 1), nn.ReLU(), nn.Conv2d(20, 8, 1))
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head(self.a(x) + self.b(x))
+
+
 def test_only_what_the_network_can_go_on_without():
     assert found(shaken(Small())).groups == ("block.body.0",)
     chain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
@@ -58,18 +70,7 @@ def test_only_what_the_network_can_go_on_without():
 
 
 def test_of_two_branches_side_by_side_one_stays():
-    class Both(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
-            self.a = nn.Sequential(nn.Conv2d(8, 12, 1), nn.ReLU(), nn.Conv2d(12, 8, 1))
-            self.b = nn.Sequential(nn.Conv2d(8, 20, 1), nn.ReLU(), nn.Conv2d(20, 8, 1))
-
-        def forward(self, x):
-            x = self.stem(x)
-            return self.head(self.a(x) + self.b(x))
-
-    model = Both()
+    model = SideBySide()
     assert found(model).groups == ("a.0",)
     assert without(model, "b.0")[1] < 1e-10  # either may go
     with pytest.raises(
@@ -242,14 +243,8 @@ class Activated(nn.BatchNorm2d):
         return super().forward(x).relu()
 
 
-class Reads(nn.Module):
-    """Reads the weight of a layer beside calling it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
-        self.a = nn.Sequential(nn.Conv2d(8, 12, 1), nn.ReLU(), nn.Conv2d(12, 8, 1))
-        self.b = nn.Sequential(nn.Conv2d(8, 20, 1), nn.ReLU(), nn.Conv2d(20, 8, 1))
+class Reads(SideBySide):
+    """One behind the other; the weight of a layer is read beside calling it."""
 
     def forward(self, x):
         x = self.stem(x)

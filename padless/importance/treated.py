@@ -129,9 +129,9 @@ def _changes(layer: Layer, weight: Tensor, seen: _Inputs, offered: Sequence[Trea
     upper = inverse_factor(seen.covariance()[order][:, order].float())
     filters = weight.float().flatten(1)
     chosen = tuple(t for t in offered if t != UNTREATED and not unfit(layer, t))
-    changes = torch.zeros(len(chosen), *filters.shape, device=weight.device)
-    for change, treatment in zip(changes, chosen, strict=True):
-        change[:, order] = compensated(filters[:, order], upper, treatment, shared=seen.linear) - filters[:, order]
+    changes = torch.empty(len(chosen), *filters.shape, device=weight.device)
+    if chosen:
+        changes[:, :, order] = compensated(filters[:, order], upper, chosen, shared=seen.linear) - filters[:, order]
     seen.squares = 0.0  # large, and no longer needed
     return _Changes(chosen, changes.flatten(1), seen.mean.float())
 

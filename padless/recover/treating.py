@@ -146,6 +146,6 @@ def treated_layer(step: Step, treatment: Treatment) -> Fit:
         squares = squares - torch.outer(sums.x[0], sums.x[0]) / sums.rows**2
     order = neighbours(weight, folded_inputs(step.place.layer))
     w, upper = torch.empty_like(solved), inverse_factor(squares[order][:, order])
-    w[order] = compensated(solved[order].T, upper, treatment, shared=step.linear).T
+    w[order] = compensated(solved[order].T, upper, [treatment], shared=step.linear)[0].T
     shift = sums.residual(w[None])[0].to(weight) if step.shifts else None
     return Fit(weight=w.T.reshape(weight.shape).to(weight), shift=shift)

@@ -12,6 +12,7 @@ import padless
 
 ROOT = Path(padless.__file__).parents[1]
 PRUNE = ["prune", "padless.demo:DigitsResNet", "--data", "digits", "--target", "unit:16", "--budget", "macs=50%"]
+PRUNE += ["--calibration", "128"]
 TUNE = ["--epochs", "1", "--batch", "200", "--seed", "3"]
 
 

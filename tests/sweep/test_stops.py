@@ -21,6 +21,19 @@ seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 """
 
 
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory):
+    """What the grid's rows are when nothing stops it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place := tmp_path_factory.mktemp("calm"))
+        patch.setenv("PADLESS_CACHE", str(place / "cache"))
+        patch.setenv("XDG_STATE_HOME", str(place / "state"))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parent)]))
+        Path("grid.toml").write_text(GRID)
+        finished("--jobs", "2")
+        return quiet()
+
+
 @pytest.fixture
 def trial(tmp_path, monkeypatch):
     """A grid of ten points that take a second each, and a mark that every process of the trial carries."""
@@ -48,20 +61,20 @@ def living() -> list[int]:
     return found
 
 
-def started(*options, out="o"):
+def started(*options):
     return subprocess.Popen(
-        [sys.executable, "-m", "padless", "sweep", "grid.toml", "--trust", "--out", out, *options],
+        [sys.executable, "-m", "padless", "sweep", "grid.toml", "--trust", "--out", "o", *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
 
-def rows(out="o"):
-    files = sorted(Path(out, "points").glob("*.json")) if Path(out, "points").exists() else []
+def rows():
+    files = sorted(Path("o/points").glob("*.json"))
     return [json.loads(file.read_text()) for file in files]
 
 
-def quiet(out="o"):
-    return [{name: value for name, value in row.items() if name not in NOISE} for row in rows(out)]
+def quiet():
+    return [{name: value for name, value in row.items() if name not in NOISE} for row in rows()]
 
 
 def until(happened, seconds=180.0):
@@ -71,8 +84,8 @@ def until(happened, seconds=180.0):
         time.sleep(0.1)
 
 
-def finished(*options, out="o"):
-    done = started(*options, out=out)
+def finished(*options):
+    done = started(*options)
     output, errors = done.communicate(timeout=300)
     assert done.returncode == 0, errors
     return output
@@ -80,7 +93,7 @@ def finished(*options, out="o"):
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_a_driver_that_is_stopped_leaves_nothing_and_goes_on(trial, end):
+def test_a_driver_that_is_stopped_leaves_nothing_and_goes_on(trial, calm, end):
     driver = started("--jobs", "2")
     until(lambda: len(rows()) >= 2)
     if end == signal.SIGINT:  # as a terminal sends it: to all
@@ -98,8 +111,7 @@ def test_a_driver_that_is_stopped_leaves_nothing_and_goes_on(trial, end):
     finished("--jobs", "2")
     assert len(rows()) == 10 and all(row["status"] == "done" for row in rows())
     assert {row["id"]: row for row in rows() if row["id"] in kept} == kept  # not done again
-    finished("--jobs", "1", out="calm")
-    assert quiet() == quiet("calm")
+    assert quiet() == calm
 
 
 def test_two_sweeps_in_one_folder_do_each_point_once(trial):
@@ -149,7 +161,7 @@ cluster.shutdown()
 """
 
 
-def test_a_cluster_that_loses_its_driver_a_worker_and_a_node(trial):
+def test_a_cluster_that_loses_its_driver_a_worker_and_a_node(trial, calm):
     pytest.importorskip("ray", reason="the extra sweep is not installed")
     Path("grid.toml").write_text(GRID)
     program = [sys.executable, "-W", "ignore", "-c", CLUSTER]
@@ -157,5 +169,4 @@ def test_a_cluster_that_loses_its_driver_a_worker_and_a_node(trial):
     assert "CODE 0" in done.stdout, done.stderr[-2000:]
     assert len(rows()) == 10
     until(lambda: not living(), 90)
-    finished("--jobs", "2", out="calm")
-    assert quiet() == quiet("calm")
+    assert quiet() == calm

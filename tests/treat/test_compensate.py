@@ -52,7 +52,19 @@ TREATMENTS = ["grid:3", "grid:9", "grid:33", "2:4", "2:4+grid:9"]
 def test_blocks_give_what_columns_one_by_one_give(text, columns):
     squares, w = correlated(columns)
     treatment = Treatment.parse(text)
-    torch.testing.assert_close(compensated(w, inverse_factor(squares), treatment), by_the_book(w, squares, treatment))
+    torch.testing.assert_close(
+        compensated(w, inverse_factor(squares), [treatment])[0], by_the_book(w, squares, treatment)
+    )
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_several_at_once_are_each_alone(shared):
+    squares, w = correlated(72)
+    treatments = [Treatment.parse(text) for text in TREATMENTS]
+    upper = inverse_factor(squares)
+    together = compensated(w, upper, treatments, shared=shared)
+    for treatment, treated in zip(treatments, together, strict=True):
+        torch.testing.assert_close(treated, compensated(w, upper, [treatment], shared=shared)[0])
 
 
 @pytest.mark.parametrize("text", TREATMENTS)
@@ -60,7 +72,7 @@ def test_treated_weights_are_what_they_should_be_and_lose_less_than_rounded_ones
     treatment = Treatment.parse(text)
     for seed in range(5):
         squares, w = correlated(48, seed)
-        treated = compensated(w, inverse_factor(squares), treatment)
+        treated = compensated(w, inverse_factor(squares), [treatment])[0]
         if treatment.levels:
             codes = treated / treatment.step(w)
             assert (codes - codes.round()).abs().max() < 1e-9 and codes.abs().max() < treatment.levels // 2 + 1e-9
@@ -83,7 +95,7 @@ def test_the_loss_is_near_the_least_of_all_grids():
     for seed in range(20):
         squares, w = correlated(4, seed)
         squares += DAMPING * squares.diagonal().mean() * torch.eye(4, dtype=squares.dtype)
-        treated, step = compensated(w, inverse_factor(squares), treatment), treatment.step(w)
+        treated, step = compensated(w, inverse_factor(squares), [treatment])[0], treatment.step(w)
         every = torch.tensor(list(itertools.product((-1.0, 0.0, 1.0), repeat=4)), dtype=w.dtype)
         least = sum(min(loss(w[o : o + 1], codes[None] * step[o], squares) for codes in every) for o in range(len(w)))
         assert least <= loss(treated, w, squares) * (1 + 1e-9)
@@ -94,13 +106,13 @@ def test_the_loss_is_near_the_least_of_all_grids():
 def test_inputs_that_never_vary_are_borne():
     w = torch.randn(3, 8, dtype=torch.float64)
     assert (
-        compensated(w, inverse_factor(torch.zeros(8, 8, dtype=torch.float64)), Treatment.parse("grid:5"))
+        compensated(w, inverse_factor(torch.zeros(8, 8, dtype=torch.float64)), [Treatment.parse("grid:5")])
         .isfinite()
         .all()
     )
     singular = -1e-3 * torch.eye(8, dtype=torch.float64)  # as rounding may leave it
     singular[0, 0] = 1.0
-    assert compensated(w, inverse_factor(singular), Treatment.parse("2:4")).isfinite().all()
+    assert compensated(w, inverse_factor(singular), [Treatment.parse("2:4")]).isfinite().all()
 
 
 @pytest.mark.parametrize("text", ["int8", "grid:17", "2:4", "2:4+grid:9"])

@@ -104,8 +104,6 @@ def check_options(job: Job) -> None:
         ):
             if asked:
                 raise UsageError(message)
-    if job.choices.insists and job.steps > 1:
-        raise UsageError("Treatments are chosen with widths in one step. Leave --steps or --treat out.")
     if job.choices.depth and job.steps > 1:
         raise UsageError("Branches are removed with widths in one step. Leave --steps or --depth out.")
     if job.recover not in METHODS:

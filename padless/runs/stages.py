@@ -47,17 +47,18 @@ def prune_in_stages(
     """Prune the model of `pricing` to `budgets` in `steps` stages of equal ratios.
 
     Each stage plans on the network that the one before it left, recovered, so that channels are scored as they are then.
-    `recover` gets each cut network and its plan from the model. The floor of `choices` holds over all stages;
-    treatments of weights are chosen in one step only. A stage that
-    has nothing to do is left out. Raises what `make_plan` and `prune` raise.
+    `recover` gets each cut network and its plan from the model. The floor of `choices` holds over all stages. Every stage
+    weighs treatments of weights where they are offered, but only the last one's are kept: the next has the weights as they
+    are. A stage that has nothing to do, or nothing but treatments, is left out. Raises what `make_plan` and `prune` raise.
     """
     if steps < 1:
         raise UsageError(f"Pruning takes 1 step or more; got {steps}.")
     if steps > 1 and choices.repair == "up":
         raise UsageError("Channels of zeros (--repair up) come in one step. Leave --steps out.")
-    choices = replace(choices, floor=choices.floor ** (1 / steps), treat=choices.treat if steps == 1 else ())
+    choices = replace(choices, floor=choices.floor ** (1 / steps))
     whole: Plan | None = None
     first: Importance | None = None
+    curves: Importance | None = None  # of the network as it is now
     model, error, recoveries = pricing.model, 0.0, []
     for step in range(1, steps + 1):
         now = pricing if whole is None else pricing.on(model)
@@ -67,12 +68,14 @@ def prune_in_stages(
         if not needed and all(budget.of(cost) <= budget.limit(dense) for budget in wanted):
             continue
         check_prunable(now.graph)
-        curves = scored(now, choices, images, wanted)
+        curves = curves or scored(now, choices, images, wanted)
         first = first or curves
         plan = make_plan(now, wanted, replace(choices, importance=curves), images, dense=cost)
+        if step < steps and all(len(plan.keep[group.id]) == group.width for group in now.graph.groups):
+            continue
         with bar("Cutting, and checking against the masked original", None):
             model, worst = prune_with_error(model, plan, images)
-        error = max(error, worst)
+        error, curves = max(error, worst), None
         whole = plan if whole is None else composed(whole, plan)
         recovery = recover(model, whole)
         recoveries += [recovery] if recovery else []

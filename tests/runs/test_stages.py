@@ -5,16 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from models.networks import small
+from checks.coded import Coded
+from checks.recovering import images
+from models.networks import shaken, small
 from torch import nn
 
-from padless import Choices, inspect, load_target, prune, trace
+from padless import Choices, inspect, load_target, prune, trace, treat
 from padless.choose.budget import read_budgets
 from padless.cost.pricing import Pricing
 from padless.errors import EquivalenceError, UsageError
 from padless.importance import importance
 from padless.recover import recover
 from padless.runs.stages import prune_in_stages
+from padless.treat.layers import held
 
 X = torch.zeros(1, 3, 16, 16)
 CHOICES = Choices(importance="l1", time_limit=5.0)
@@ -95,6 +98,30 @@ def test_a_stage_with_nothing_to_do_is_left_out():
     made = staged(small(), ["macs=55%"], steps=6, target="unit:8")
     assert 0 < made.plan.after["macs"] <= 0.55 * made.plan.before["macs"]
     assert made.plan.outcomes[0].asked == pytest.approx(0.55 * made.plan.before["macs"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "frozen", "stages"), [("cycles=80%", ("stem", "block.body.0", "down"), 1), ("cycles=35%", (), 2)]
+)
+def test_treatments_are_those_of_the_last_stage(budget, frozen, stages):
+    """A stage that would treat weights and cut nothing is left out."""
+    model, seen = shaken(small()), []
+    asked = [images(64)]
+
+    def recovered(cut, plan):
+        seen.append(plan)
+        return recover(cut, model, plan, asked, method="mix")
+
+    choices = Choices(treat=("grid:17", "grid:5"), freeze=frozen)
+    with Pricing(model, (X,), load_target("unit:4"), oracle=Coded()) as pricing:
+        made = prune_in_stages(
+            pricing, read_budgets(budget), pricing.dense(), recovered, choices, images=asked, steps=2
+        )
+    assert len(seen) == stages and seen[-1].keep == made.plan.keep
+    assert made.plan.treatments and made.plan.outcomes[0].compiler_total <= made.plan.outcomes[0].asked
+    assert not held(made.model, made.plan.treatments, trace(made.model, X).layers)  # carried out last, after training
+    treat(made.model, asked, made.plan.treatments, model=model, plan=made.plan)
+    assert held(made.model, made.plan.treatments, trace(made.model, X).layers) == made.plan.treatments
 
 
 def test_a_floor_holds_over_all_stages():

@@ -153,7 +153,6 @@ def test_treatments_chosen_with_widths(run, tmp_path):
     trained = Summary.read(tmp_path / "trained").treating
     assert trained.towards == "itself" and trained.held_out[0] == pytest.approx(0, abs=1e-9)
     for more, message in (
-        (("--steps", "2"), "Treatments are chosen with widths in one step. Leave --steps or --treat out."),
         (("--allocate", "uniform"), "allocate 'uniform' chooses widths alone."),
         (
             ("--depth", "--steps", "2", "--treat", ""),

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from padless.graph import Graph, Keep, kept_positions
+from padless.graph.dispatch import Dispatch
 
 # Draws that do not depend on their operands' values. Any other (dropout, a choice by probabilities) is only seeded.
 FRESH = frozenset(
@@ -60,7 +60,7 @@ def _is_fresh(function: Any) -> bool:
     return function.namespace == "aten" and function.overloadpacket.__name__ in FRESH
 
 
-class _Drawing(TorchDispatchMode):
+class _Drawing(Dispatch):
     def __init__(self, draws: Draws, *, given: bool) -> None:
         super().__init__()
         self.draws, self.given, self.number = draws, given, 0

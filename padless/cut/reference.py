@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from padless.calls import eager
 from padless.graph import Graph, Keep, places
 from padless.graph.channels import Contraction, Place
+from padless.graph.dispatch import Dispatch
 from padless.graph.record import follow_paths, tensors_of
 from padless.graph.recurrent import WHOLE
 from padless.graph.shadow import modules_of, rebuilt
@@ -155,7 +155,7 @@ class _Whole(TorchFunctionMode):
             self.masked.inside = False
 
 
-class _Masked(TorchDispatchMode):
+class _Masked(Dispatch):
     def __init__(self, reference: Reference, path: list[str]) -> None:
         super().__init__()
         self.reference, self.path, self.inside = reference, path, False

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import _disable_current_modes
 
 from padless.calls import eager, mapped, tensors_in
 from padless.errors import TraceError
+from padless.graph.dispatch import Dispatch
 from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.origins import Origins, clear_caches, mark_attributes
 from padless.graph.recurrent import WHOLE
@@ -178,7 +179,7 @@ def _has_filters(module: nn.Module) -> bool:
     return isinstance(module, nn.modules.conv._ConvNd) and isinstance(module._parameters.get("weight"), Tensor)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(Dispatch):
     def __init__(
         self, shadow: nn.Module, inputs: list[Tensor], positions: dict[str, npt.NDArray[np.int64]], *, apart: bool
     ) -> None:

@@ -1,7 +1,8 @@
 """Shapes of the operations that make up most of a network.
 
 Meta kernels answer for any operation, but take 10 to 100 microseconds, many of them through long decompositions in
-Python. These answer in two. Whatever they are not sure of they leave to the meta kernel, which also words the errors.
+Python, for some of which torch imports its compiler. These answer in two. Whatever they are not sure of they leave to the
+meta kernel, which also words the errors.
 """
 
 from collections.abc import Callable
@@ -94,7 +95,25 @@ def _pooled(x: Tensor, dims: list[int] | None, keepdim: bool = False, **kwargs: 
     return x.new_empty([1 if i in axes else n for i, n in enumerate(x.shape) if keepdim or i not in axes])
 
 
+def _fit(a: Tensor, b: Tensor) -> bool:
+    return a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0] and a.dtype == b.dtype
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    if _fit(a, b):
+        return a.new_empty((a.shape[0], b.shape[1]))
+    return aten.mm.default(a, b)  # type: ignore[no-any-return]
+
+
+def _product_and_bias(bias: Tensor, a: Tensor, b: Tensor, **kwargs: Any) -> Tensor:
+    if _fit(a, b) and bias.shape == b.shape[1:] and bias.dtype == a.dtype and not kwargs:
+        return a.new_empty((a.shape[0], b.shape[1]))
+    return aten.addmm.default(bias, a, b, **kwargs)  # type: ignore[no-any-return]
+
+
 SHAPES[aten.convolution.default] = _convolution
+SHAPES[aten.mm.default] = _product
+SHAPES[aten.addmm.default] = _product_and_bias
 SHAPES[aten.native_batch_norm.default] = _batch_norm
 SHAPES[aten.native_layer_norm.default] = _layer_norm
 SHAPES[aten.native_group_norm.default] = _group_norm

@@ -51,7 +51,7 @@ def believed(folder: Path, summary: Summary, repeated: Repeated, *, prices: bool
     _same(folder, summary, repeated)
     unused = {kind for kind, used in (("oracle", prices), ("memory-oracle", prices), ("data", images)) if not used}
     if not repeated.trust and not sealed(folder, summary):
-        said = {*unused, *_repeated_names(repeated)}
+        said = {*unused, *_named(repeated)}
         check_names(folder, {kind: name for kind, name in _named(summary).items() if kind not in said})
     target = load_target(repeated.target or summary.target, **summary.variant)
     if target.id != summary.target:
@@ -65,7 +65,7 @@ def vouched(folder: Path, summary: Summary, repeated: Repeated, after: Summary) 
     """Whether the user has given every name of `after`, a run that was made from `folder`: there, or in this command."""
     if repeated.trust or sealed(folder, summary):
         return True
-    said = _repeated_names(repeated)
+    said = _named(repeated)
     return all(said.get(kind) == name for kind, name in _named(after).items() if doubt_of(kind, name))
 
 
@@ -74,20 +74,13 @@ def in_doubt(summary: Summary) -> bool:
     return any(doubt_of(kind, name) for kind, name in _named(summary).items())
 
 
-def _named(summary: Summary) -> dict[str, str | None]:
-    """What a run names, by its kind."""
-    return {
-        "model": summary.model, "target": summary.target, "oracle": summary.oracle, "memory-oracle": summary.memory_oracle,
-        "data": summary.data,
+def _named(said: Summary | Repeated) -> dict[str, str]:
+    """What a run, or a command line, names, by its kind."""
+    names = {
+        "model": said.model, "target": said.target, "oracle": said.oracle, "memory-oracle": said.memory_oracle,
+        "data": said.data,
     }  # fmt: skip
-
-
-def _repeated_names(repeated: Repeated) -> dict[str, str]:
-    said = {
-        "model": repeated.model, "target": repeated.target, "oracle": repeated.oracle,
-        "memory-oracle": repeated.memory_oracle, "data": repeated.data,
-    }  # fmt: skip
-    return {kind: name for kind, name in said.items() if name is not None}
+    return {kind: name for kind, name in names.items() if name is not None}
 
 
 def check_names(where: Path, named: Mapping[str, str | None]) -> None:

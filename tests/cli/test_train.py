@@ -101,7 +101,7 @@ def test_what_a_finetuning_refuses(folder, tmp_path, capsys):
 
 
 def test_killed_at_random_moments_it_goes_on_to_the_same_result(folder, tmp_path):
-    arguments = ["-m", "padless", "finetune", str(folder), *QUICK, "--epochs", "6", "--checkpoint-every", "0"]
+    arguments = ["-m", "padless", "finetune", str(folder), *QUICK, "--epochs", "3", "--checkpoint-every", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(out, *more):

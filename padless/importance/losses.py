@@ -35,15 +35,20 @@ class Removal:
     front: Tensor  # [C] the inputs: those that never go, then the group's, the most important first
     gone: tuple[Tensor, ...]  # a level each: [gone, left] x[gone] ~ gone @ x[left], where left come first in `front`
 
-    def effects(self, products: Tensor) -> Tensor:
-        """[N, levels] what each level does to each image's loss; products [N, C, C] of gradient rows and input columns."""
-        ordered = products[:, self.front][:, :, self.front]
-        effects = []
-        for update in self.gone:
-            left = update.shape[1]
-            whole = ordered[:, left:, left:].diagonal(dim1=1, dim2=2).sum(1)
-            effects.append(whole - torch.einsum("nrk,rk->n", ordered[:, left:, :left], update))
-        return torch.stack(effects, 1)
+    def effects(self, gradients: Tensor, inputs: Tensor) -> Tensor:
+        """[N, levels] what each level does to each image's loss; gradients by its inputs, and these, [N, places, C]."""
+        never, effects = self.gone[0].shape[1], []
+        size = max(1, ENTRIES // (len(self.front) * (len(self.front) - never)))
+        for rows, columns in zip(gradients.split(size), inputs.split(size), strict=True):
+            products = rows[:, :, self.front[never:]].transpose(1, 2) @ columns[:, :, self.front]  # [n, group, C]
+            each = []
+            for update in self.gone:
+                left = update.shape[1]
+                gone = products[:, left - never :]
+                whole = gone[:, :, left:].diagonal(dim1=1, dim2=2).sum(1)
+                each.append(whole - torch.einsum("nrk,rk->n", gone[:, :, :left], update))
+            effects.append(torch.stack(each, 1))
+        return torch.cat(effects)
 
 
 def levels(width: int) -> Places:
@@ -52,15 +57,15 @@ def levels(width: int) -> Places:
     return widths
 
 
-def removal(group: ChannelGroup, order: Places, places: Places, covariance: Tensor) -> Removal:
-    """`places` [width] are the group's channels in a layer's input, whose covariance is [C, C]."""
-    never = np.setdiff1d(np.arange(len(covariance)), places)
-    front = torch.from_numpy(np.concatenate([never, places[order]])).to(covariance.device)
-    ordered = covariance[front][:, front]
+def removal(group: ChannelGroup, order: Places, places: Places, inverse: Tensor) -> Removal:
+    """`places` [width] are the group's channels in a layer's input, the inverse of whose covariance is [C, C]."""
+    never = np.setdiff1d(np.arange(len(inverse)), places)
+    front = torch.from_numpy(np.concatenate([never, places[order]])).to(inverse.device)
+    rows = inverse[front[len(never) :]][:, front]  # [width, C]
     gone = []
     for width in levels(group.width):
-        left = len(never) + int(width)
-        gone.append(torch.linalg.solve(ordered[:left, :left], ordered[:left, left:]).T.float())
+        left, last = len(never) + int(width), rows[int(width) :]
+        gone.append(-torch.linalg.solve(last[:, left:], last[:, :left]).float())
     return Removal(group=group.id, front=front, gone=tuple(gone))
 
 
@@ -83,13 +88,8 @@ def losses(
             rows, inputs = (channel_rows(t, linear, seen[name].folded) for t in (g, x.detach()))
             runs = size if len(rows) % size == 0 else len(g)  # tokens may lie on the first axis
             rows, inputs = (t.reshape(runs, -1, t.shape[1]) for t in (rows, inputs - means[name]))
-            step = max(1, ENTRIES // rows.shape[2] ** 2)
             for part in removals[name]:
-                part_effects = [
-                    part.effects(a.transpose(1, 2) @ b)
-                    for a, b in zip(rows.split(step), inputs.split(step), strict=True)
-                ]
-                effects[part.group] = effects.get(part.group, 0) + torch.cat(part_effects)
+                effects[part.group] = effects.get(part.group, 0) + part.effects(rows, inputs)
 
         alias.register_hook(gradient)
         return call(alias)

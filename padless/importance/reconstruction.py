@@ -28,23 +28,23 @@ DEAD = 1e-6  # of the loss that a whole group's removal costs
 
 @dataclass(slots=True, eq=False)
 class _Consumer:
-    """A layer that reads the group: the covariance of its inputs, its weights' products in the loss' metric."""
+    """A layer that reads the group: what its inputs say of one another, its weights' products in the loss' metric."""
 
-    covariance: Tensor  # [C, C]
-    inverse: Tensor  # [C, C] of those that are left
-    products: Tensor  # [C, C]: 1/2 sum over outputs o and taps k of F_o W[o, i, k] W[o, j, k]
+    inverse: Tensor  # [width, width] the group's part of the inverse covariance of the inputs that are left
+    products: Tensor  # [width, width]: 1/2 sum over outputs o and taps k of F_o W[o, i, k] W[o, j, k]
     places: Tensor  # [width] where the group's channels lie
 
     def errors(self) -> Tensor:
         """[width] what the loss suffers when one of the group's channels goes."""
-        p = self.places
-        return self.products[p, p].clamp_min(0) / self.inverse[p, p].clamp_min(1e-30)
+        return self.products.diagonal().clamp_min(0) / self.inverse.diagonal().clamp_min(1e-30)
 
-    def eliminate(self, channels: Tensor) -> float:
-        """Some channels go, the others make up for them; what that costs."""
-        gone = self.places[channels]
+    def eliminate(self, gone: Tensor) -> float:
+        """Some channels go, the others make up for them; what that costs.
+
+        What other groups' channels make up for is in the inverse; their own weights are not asked for.
+        """
         block = self.inverse[gone][:, gone]
-        update = torch.linalg.solve(block, self.inverse[gone])  # [gone, C]: W -= W[:, gone] @ update
+        update = torch.linalg.solve(block, self.inverse[gone])  # [gone, width]: W -= W[:, gone] @ update
         products, across = self.products[gone][:, gone], self.products[:, gone]
         error = float((torch.linalg.inv(block) * products).sum())
         self.products = self.products - across @ update - update.T @ across.T + update.T @ products @ update
@@ -58,17 +58,20 @@ def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Any]) -> Imp
     weights = dict(model.named_parameters())
     curves: dict[str, Curve] = {}
     removals: dict[str, list[Removal]] = defaultdict(list)
+    inverses = {name: torch.linalg.inv(layer_seen.covariance()) for name, layer_seen in seen.items()}
     for group in track(graph.groups, "Eliminating channels", total=len(graph.groups)):
         if group.pinned:
             curves[group.id] = Curve(order=np.arange(group.width), kept=np.zeros(group.width + 1))
             continue
         consumers = {
-            name: c for name, layer_seen in seen.items() if (c := _consumer(group, layer_seen, weights)) is not None
+            name: c
+            for name, layer_seen in seen.items()
+            if (c := _consumer(group, layer_seen, weights, inverses[name])) is not None
         }
         curves[group.id] = _eliminated(group, list(consumers.values())) if consumers else _silenced(group, seen)
         for name, consumer in consumers.items():
-            places = consumer.places.numpy()
-            removals[name].append(removal(group, curves[group.id].order, places, consumer.covariance))
+            order, places = curves[group.id].order, consumer.places.numpy()
+            removals[name].append(removal(group, order, places, inverses[name]))
     for id, measured in losses(model, images, seen, removals).items():
         curves[id] = _measured(curves[id], measured)
     return Importance(curves=curves, comparable=True)
@@ -122,29 +125,37 @@ def _silenced(group: ChannelGroup, seen: dict[str, Seen]) -> Curve:
     return Curve(order=order, kept=np.concatenate([[0.0], np.cumsum(scores[order])]))
 
 
-def _consumer(group: ChannelGroup, seen: Seen, weights: Mapping[str, Tensor]) -> _Consumer | None:
+def _consumer(group: ChannelGroup, seen: Seen, weights: Mapping[str, Tensor], inverse: Tensor) -> _Consumer | None:
     layer = seen.layer
     inputs = layer.inputs[:: seen.folded]
     places = np.flatnonzero((inputs >= group.first) & (inputs < group.first + group.width))
     if len(places) != group.width or layer.weight not in weights or not isinstance(seen.gradient_squares, Tensor):
         return None  # not there, or several places a channel
-    covariance = seen.covariance()
+    at = torch.empty(group.width, dtype=torch.int64)
+    at[torch.from_numpy(inputs[places] - group.first)] = torch.from_numpy(places)
+    return _Consumer(inverse=inverse[at][:, at], products=_products(seen, weights[layer.weight], at), places=at)
+
+
+def _products(seen: Seen, weight: Tensor, places: Tensor) -> Tensor:
+    """[width, width] those of the weights that read some of a layer's inputs, in the loss' metric."""
+    layer = seen.layer
     weigh = 0.5 * seen.gradient_squares / seen.images  # [O]
-    filters = weights[layer.weight].detach().double()
+    filters = weight.detach().double()
     if layer.transposed:
         filters = filters.transpose(0, 1) if layer.groups == 1 else filters
-    products = torch.zeros_like(covariance)
-    c_in, c_out = len(inputs) // layer.groups, layer.c_out // layer.groups
+    products = torch.zeros(len(places), len(places), dtype=filters.dtype, device=filters.device)
+    c_in, c_out = layer.c_in // seen.folded // layer.groups, layer.c_out // layer.groups
     for g in range(layer.groups):
         rows = (
             filters[g * c_out : (g + 1) * c_out]
             if not (layer.transposed and layer.groups > 1)
             else (filters[g * c_in : (g + 1) * c_in].transpose(0, 1))
         )
-        taps = rows.reshape(c_out, c_in, -1)  # taps, or the places of a flattened map
+        own = (places // c_in == g).nonzero()[:, 0]
+        if not len(own):
+            continue
+        taps = rows.reshape(c_out, c_in, -1)[:, places[own] % c_in]  # taps, or the places of a flattened map
         flat = taps.movedim(1, -1) * weigh[g * c_out : (g + 1) * c_out].sqrt()[:, None, None]
-        flat = flat.reshape(-1, c_in)
-        products[g * c_in : (g + 1) * c_in, g * c_in : (g + 1) * c_in] = flat.T @ flat
-    at = torch.empty(group.width, dtype=torch.int64)
-    at[torch.from_numpy(inputs[places] - group.first)] = torch.from_numpy(places)
-    return _Consumer(covariance=covariance, inverse=torch.linalg.inv(covariance), products=products, places=at)
+        flat = flat.reshape(-1, len(own))
+        products[own[:, None], own] = flat.T @ flat
+    return products

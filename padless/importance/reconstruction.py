@@ -129,8 +129,10 @@ def _consumer(group: ChannelGroup, seen: Seen, weights: Mapping[str, Tensor], in
     layer = seen.layer
     inputs = layer.inputs[:: seen.folded]
     places = np.flatnonzero((inputs >= group.first) & (inputs < group.first + group.width))
-    if len(places) != group.width or layer.weight not in weights or not isinstance(seen.gradient_squares, Tensor):
-        return None  # not there, or several places a channel
+    if len(places) != group.width or layer.groups > 1:
+        return None  # not there, or several places a channel, as where there are several groups of filters
+    if layer.weight not in weights or not isinstance(seen.gradient_squares, Tensor):
+        return None
     at = torch.empty(group.width, dtype=torch.int64)
     at[torch.from_numpy(inputs[places] - group.first)] = torch.from_numpy(places)
     return _Consumer(inverse=inverse[at][:, at], products=_products(seen, weights[layer.weight], at), places=at)
@@ -138,24 +140,10 @@ def _consumer(group: ChannelGroup, seen: Seen, weights: Mapping[str, Tensor], in
 
 def _products(seen: Seen, weight: Tensor, places: Tensor) -> Tensor:
     """[width, width] those of the weights that read some of a layer's inputs, in the loss' metric."""
-    layer = seen.layer
     weigh = 0.5 * seen.gradient_squares / seen.images  # [O]
     filters = weight.detach().double()
-    if layer.transposed:
-        filters = filters.transpose(0, 1) if layer.groups == 1 else filters
-    products = torch.zeros(len(places), len(places), dtype=filters.dtype, device=filters.device)
-    c_in, c_out = layer.c_in // seen.folded // layer.groups, layer.c_out // layer.groups
-    for g in range(layer.groups):
-        rows = (
-            filters[g * c_out : (g + 1) * c_out]
-            if not (layer.transposed and layer.groups > 1)
-            else (filters[g * c_in : (g + 1) * c_in].transpose(0, 1))
-        )
-        own = (places // c_in == g).nonzero()[:, 0]
-        if not len(own):
-            continue
-        taps = rows.reshape(c_out, c_in, -1)[:, places[own] % c_in]  # taps, or the places of a flattened map
-        flat = taps.movedim(1, -1) * weigh[g * c_out : (g + 1) * c_out].sqrt()[:, None, None]
-        flat = flat.reshape(-1, len(own))
-        products[own[:, None], own] = flat.T @ flat
+    filters = filters.transpose(0, 1) if seen.layer.transposed else filters
+    taps = filters.reshape(len(filters), seen.layer.c_in // seen.folded, -1)  # or the places of a flattened map
+    flat = (taps[:, places].movedim(1, -1) * weigh.sqrt()[:, None, None]).flatten(0, 1)
+    products: Tensor = flat.T @ flat
     return products

@@ -85,6 +85,41 @@ def test_reconstruction_is_what_the_least_squares_update_leaves():
             assert curve.kept[-1] - curve.kept[width] == pytest.approx(expected, rel=0.05)  # the ridge
 
 
+class Joined(nn.Module):
+    """Two maps side by side, read by one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.read = nn.Conv2d(16, 4, 1), nn.Conv2d(16, 8, 1), nn.Conv2d(12, 6, 1)
+
+    def forward(self, x):
+        return self.read(torch.cat([self.a(x), self.b(x)], 1).relu())
+
+
+def test_channels_of_other_groups_make_up_too():
+    """The best affine fit from all channels that are left, whichever group they are of."""
+    torch.manual_seed(0)
+    model = Joined().eval()
+    graph, x = trace(model, torch.zeros(1, 16, 4, 4)), torch.randn(64, 16, 4, 4)
+    found = importance(graph, model, "reconstruction", [x]).curves
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.cat([torch.randint(0, 2, (32, 6, 4, 4), generator=generator) * 2 - 1 for _ in range(2)])
+    gradients = signs.movedim(1, -1).double() / 96**0.5
+    with torch.no_grad():
+        weight = model.read.weight[:, :, 0, 0].double()
+        read = torch.cat([model.a(x), model.b(x)], 1).relu().movedim(1, -1).reshape(-1, 12).double()
+    for id, first, width in (("a", 0, 4), ("b", 4, 8)):
+        curve = found[id]
+        for kept in range(0, width, width // 4):
+            left = [*range(first), *range(first + width, 12), *(first + curve.order[:kept])]
+            some = torch.cat([read[:, left], torch.ones(len(read), 1).double()], 1)
+            gone = [first + int(c) for c in curve.order[kept:]]
+            rest = (read[:, gone] - some @ torch.linalg.lstsq(some, read[:, gone]).solution) @ weight[:, gone].T
+            effects = (gradients * rest.reshape(64, 4, 4, 6)).sum((1, 2, 3))
+            expected = 0.5 * float(effects.square().mean())
+            assert curve.kept[-1] - curve.kept[kept] == pytest.approx(expected, rel=0.05)  # the ridge
+
+
 def test_dead_channels_do_not_make_live_ones_free():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 64, 1), nn.ReLU(), nn.Conv2d(64, 8, 3)).eval()

@@ -58,15 +58,19 @@ def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Any]) -> Imp
     weights = dict(model.named_parameters())
     curves: dict[str, Curve] = {}
     removals: dict[str, list[Removal]] = defaultdict(list)
-    inverses = {name: torch.linalg.inv(layer_seen.covariance()) for name, layer_seen in seen.items()}
+    inverses = {  # in layers of several groups of filters a channel has several places
+        name: torch.linalg.inv(layer_seen.covariance())
+        for name, layer_seen in seen.items()
+        if layer_seen.layer.groups == 1
+    }
     for group in track(graph.groups, "Eliminating channels", total=len(graph.groups)):
         if group.pinned:
             curves[group.id] = Curve(order=np.arange(group.width), kept=np.zeros(group.width + 1))
             continue
         consumers = {
             name: c
-            for name, layer_seen in seen.items()
-            if (c := _consumer(group, layer_seen, weights, inverses[name])) is not None
+            for name, inverse in inverses.items()
+            if (c := _consumer(group, seen[name], weights, inverse)) is not None
         }
         curves[group.id] = _eliminated(group, list(consumers.values())) if consumers else _silenced(group, seen)
         for name, consumer in consumers.items():
@@ -129,10 +133,8 @@ def _consumer(group: ChannelGroup, seen: Seen, weights: Mapping[str, Tensor], in
     layer = seen.layer
     inputs = layer.inputs[:: seen.folded]
     places = np.flatnonzero((inputs >= group.first) & (inputs < group.first + group.width))
-    if len(places) != group.width or layer.groups > 1:
-        return None  # not there, or several places a channel, as where there are several groups of filters
-    if layer.weight not in weights or not isinstance(seen.gradient_squares, Tensor):
-        return None
+    if len(places) != group.width or layer.weight not in weights or not isinstance(seen.gradient_squares, Tensor):
+        return None  # not there, or several places a channel
     at = torch.empty(group.width, dtype=torch.int64)
     at[torch.from_numpy(inputs[places] - group.first)] = torch.from_numpy(places)
     return _Consumer(inverse=inverse[at][:, at], products=_products(seen, weights[layer.weight], at), places=at)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from padless.moments.sums import check_finite
-from padless.treat.treatment import KEPT, QUAD, Treatment
+from padless.treat.treatment import KEPT, QUAD, Treatment, nearest_level
 
 DAMPING = 0.01  # of the mean second moment: what is added to each
 BLOCK = 64  # columns whose updates reach the others together; a multiple of four
@@ -73,7 +73,7 @@ class _Rows:
 
     def treated(self, column: Tensor) -> Tensor:
         """Each at the nearest level of its grid."""
-        nearest = (column / self.step).round_().clamp_(-self.half, self.half).mul_(self.step)
+        nearest = nearest_level(column, self.step, self.half)
         return nearest if self.free is None else torch.where(self.free, column, nearest)
 
 

@@ -75,8 +75,12 @@ class Treatment:
         """The nearest level of each weight."""
         if step is None or self.levels is None:
             return weights
-        half = self.levels // 2
-        return (weights / step).round().clamp(-half, half) * step
+        return nearest_level(weights, step, step.new_tensor(self.levels // 2))
+
+
+def nearest_level(weights: Tensor, step: Tensor, half: Tensor) -> Tensor:
+    """Weights at the nearest multiple of their `step`, `half` of them on either side of zero."""
+    return (weights / step).round_().clamp_(-half, half).mul_(step)
 
 
 UNTREATED = Treatment()

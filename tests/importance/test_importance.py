@@ -65,15 +65,20 @@ def test_reconstruction_knows_what_the_others_make_up_for():
     assert lost[4] < 0.05 * lost[3]
 
 
+def gradients_of_maps(channels):
+    """[64, 4, 4, channels] of the loss for outputs that are no class scores, two batches of 32."""
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.cat([torch.randint(0, 2, (32, channels, 4, 4), generator=generator) * 2 - 1 for _ in range(2)])
+    return signs.movedim(1, -1).double() / (16 * channels) ** 0.5
+
+
 def test_reconstruction_is_what_the_least_squares_update_leaves():
     """What the best affine fit from the remaining channels does to each image's loss, squared: positions agree or cancel."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU(), nn.Conv2d(5, 4, 1)).eval()
     graph, xs = trace(model, torch.zeros(1, 3, 4, 4)), [torch.randn(64, 3, 4, 4)]
     curve = importance(graph, model, "reconstruction", xs).curves["0"]
-    generator = torch.Generator().manual_seed(0)
-    signs = torch.cat([torch.randint(0, 2, (32, 4, 4, 4), generator=generator) * 2 - 1 for _ in range(2)])
-    gradients = signs.movedim(1, -1).double() / 64**0.5  # of the loss for outputs that are no class scores
+    gradients = gradients_of_maps(4)
     with torch.no_grad():
         x = model[1](model[0](xs[0])).movedim(1, -1).reshape(-1, 5).double()
         y = x @ model[2].weight[:, :, 0, 0].double().T
@@ -102,9 +107,7 @@ def test_channels_of_other_groups_make_up_too():
     model = Joined().eval()
     graph, x = trace(model, torch.zeros(1, 16, 4, 4)), torch.randn(64, 16, 4, 4)
     found = importance(graph, model, "reconstruction", [x]).curves
-    generator = torch.Generator().manual_seed(0)
-    signs = torch.cat([torch.randint(0, 2, (32, 6, 4, 4), generator=generator) * 2 - 1 for _ in range(2)])
-    gradients = signs.movedim(1, -1).double() / 96**0.5
+    gradients = gradients_of_maps(6)
     with torch.no_grad():
         weight = model.read.weight[:, :, 0, 0].double()
         read = torch.cat([model.a(x), model.b(x)], 1).relu().movedim(1, -1).reshape(-1, 12).double()

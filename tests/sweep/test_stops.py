@@ -21,15 +21,21 @@ seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 """
 
 
+def enter(place, patch):
+    """Into a folder with the grid, from where its network is found."""
+    patch.chdir(place)
+    patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parent)]))
+    Path("grid.toml").write_text(GRID)
+
+
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory):
     """What the grid's rows are when nothing stops it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place := tmp_path_factory.mktemp("calm"))
+        place = tmp_path_factory.mktemp("calm")
         patch.setenv("PADLESS_CACHE", str(place / "cache"))
         patch.setenv("XDG_STATE_HOME", str(place / "state"))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parent)]))
-        Path("grid.toml").write_text(GRID)
+        enter(place, patch)
         finished("--jobs", "2")
         return quiet()
 
@@ -37,11 +43,9 @@ def calm(tmp_path_factory):
 @pytest.fixture
 def trial(tmp_path, monkeypatch):
     """A grid of ten points that take a second each, and a mark that every process of the trial carries."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parent)]))
+    enter(tmp_path, monkeypatch)
     monkeypatch.setenv("PADLESS_TRIAL", uuid.uuid4().hex)
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    Path("grid.toml").write_text(GRID)
     yield
     for process in living():
         os.kill(process, signal.SIGKILL)
@@ -163,7 +167,6 @@ cluster.shutdown()
 
 def test_a_cluster_that_loses_its_driver_a_worker_and_a_node(trial, calm):
     pytest.importorskip("ray", reason="the extra sweep is not installed")
-    Path("grid.toml").write_text(GRID)
     program = [sys.executable, "-W", "ignore", "-c", CLUSTER]
     done = subprocess.run(program, capture_output=True, text=True, timeout=500, check=False)
     assert "CODE 0" in done.stdout, done.stderr[-2000:]

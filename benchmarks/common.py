@@ -14,6 +14,7 @@ from padless.files import write_json
 from padless.runs.prune import versions
 
 RESULTS = Path(__file__).parent / "results"
+WEIGHTS = Path(__file__).parent / "weights"  # of dense networks that were trained here (`dense.py`)
 NETWORKS = (
     "cifar10/vgg16_bn", "cifar10/resnet18", "torchvision/mobilenet_v2", "torchvision/efficientnet_b0",
     "torchvision/resnet50", "torchvision/googlenet", "torchvision/densenet121",

@@ -12,15 +12,24 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from padless.errors import UsageError
 
 if sys.platform != "win32":
     import fcntl
 
+CACHE = "PADLESS_CACHE"  # names the folder of what is kept between runs
 MARK = ".padless-"
 UNFINISHED = re.compile(r"\.(.*)\.padless-[0-9a-f]{16}")  # what a file or folder is called while it is made
 LONGEST = 128  # characters of its name in that
 NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def cache_folder() -> Path | None:
+    """Where answers are kept between runs: the user's cache folder, or the one that PADLESS_CACHE names; empty: nowhere."""
+    named = os.environ.get(CACHE)
+    return user_cache_path("padless") if named is None else Path(named) if named else None
 
 
 def write_atomically(path: Path, content: str | bytes, mode: int = 0o666) -> None:

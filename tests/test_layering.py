@@ -10,8 +10,8 @@ import pytest
 import padless
 
 ORDER = [
-    "errors", "files", "progress", "notebook", "calls", "pool", "optimise", "graph", "hardware", "moments", "treat", "importance", "tflite",
-    "onnx", "inputs", "cut", "align", "cost", "deploy", "choose", "report", "recover", "train", "runs", "sweep", "__init__", "demo",
+    "errors", "files", "progress", "notebook", "calls", "pool", "optimise", "graph", "hardware", "moments", "treat", "tflite",
+    "onnx", "inputs", "importance", "cut", "align", "cost", "deploy", "choose", "report", "recover", "train", "runs", "sweep", "__init__", "demo",
     "reproduction", "cli", "__main__",
 ]  # fmt: skip
 PACKAGE = Path(padless.__file__).parent

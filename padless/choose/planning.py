@@ -28,7 +28,8 @@ from padless.errors import InfeasibleError, UsageError, expect
 from padless.graph import Graph, Keep
 from padless.hardware import Target
 from padless.hardware.target import as_target
-from padless.importance import Criterion, Importance, importance
+from padless.importance import WATCHING, Criterion, Importance, importance
+from padless.importance.kept import Kept
 from padless.importance.treated import treatment_losses
 from padless.onnx import file_digest
 from padless.progress import console
@@ -159,10 +160,16 @@ def scored(pricing: Pricing, choices: Choices, images: Sequence[Any], budgets: S
             raise UsageError("These curves of importance say nothing of treatments. Leave the importance or treat out.")
         return criterion if choices.treat else replace(criterion, treated={})
     kinds = _kinds(pricing, choices, criterion, budgets)  # before minutes are spent
+    graph, model = pricing.graph, pricing.model
+    criterion = "reconstruction" if kinds else criterion  # the one that treatments are weighed beside
+    if criterion not in WATCHING:
+        return importance(graph, model, criterion, images, seed=choices.seed)
+    kept = Kept(graph, model, images)
+    curves = kept.curves(lambda: importance(graph, model, criterion, images), criterion)
     if not kinds:
-        return importance(pricing.graph, pricing.model, criterion, images, seed=choices.seed)
-    curves = importance(pricing.graph, pricing.model, "reconstruction", images, seed=choices.seed)
-    return replace(curves, treated=treatment_losses(pricing.graph, pricing.model, images, kinds))
+        return curves
+    losses = kept.losses(lambda: treatment_losses(graph, model, images, kinds), *map(str, kinds))
+    return replace(curves, treated=losses)
 
 
 def _kinds(

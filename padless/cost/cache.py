@@ -7,7 +7,6 @@ folder that the environment variable PADLESS_CACHE names; an empty PADLESS_CACHE
 
 import hashlib
 import json
-import os
 import sqlite3
 import warnings
 import zlib
@@ -16,9 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
+from padless.files import cache_folder
 
-VARIABLE = "PADLESS_CACHE"
 FILE = "costs.sqlite"
 AT_ONCE = 500  # keys in one query
 FORMAT = 2  # of the rows
@@ -48,8 +46,7 @@ class Cache:
     """A mapping from keys to JSON values that survives its own corruption: it starts anew, with a warning."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        named = os.environ.get(VARIABLE)
-        folder = folder or (Path(named) if named else user_cache_path("padless") if named is None else None)
+        folder = folder or cache_folder()
         self.file = folder / FILE if folder else None
         self._database: sqlite3.Connection | None = None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,3 +81,21 @@ def ranked(graph: Graph, scores: Scores, *, comparable: bool) -> Importance:
         writers = {member.layer for member in group.members if member.side == "out"}
         curves[group.id] = Curve(order=order, kept=kept if comparable else kept / whole, layers=max(1, len(writers)))
     return Importance(curves=curves, comparable=comparable)
+
+
+def said_curves(curves: Importance) -> dict[str, Any]:
+    """Curves as JSON data, exactly."""
+    return {
+        "name": curves.name,
+        "comparable": curves.comparable,
+        "curves": {id: [c.order.tolist(), c.kept.tolist(), c.layers] for id, c in curves.curves.items()},
+    }
+
+
+def read_curves(said: Mapping[str, Any]) -> Importance:
+    """What `said_curves` wrote; treatments are apart."""
+    curves = {
+        id: Curve(order=np.array(order, dtype=np.int64), kept=np.array(kept, dtype=np.float64), layers=layers)
+        for id, (order, kept, layers) in said["curves"].items()
+    }
+    return Importance(curves=curves, comparable=said["comparable"], name=said["name"])

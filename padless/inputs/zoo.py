@@ -6,6 +6,7 @@ import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,9 +105,11 @@ def _cifar10(name: str, form: str, input_shape: tuple[int, ...] | None) -> Loade
     return LoadedModel(name=name, model=model, input_shape=input_shape or (1, 3, 32, 32), preprocess=CIFAR)
 
 
-def _vgg16_bn(models: Any) -> nn.Module:
-    model: nn.Module = models.vgg16_bn(num_classes=10, init_weights=True)
-    model.avgpool, model.classifier = nn.Identity(), nn.Linear(512, 10)
+def _vgg16_bn(models: Any, width: float = 1.0) -> nn.Module:
+    vgg = models.vgg
+    widths = [layer if layer == "M" else int(width * layer) for layer in vgg.cfgs["D"]]
+    model: nn.Module = vgg.VGG(vgg.make_layers(widths, batch_norm=True), num_classes=10)
+    model.avgpool, model.classifier = nn.Identity(), nn.Linear(widths[-2], 10)
     return model
 
 
@@ -134,6 +137,7 @@ def _densenet_bc(models: Any) -> nn.Module:
 
 CIFAR_FORMS: dict[str, Callable[[Any], nn.Module]] = {
     "vgg16_bn": _vgg16_bn, "resnet18": _resnet18, "mobilenet_v2": _mobilenet_v2, "densenet_bc": _densenet_bc,
+    "vgg16_bn_x0_25": partial(_vgg16_bn, width=0.25),  # a sibling that two cores can train
 }  # fmt: skip
 
 

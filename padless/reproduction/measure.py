@@ -12,7 +12,7 @@ from padless.cost import LayerCost
 from padless.inputs import weights_digest
 from padless.recover import recover
 from padless.reproduction.protocol import AWARE, FULL, GENERAL, Cell, Protocol, Row
-from padless.reproduction.subject import Subject
+from padless.reproduction.subject import Small, Subject
 from padless.train import Checkpoints, Recipe, evaluate, finetune, make_fabric
 from padless.train.fabric import precision_of
 
@@ -32,11 +32,7 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
         if small is None:
             return {"accuracy": None}
         model, levels = small.model, small.levels
-        row = _waste(subject, small.plan, cell) if cell.part == "equal ratio" else _cycles(subject, model)
-        row["accuracy_cut"] = evaluate(model, subject.images)
-        if not levels:  # else they are compensated
-            recover(model, subject.model, small.plan, subject.calibration(cell.seed), method="mix")
-        row["accuracy_recovered"] = evaluate(model, subject.images)
+        row = repaired(subject, cell, small)
     if levels:  # training would undo them: it comes first
         row["levels"], model = levels, copy.deepcopy(subject.model)
     recipe = Recipe(epochs=protocol.epochs, seed=cell.seed, channels_last=True)
@@ -54,6 +50,16 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
         "on": f"{fabric.device.type}, {torch.get_num_threads()} thread(s), {precision_of()}",
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
+    return row
+
+
+def repaired(subject: Subject, cell: Cell, small: Small) -> Row:
+    """What a cut network costs, and its accuracy before and after repair, which is done in place."""
+    row = _waste(subject, small.plan, cell) if cell.part == "equal ratio" else _cycles(subject, small.model)
+    row["accuracy_cut"] = evaluate(small.model, subject.images)
+    if not small.levels:  # else they are compensated
+        recover(small.model, subject.model, small.plan, subject.calibration(cell.seed), method="mix")
+    row["accuracy_recovered"] = evaluate(small.model, subject.images)
     return row
 
 

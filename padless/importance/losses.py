@@ -37,18 +37,32 @@ class Removal:
 
     def effects(self, gradients: Tensor, inputs: Tensor) -> Tensor:
         """[N, levels] what each level does to each image's loss; gradients by its inputs, and these, [N, places, C]."""
-        never, effects = self.gone[0].shape[1], []
-        size = max(1, ENTRIES // (len(self.front) * (len(self.front) - never)))
+        never, changes = self.gone[0].shape[1], self._changes()
+        whole, size = never == 0, max(1, ENTRIES // changes[0].numel())
+        effects = []
         for rows, columns in zip(gradients.split(size), inputs.split(size), strict=True):
-            products = rows[:, :, self.front[never:]].transpose(1, 2) @ columns[:, :, self.front]  # [n, group, C]
-            each = []
-            for update in self.gone:
-                left = update.shape[1]
-                gone = products[:, left - never :]
-                whole = gone[:, :, left:].diagonal(dim1=1, dim2=2).sum(1)
-                each.append(whole - torch.einsum("nrk,rk->n", gone[:, :, :left], update))
-            effects.append(torch.stack(each, 1))
+            own = rows if whole else rows[:, :, self.front[never:]]
+            products = own.transpose(1, 2) @ columns  # [n, group, C]
+            effects.append(products.flatten(1) @ changes.flatten(1).T)
         return torch.cat(effects)
+
+    def _changes(self) -> Tensor:
+        """[levels, group, C] what is taken from the group's channels, as sums of the inputs. The group's channels lie in
+        the inputs' own order where there are no others, so that they need not be sorted, else in that of `front`."""
+        never = self.gone[0].shape[1]
+        changes = self.front.new_zeros(
+            len(self.gone), len(self.front) - never, len(self.front), dtype=self.gone[0].dtype
+        )
+        for change, update in zip(changes, self.gone, strict=True):
+            left = update.shape[1]
+            change[left - never :, :left] = -update
+            change[left - never :, left:].fill_diagonal_(1.0)
+        sorted_ = torch.empty_like(changes)
+        sorted_[:, :, self.front] = changes
+        if never:
+            return sorted_
+        changes[:, self.front] = sorted_
+        return changes
 
 
 def levels(width: int) -> Places:
@@ -85,9 +99,12 @@ def losses(
         alias = x.view_as(x)  # its gradient is this layer's alone
 
         def gradient(g: Tensor) -> None:
-            rows, inputs = (channel_rows(t, linear, seen[name].folded) for t in (g, x.detach()))
-            runs = size if len(rows) % size == 0 else len(g)  # tokens may lie on the first axis
-            rows, inputs = (t.reshape(runs, -1, t.shape[1]) for t in (rows, inputs - means[name]))
+            if linear:
+                rows, inputs = (channel_rows(t, True, seen[name].folded)[:, None] for t in (g, x.detach()))
+            else:
+                rows, inputs = (t.flatten(2).transpose(1, 2) for t in (g, x.detach()))  # not copied
+            runs = size if rows[:, :, 0].numel() % size == 0 else len(g)  # frames or tokens may lie on the first axis
+            rows, inputs = (t.reshape(runs, -1, t.shape[2]) for t in (rows, inputs - means[name]))
             for part in removals[name]:
                 effects[part.group] = effects.get(part.group, 0) + part.effects(rows, inputs)
 

@@ -158,10 +158,10 @@ def _tensors(outputs: Any) -> list[Tensor]:
 def _see(layer_seen: Seen, x: Tensor, y: Tensor, linear: bool, gradients: bool) -> None:
     rows = channel_rows(x.detach(), linear, layer_seen.folded)
     layer_seen.rows += len(rows)
-    layer_seen.total += rows.sum(0, dtype=torch.float64)
+    layer_seen.total += rows.sum(0).double()  # ten times as fast as summing in float64
     layer_seen.squares += (rows.T @ rows).double()
-    layer_seen.magnitudes += rows.abs().sum(0, dtype=torch.float64)
-    layer_seen.positive += (rows > 0).sum(0).double()
+    layer_seen.magnitudes += rows.abs().sum(0).double()
+    layer_seen.positive += (rows > 0).float().sum(0).double()
     out = channel_rows(y.detach(), linear, 1)
     layer_seen.outputs += len(out)
     layer_seen.output_squares += out.square().sum(0).double()

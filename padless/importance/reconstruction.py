@@ -28,27 +28,31 @@ DEAD = 1e-6  # of the loss that a whole group's removal costs
 
 @dataclass(slots=True, eq=False)
 class _Consumer:
-    """A layer that reads the group: what its inputs say of one another, its weights' products in the loss' metric."""
+    """A layer that reads the group: what its inputs say of one another, its weights' products in the loss' metric.
 
-    inverse: Tensor  # [width, width] the group's part of the inverse covariance of the inputs that are left
-    products: Tensor  # [width, width]: 1/2 sum over outputs o and taps k of F_o W[o, i, k] W[o, j, k]
+    Both are of the channels that are left.
+    """
+
+    inverse: Tensor  # [left, left] the group's part of the inverse covariance of the inputs that are left
+    products: Tensor  # [left, left]: 1/2 sum over outputs o and taps k of F_o W[o, i, k] W[o, j, k]
     places: Tensor  # [width] where the group's channels lie
 
     def errors(self) -> Tensor:
-        """[width] what the loss suffers when one of the group's channels goes."""
+        """[left] what the loss suffers when one of the channels goes."""
         return self.products.diagonal().clamp_min(0) / self.inverse.diagonal().clamp_min(1e-30)
 
-    def eliminate(self, gone: Tensor) -> float:
-        """Some channels go, the others make up for them; what that costs.
+    def eliminate(self, gone: Tensor, stay: Tensor) -> float:
+        """Some of the channels go, the others make up for them; what that costs.
 
         What other groups' channels make up for is in the inverse; their own weights are not asked for.
         """
-        block = self.inverse[gone][:, gone]
-        update = torch.linalg.solve(block, self.inverse[gone])  # [gone, width]: W -= W[:, gone] @ update
-        products, across = self.products[gone][:, gone], self.products[:, gone]
-        error = float((torch.linalg.inv(block) * products).sum())
-        self.products = self.products - across @ update - update.T @ across.T + update.T @ products @ update
-        self.inverse = self.inverse - self.inverse[:, gone] @ update
+        block, across = self.inverse[gone][:, gone], self.inverse[stay][:, gone]
+        lost, shared = self.products[gone][:, gone], self.products[stay][:, gone]
+        error = float((torch.linalg.inv(block) * lost).sum())
+        update = torch.linalg.solve(block, across.T)  # [gone, stay]: W[:, stay] -= W[:, gone] @ update
+        half = (update.T @ lost / 2 - shared) @ update
+        self.products = self.products[stay][:, stay] + half + half.T
+        self.inverse = self.inverse[stay][:, stay] - across @ update
         return max(0.0, error)
 
 
@@ -103,14 +107,15 @@ def _eliminated(group: ChannelGroup, consumers: list[_Consumer]) -> Curve:
     errors, gone = np.zeros(group.width + 1), []
     total, chunk = 0.0, max(1, group.width // STEPS)
     while len(left):
-        rises = np.sum([c.errors().cpu().numpy() for c in consumers], axis=0)[left]
-        worst = left[np.argsort(rises, kind="stable")[:chunk]]
+        rises = np.sum([c.errors().cpu().numpy() for c in consumers], axis=0)
+        worst = np.argsort(rises, kind="stable")[:chunk]
+        stay = np.setdiff1d(np.arange(len(left)), worst)
         before = total
-        total += sum(c.eliminate(torch.from_numpy(worst)) for c in consumers)
-        for i, channel in enumerate(worst, start=1):
+        total += sum(c.eliminate(torch.from_numpy(worst), torch.from_numpy(stay)) for c in consumers)
+        for i, channel in enumerate(left[worst], start=1):
             gone.append(int(channel))
             errors[group.width - len(gone)] = before + (total - before) * i / len(worst)
-        left = left[~np.isin(left, worst)]
+        left = left[stay]
     return Curve(order=np.array(gone[::-1]), kept=errors[0] - errors)
 
 

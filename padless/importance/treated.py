@@ -40,7 +40,7 @@ class _Inputs:
     def add(self, x: Tensor) -> None:
         self.rows += len(x)
         self.squares += (x.T @ x).double()
-        self.total += x.sum(0, dtype=torch.float64)
+        self.total += x.sum(0).double()
 
     @property
     def mean(self) -> Tensor:

@@ -37,7 +37,7 @@ from padless.tflite.forms import convolve, padded, upsample, upsample_in_groups
 from padless.tflite.layout import Layout
 from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Port, Unlowered, explaining
 from padless.tflite.writers import float32, nominal
-from padless.treat.grid import scales as filter_scales
+from padless.treat.grid import FEWEST, LARGEST
 from padless.treat.treatment import Treatment
 
 __all__ = ["Lowered", "Port", "Unlowered", "float32", "lower", "lower_layer", "nominal"]
@@ -60,13 +60,17 @@ def _random() -> npt.NDArray[np.int8]:
 
 
 def _treated(weights: npt.NDArray[np.int8], treatment: Treatment) -> tuple[npt.NDArray[np.int8], tuple[float, ...]]:
-    """The codes of weights [filters, ..., channels] once they are treated, and their scales."""
+    """The codes of weights [filters, ..., channels] once they are treated, and their scales, as a file has them."""
     channels_first = torch.from_numpy(weights.astype(np.float32)).movedim(-1, 1)
-    treated = treatment.nearest(channels_first).movedim(1, -1).numpy()
+    treated = treatment.nearest(channels_first).movedim(1, -1)
     rows = treated.reshape(1 if weights.ndim == 2 else len(treated), -1)
-    steps = filter_scales(rows.astype(float))
-    codes = np.round(rows / steps[:, None]).reshape(weights.shape).astype(np.int8)
-    return codes, tuple(0.01 * steps)
+    steps = treatment.step(rows)
+    if steps is None:
+        return treated.numpy().astype(np.int8), (0.01,) * len(rows)
+    largest = rows.abs().amax(1, keepdim=True).clamp_min(1.0)
+    steps = torch.where(rows.count_nonzero(1)[:, None] < FEWEST, largest / LARGEST, steps)
+    codes = (rows / steps).round().reshape(treated.shape)
+    return codes.numpy().astype(np.int8), tuple((0.01 * steps[:, 0].double()).tolist())
 
 
 def lower_layer(layer: LayerShape) -> bytes:

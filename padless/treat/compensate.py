@@ -86,16 +86,15 @@ def _strongest(weights: Tensor, factor: Tensor) -> Tensor:
 def inverse_factor(squares: Tensor) -> Tensor:
     """The upper U of the inverse, U^T U, of damped second moments [columns, columns]: by row what columns behind make up.
 
-    Raises PadlessError where they are not finite.
+    With S = R R^T, R upper triangular, U is the inverse of R; R is the Cholesky factor of S read from its end. Raises
+    PadlessError where they are not finite.
     """
     check_finite(squares)
     damping, mean = DAMPING, squares.diagonal().mean().clamp_min(1e-12)
     eye = torch.eye(len(squares), dtype=squares.dtype, device=squares.device)
     while True:
-        lower, failed = torch.linalg.cholesky_ex(squares + damping * mean * eye)
+        lower, failed = torch.linalg.cholesky_ex((squares + damping * mean * eye).flip(0, 1))
         if not failed:
-            upper: Tensor
-            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
-            if not failed:
-                return upper
+            upper: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False).flip(0, 1)
+            return upper
         damping *= 10

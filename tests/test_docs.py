@@ -14,7 +14,7 @@ from padless.cost import CachedOracle
 from padless.hardware.target import CATALOGUE
 from padless.inputs.zoo import import_torchvision
 from padless.onnx.operators import OPERATORS
-from tools.pages import DOCS, choices, hardware, onnx_operators, operators, recovered, results, treated
+from tools.pages import DOCS, choices, hardware, lossless, onnx_operators, operators, recovered, results, treated
 
 
 def test_the_page_of_operators_is_not_stale():
@@ -40,7 +40,9 @@ def test_the_readmes_results_are_not_stale():
     assert results.README.read_text() == results.readme(), "run: python -m tools.pages.results"
 
 
-@pytest.mark.parametrize("generator", [recovered, results, treated], ids=["recovered", "results", "treated"])
+@pytest.mark.parametrize(
+    "generator", [lossless, recovered, results, treated], ids=["lossless", "recovered", "results", "treated"]
+)
 def test_the_pages_of_trainings_are_not_stale(generator):
     assert generator.PAGE.read_text() == generator.page(), f"run: python -m {generator.__name__}"
 

@@ -1,8 +1,8 @@
 """Treatments of weights beside widths: what they cost.
 
 A treated layer's cost is asked on a few of its widths, and between them taken in proportion to the untreated one's: the
-share that is left is smooth in both widths (measured for Ethos-U55 on Arm's Vela 5.2.0). Where layers alone are no measure,
-as for Ethos-U85, it is that of computing.
+share that is left is smooth in the logarithms of both widths (measured for Ethos-U55 on Arm's Vela 5.2.0:
+`benchmarks/lattice.py`). Where layers alone are no measure, as for Ethos-U85, it is that of computing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ from padless.treat.treatment import QUAD, UNTREATED, Treatment
 
 Grid = npt.NDArray[Any]  # of layer shapes, over the levels of the variables that a layer depends on
 
-LATTICE = 4  # widths along each side that are asked about
+LATTICE = 3  # widths along each side that are asked about
 FAR = 1.5  # times what layers cost in the network: from there on their costs alone are no measure
 
 
@@ -145,11 +145,11 @@ def share_of(plain: object, answer: object, field: str) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lattice:
-    """Some of a layer's shapes: `places` along each axis of its grid."""
+    """Some of a layer's shapes: `places` along each axis of its grid, whose levels lie at `sizes`."""
 
     places: tuple[npt.NDArray[np.int64], ...]
+    sizes: tuple[Array, ...]
     shapes: Grid
-    whole: tuple[int, ...]
 
     def interpolated(self, answers: Mapping[LayerShape, object], treatment: str, field: str) -> Array:
         """The share that a treatment leaves of each shape's cost; where no answer is known, that of the others."""
@@ -157,23 +157,26 @@ class _Lattice:
         shares = np.array([share_of(*pair, field) for pair in pairs])
         known = np.isfinite(shares)
         shares[~known] = shares[known].mean() if known.any() else 1.0
-        if not self.whole:
+        if not self.sizes:
             return shares.reshape(())
+        asked = [sizes[at] for sizes, at in zip(self.sizes, self.places, strict=True)]
         between = scipy.interpolate.RegularGridInterpolator(
-            self.places, shares.reshape(self.shapes.shape), bounds_error=False, fill_value=1.0
+            asked, shares.reshape(self.shapes.shape), bounds_error=False, fill_value=1.0
         )
-        points = np.stack(np.meshgrid(*(np.arange(n) for n in self.whole), indexing="ij"), axis=-1)
-        filled: Array = between(points)
+        filled: Array = between(np.stack(np.meshgrid(*self.sizes, indexing="ij"), axis=-1))
         return filled
 
 
 def _lattice(grid: Grid) -> _Lattice:
-    ends = [(_first(grid, axis), n - 1) for axis, n in enumerate(grid.shape)]
-    places = tuple(np.unique(np.linspace(*between, LATTICE).round().astype(np.int64)) for between in ends)
-    return _Lattice(places, grid[np.ix_(*places)] if places else grid, grid.shape)
+    """Widths in equal ratios: shares change most where layers are narrow."""
+    sizes = tuple(_sizes(grid, axis) for axis in range(grid.ndim))
+    places = tuple(
+        np.unique(np.abs(at[:, None] - np.linspace(at[np.isfinite(at)][0], at[-1], LATTICE)).argmin(0)) for at in sizes
+    )
+    return _Lattice(places, sizes, grid[np.ix_(*places)] if places else grid)
 
 
-def _first(grid: Grid, axis: int) -> int:
-    """The first level along an axis at which the layer is one: before it stands the width of no channels."""
+def _sizes(grid: Grid, axis: int) -> Array:
+    """[levels] the logarithms of a layer's size along an axis; that of no channels lies below all."""
     line = np.moveaxis(grid, axis, 0).reshape(grid.shape[axis], -1)[:, -1]
-    return int(line[0].removed)
+    return np.array([-np.inf if shape.removed else np.log(shape.c_in * shape.c_out) for shape in line])

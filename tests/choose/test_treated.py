@@ -18,7 +18,7 @@ from padless.choose.budget import Budget
 from padless.choose.frontier import pareto
 from padless.choose.paying import with_few_values
 from padless.choose.peaks import problem_of
-from padless.choose.treated import Offered, offered_to, variable
+from padless.choose.treated import LATTICE, Offered, offered_to, variable
 from padless.cli.model import of_weights
 from padless.cost import CachedOracle
 from padless.cost.pricing import Pricing
@@ -75,7 +75,7 @@ def test_few_widths_are_asked_about():
     _, made, oracle = tables({"block.body.0": NAMES}, "unit:1")
     assert len(made.widths["block.body.0"]) > 20
     treated = [shape for shape in oracle.oracle.asked if hasattr(shape, "treatment")]
-    assert len(treated) == 2 * 4 * 4 and len(set(treated)) == len(treated)
+    assert len(treated) == 2 * LATTICE**2 and len(set(treated)) == len(treated)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -4,7 +4,7 @@ The pictures that ask the compiler for minutes are drawn apart: `python -m tools
 `python -m tools.pages.readme`.
 """
 
-from tools.pages import choices, hardware, onnx_operators, operators, recovered, results, treated
+from tools.pages import choices, hardware, lossless, onnx_operators, operators, recovered, results, treated
 
-for page in (hardware, operators, onnx_operators, choices, recovered, treated, results):
+for page in (hardware, operators, onnx_operators, choices, recovered, treated, lossless, results):
     page.write()

@@ -39,6 +39,7 @@ the paper's two networks. At equal ratio NPU-aware and general pruning are withi
 but for VGG-16 at 70 % in units of 32, where NPU-aware is ahead and keeps more MACs. It is by far too little for the
 paper's "without loss of accuracy": cut by ratio, both stay points under the dense network, the tables say how many. One
 cell was trained in full, VGG-16 at 30 % in units of 16: there the gap is half as wide, and not closed, by either kind.
+How much goes without loss, on a narrower sibling that two cores can train in full: [measured apart](lossless.md).
 MobileNetV2 and DenseNet-BC have no weights but one epoch of training, so their tables compare methods, not what the
 networks could do, and one seed tells no two of them apart that are a point from one another; on DenseNet-BC ours is the
 last of four, within that. MCT, and Torch-Pruning's global threshold, were not run on those two nor on the systolic

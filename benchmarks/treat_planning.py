@@ -22,6 +22,7 @@ from padless.cost.oracles.vela import Vela
 from padless.cost.pricing import Pricing
 
 BUDGET = "cycles=35%"
+BATCH = 128  # images, as commands take them
 
 
 class Counting(Vela):
@@ -49,7 +50,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["PADLESS_CACHE"] = folder
             for cache in ("empty", "filled"):
-                row = planned(loaded.model.eval(), x, list(noise.split(16)), given.target, treat)
+                row = planned(loaded.model.eval(), x, list(noise.split(BATCH)), given.target, treat)
                 rows.append({"network": given.network, "target": given.target, "treat": treat, "cache": cache, **row})
                 print(rows[-1], flush=True)
     write("treat_planning", rows, images=given.images)

@@ -93,7 +93,9 @@ def inverse_factor(squares: Tensor) -> Tensor:
     damping, mean = DAMPING, squares.diagonal().mean().clamp_min(1e-12)
     eye = torch.eye(len(squares), dtype=squares.dtype, device=squares.device)
     while True:
-        lower, failed = torch.linalg.cholesky_ex((squares + damping * mean * eye).flip(0, 1))
+        damped = squares.flip(0, 1)
+        damped.diagonal().add_(damping * mean)
+        lower, failed = torch.linalg.cholesky_ex(damped)
         if not failed:
             upper: Tensor = torch.linalg.solve_triangular(lower, eye, upper=False).flip(0, 1)
             return upper

@@ -38,30 +38,26 @@ class Removal:
     def effects(self, gradients: Tensor, inputs: Tensor) -> Tensor:
         """[N, levels] what each level does to each image's loss; gradients by its inputs, and these, [N, places, C]."""
         never, changes = self.gone[0].shape[1], self._changes()
-        whole, size = never == 0, max(1, ENTRIES // changes[0].numel())
+        size = max(1, ENTRIES // changes[0].numel())
         effects = []
         for rows, columns in zip(gradients.split(size), inputs.split(size), strict=True):
-            own = rows if whole else rows[:, :, self.front[never:]]
+            own = rows[:, :, self.front[never:]] if never else rows
             products = own.transpose(1, 2) @ columns  # [n, group, C]
             effects.append(products.flatten(1) @ changes.flatten(1).T)
         return torch.cat(effects)
 
     def _changes(self) -> Tensor:
-        """[levels, group, C] what is taken from the group's channels, as sums of the inputs. The group's channels lie in
-        the inputs' own order where there are no others, so that they need not be sorted, else in that of `front`."""
-        never = self.gone[0].shape[1]
-        changes = self.front.new_zeros(
-            len(self.gone), len(self.front) - never, len(self.front), dtype=self.gone[0].dtype
-        )
+        """[levels, group, C] what each level takes from the group's channels, as sums of the inputs.
+
+        The channels lie in the order of `front`, or in the inputs' own where they are all of them: then nothing is sorted.
+        """
+        never, front = self.gone[0].shape[1], self.front
+        places = torch.arange(len(front) - never, device=front.device) if never else front
+        changes = torch.zeros(len(self.gone), len(places), len(front), device=front.device)
         for change, update in zip(changes, self.gone, strict=True):
             left = update.shape[1]
-            change[left - never :, :left] = -update
-            change[left - never :, left:].fill_diagonal_(1.0)
-        sorted_ = torch.empty_like(changes)
-        sorted_[:, :, self.front] = changes
-        if never:
-            return sorted_
-        changes[:, self.front] = sorted_
+            change[places[left - never :, None], front[:left]] = -update
+            change[places[left - never :], front[left:]] = 1.0
         return changes
 
 

@@ -8,8 +8,8 @@ import torch
 from models.networks import Small
 from torch import nn
 
-from padless import trace
-from padless.choose import Budget, Choices
+from padless import plan, trace
+from padless.choose import Budget, Choices, planning
 from padless.choose.planning import scored
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
@@ -125,3 +125,13 @@ def test_planning_keeps_what_images_told_and_nothing_else(model, tmp_path, monke
         monkeypatch.setenv("PADLESS_CACHE", "")
         scored(pricing, Choices(importance="taylor"), images(), budgets)
         assert len([*tmp_path.rglob("*.json")]) == 1
+
+
+def test_a_second_plan_does_not_score_again(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("PADLESS_CACHE", str(tmp_path))
+    first = plan(model, X, target="unit:8", budget="macs=50%", images=images())
+    monkeypatch.setattr(planning, "importance", lambda *_, **__: pytest.fail("it scores again"))
+    assert plan(model, X, target="unit:8", budget="macs=50%", images=images()) == first
+    assert plan(model, X, target="unit:4", budget="macs=40%", images=images()).importance == "reconstruction"
+    with pytest.raises(pytest.fail.Exception, match="it scores again"):
+        plan(model, X, target="unit:8", budget="macs=50%", images=images(1))

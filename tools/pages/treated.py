@@ -42,6 +42,16 @@ treating, on one thread of a machine that did other work, too.
 
 {tables}
 
+## What planning takes
+
+{planned_network} with random weights, {planned_images} images of noise at its own size, {threads} cores of a quiet machine.
+*Questions* are layers that the compiler was asked about; what it answered, and what the images told of channels and
+treatments, is kept for the next plan.
+
+{planning}
+
+`python benchmarks/treat_planning.py`
+
 ## Whole branches
 
 Networks of torchvision without training, whose costs are theirs though nothing can be said of accuracy: the cycles that are
@@ -60,12 +70,16 @@ ResNet-18 as it was trained, widths alone and with branches at the same budgets,
 
 
 def page() -> str:
-    record, depth = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("treat", "depth"))
+    record, depth, planning = (
+        json.loads((RESULTS / f"{name}.json").read_text()) for name in ("treat", "depth", "treat_planning")
+    )
     rows = record["rows"]
     return TEXT.format(
         calibration=record["calibration"], vela=record["versions"]["ethos-u-vela"], command=record["command"],
         error=max(50 / row["test"] ** 0.5 for row in rows), tables=_tables(rows), noise=depth["noise"],
-        reach=_reach(depth["rows"]), accuracy=_accuracy(depth["rows"]),
+        planned_network=planning["rows"][0]["network"], planned_images=planning["images"],
+        threads=planning["machine"]["threads"],
+        planning=_planning(planning["rows"]), reach=_reach(depth["rows"]), accuracy=_accuracy(depth["rows"]),
     )  # fmt: skip
 
 
@@ -128,6 +142,17 @@ def _seconds(rows: list[dict[str, Any]]) -> str:
 def _treatments(row: dict[str, Any]) -> str:
     found = row.get("treatments", "")
     return found if isinstance(found, str) else ", ".join(f"{count} x {name}" for name, count in found.items())
+
+
+def _planning(rows: list[dict[str, Any]]) -> str:
+    head = ["offered", "kept answers", "questions", "seconds", "of them scores", "gap %", "cycles %"]
+    lines = [
+        [", ".join(row["treat"]) or "widths alone", "none" if row["cache"] == "empty" else "of the same plan",
+         f"{row['questions']:,}", f"{row['seconds']:.1f}", f"{row['scoring_seconds']:.1f}", f"{100 * row['gap']:.4f}",
+         f"{row['cycles_percent']:.2f}"]
+        for row in rows
+    ]  # fmt: skip
+    return markdown_table(head, lines)
 
 
 def _reach(rows: list[dict[str, Any]]) -> str:

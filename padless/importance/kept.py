@@ -17,17 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import count_of, evaluating, images_of, run, tensors_in
+from padless.calls import evaluating, parts_of, run, tensors_in
 from padless.files import cache_folder, digest, write_atomically
 from padless.graph import Graph
 from padless.graph.record import tensors_of
 from padless.graph.shadow import single
 from padless.importance.curves import Importance, read_curves, said_curves
+from padless.importance.observed import BATCH
 from padless.inputs import weights_digest
 
 FOLDER = "scores"
 MOST = 64  # files
-LOOKED_AT = 4  # images whose answers stand for the network's code
 ROOMS = ("graph", "importance", "moments", "treat")
 
 
@@ -67,7 +67,7 @@ class Kept:
 
 
 def _about(graph: Graph, model: nn.Module, images: Sequence[Any]) -> str:
-    first = images_of(images[0], 0, min(LOOKED_AT, count_of(images[0])))
+    first = parts_of(images[0], BATCH)[0]  # as scoring does: not every network takes fewer
     with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(model):
         answers = [*tensors_of(run(model, first))]
     parts = [graph.digest(), weights_digest(model), _code(), torch.__version__]
@@ -83,5 +83,5 @@ def _bytes(tensors: Sequence[Tensor]) -> Iterator[bytes | memoryview]:
 @cache
 def _code() -> str:
     package = Path(__file__).parents[1]
-    files = [file for room in ROOMS for file in sorted((package / room).glob("*.py"))]
+    files = [package / "calls.py", *(file for room in ROOMS for file in sorted((package / room).glob("*.py")))]
     return digest(*(file.read_bytes() for file in files))

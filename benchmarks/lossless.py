@@ -114,12 +114,12 @@ class Study:
 
     def measured(self, method: str, size: int, seed: int) -> dict:
         """What a row says beside its key."""
-        started, subject = time.monotonic(), self.subject
+        bar = 0.0 if method == DENSE else self.row(DENSE, 0, seed)["held_out_early"] - HOPELESS
+        subject, started = self.subject, time.monotonic()
         row: dict = {"images": len(subject.images.train), "on": f"cpu, {precision_of()}"}
         if method == DENSE:
-            small, bar = Small(model=copy.deepcopy(subject.model), plan=None), 0.0
+            small = Small(model=copy.deepcopy(subject.model), plan=None)
         else:
-            bar = self.row(DENSE, 0, seed)["held_out_early"] - HOPELESS
             cell = cell_of(self.given.network, method, size, seed)
             small = subject.cut(cell)
             if small is None:

@@ -21,12 +21,20 @@ NETWORKS = (
 )  # fmt: skip
 TARGETS = ("ethos-u55-256", "ethos-u85-512")
 SHARED = Path(__file__).parents[2] / "shared"  # trained weights and images, where they are at hand
+HELD_OUT = 0.1  # of the training images: by it dense networks and cuts of them are judged
 
 
 def need_shared() -> None:
     """End with the reason where the trained weights and images are not at hand."""
     if not SHARED.exists():
         raise SystemExit(f"Skipped: no trained weights and images at {SHARED.name}/ beside the repository.")
+
+
+def images_place(given: str) -> str:
+    """Where images lie: as given, else those beside the repository. Ends with the reason where there are none."""
+    if not given:
+        need_shared()
+    return given or str(SHARED / "data" / "cifar10-jpeg")
 
 
 def rows_of(name: str) -> list[dict]:

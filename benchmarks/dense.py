@@ -14,16 +14,16 @@ import argparse
 import copy
 
 import torch
-from common import RESULTS, SHARED, WEIGHTS, need_shared, rows_of, write
-from safetensors.torch import save
+from common import HELD_OUT, RESULTS, WEIGHTS, images_place, rows_of, write
 
 from padless import Images, evaluate, finetune, load_images, load_model
 from padless.files import write_atomically
+from padless.inputs import weights_bytes
+from padless.reproduction.run import DENSE_LR
 from padless.train import Checkpoints, Recipe, make_fabric
 from padless.train.fabric import precision_of
 
 SCRATCH = RESULTS.parents[1] / "build" / "dense"
-HELD_OUT = 0.1
 EVERY = 5  # epochs
 
 
@@ -34,9 +34,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", default="")
     given = parser.parse_args()
-    if not given.data:
-        need_shared()
-    data = given.data or str(SHARED / "data" / "cifar10-jpeg")
+    data = images_place(given.data)
     rows = rows_of("dense")
     for network in given.networks:
         if not any(row["network"] == network for row in rows):
@@ -51,7 +49,7 @@ def trained(network: str, given: argparse.Namespace, data: str) -> dict:
     loaded = load_model(f"cifar10/{network}")
     whole = load_images(data, shape=loaded.input_shape[1:], preprocess=loaded.preprocess)
     images: Images = whole.held_out(HELD_OUT)
-    recipe = Recipe(epochs=given.epochs, peak_lr=0.08, ema=0.999, channels_last=True, seed=given.seed)
+    recipe = Recipe(epochs=given.epochs, peak_lr=DENSE_LR, ema=0.999, channels_last=True, seed=given.seed)
     checkpoints, curve = Checkpoints(SCRATCH / network), {}
     fabric = make_fabric()
     for until in [*range(EVERY, given.epochs, EVERY), given.epochs]:
@@ -59,8 +57,7 @@ def trained(network: str, given: argparse.Namespace, data: str) -> dict:
         history = finetune(model, images, recipe, checkpoints=checkpoints, fabric=fabric, until=until)
         curve[until] = evaluate(model, images)
         print(f"{network}: epoch {until}, held out {curve[until]:.2f} %", flush=True)
-    tensors = {name: t.cpu().clone().contiguous() for name, t in model.cpu().state_dict().items()}
-    write_atomically(WEIGHTS / f"{network}.safetensors", save(tensors))
+    write_atomically(WEIGHTS / f"{network}.safetensors", weights_bytes(model.cpu()))
     return {
         "network": network, "epochs": given.epochs, "images": len(images.train), "seed": given.seed,
         "test": evaluate(model, whole), "test_images": len(whole.test), "curve": curve, "loss": history.losses[-1],

@@ -24,7 +24,7 @@ import time
 from statistics import mean
 
 import torch
-from common import RESULTS, SHARED, WEIGHTS, need_shared, rows_of, write
+from common import HELD_OUT, RESULTS, WEIGHTS, images_place, rows_of, write
 
 from padless import evaluate, finetune, load_images, load_model, load_weights
 from padless.inputs import weights_digest
@@ -35,7 +35,6 @@ from padless.train import Checkpoints, Recipe, make_fabric
 from padless.train.fabric import precision_of
 
 SCRATCH = RESULTS.parents[1] / "build" / "lossless"
-HELD_OUT = 0.1  # of the training images
 SIZES = range(5, 100, 5)  # points
 TOLERANCE = 0.1  # points
 EARLY, HOPELESS = 3, 3.0  # epochs, points
@@ -53,8 +52,6 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--data", default="", help="instead of the images beside the repository")
     given = parser.parse_args()
-    if not given.data:
-        need_shared()
     with Study(given) as study:
         for method in given.methods:
             print(f"{given.network}, {method}: without loss at {study.largest(method)} %", flush=True)
@@ -64,11 +61,11 @@ class Study:
     """One dense network, its cells and their rows."""
 
     def __init__(self, given: argparse.Namespace) -> None:
+        data = images_place(given.data)  # before anything is loaded
         self.given, self.rows = given, rows_of("lossless")
         torch.manual_seed(0)
         loaded = load_model(f"cifar10/{given.network}")
         load_weights(loaded.model, WEIGHTS / f"{given.network}.safetensors")
-        data = given.data or str(SHARED / "data" / "cifar10-jpeg")
         self.whole = load_images(data, shape=loaded.input_shape[1:], preprocess=loaded.preprocess)
         self.subject = Subject(loaded, self.whole.held_out(HELD_OUT), given.target)
 

@@ -100,6 +100,12 @@ def tensors_in(tree: Any) -> Iterator[Tensor]:
             yield from tensors_in(part)
 
 
+def bytes_of(tensor: Tensor) -> memoryview:
+    """A tensor's numbers as they lie in memory, wherever it lives."""
+    view: memoryview = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    return view
+
+
 def mapped(tree: Any, function: Callable[[Tensor], Any]) -> Any:
     """The same tuples, lists and dictionaries with `function(tensor)` in each tensor's place."""
     if isinstance(tree, Tensor):

@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -136,6 +137,15 @@ def _opened(path: Path, mode: int) -> tuple[Path, int]:
         if take(descriptor) is not False and os.fstat(descriptor).st_nlink:
             return scratch, descriptor
         os.close(descriptor)  # another writer swept it before it was locked
+
+
+@cache
+def digest_of_code(*places: str) -> str:
+    """A hash of parts of this package, files or rooms such as `calls.py` and `graph`: of answers that they change."""
+    found = [Path(__file__).parent / place for place in places]
+    return digest(
+        *(f.read_bytes() for place in found for f in (sorted(place.glob("*.py")) if place.is_dir() else [place]))
+    )
 
 
 def digest(*parts: bytes | memoryview) -> str:

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+from padless import files
 from padless.files import digest, take, unfinished, write_atomically, write_json
 
 
@@ -84,3 +85,20 @@ def test_a_disk_without_room_is_an_oserror_and_leaves_nothing(tmp_path, monkeypa
     with pytest.raises(OSError, match="No space left"):
         write_atomically(tmp_path / "a", "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_code_is_told_apart_by_file_and_by_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
+    (tmp_path / "room").mkdir()
+    for name in ("alone.py", "room/a.py", "room/b.py"):
+        (tmp_path / name).write_text(name)
+
+    def now() -> list[str]:
+        files.digest_of_code.cache_clear()
+        return [files.digest_of_code(*places) for places in (("alone.py",), ("room",), ("alone.py", "room"))]
+
+    first = now()
+    assert now() == first and len(set(first)) == 3
+    (tmp_path / "room/b.py").write_text("changed")
+    assert [old == new for old, new in zip(first, now(), strict=True)] == [True, False, False]
+    files.digest_of_code.cache_clear()

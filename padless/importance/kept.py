@@ -8,17 +8,16 @@ changed since is as good as not there; only the newest stay.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from padless.calls import evaluating, parts_of, run, tensors_in
-from padless.files import cache_folder, digest, write_atomically
+from padless.calls import bytes_of, evaluating, parts_of, run, tensors_in
+from padless.files import cache_folder, digest, digest_of_code, write_atomically
 from padless.graph import Graph
 from padless.graph.record import tensors_of
 from padless.graph.shadow import single
@@ -28,7 +27,7 @@ from padless.inputs import weights_digest
 
 FOLDER = "scores"
 MOST = 64  # files
-ROOMS = ("graph", "importance", "moments", "treat")
+CODE = ("calls.py", "graph", "importance", "moments", "treat")  # that answers
 
 
 class Kept:
@@ -58,30 +57,24 @@ class Kept:
             if mark == digest(key.encode(), text.encode()):
                 os.utime(file)
                 return json.loads(text)
-        text = json.dumps(ask())
+        answer = ask()
+        text = json.dumps(answer)
         with suppress(OSError):  # then it is asked again
             write_atomically(file, f"{digest(key.encode(), text.encode())}\n{text}")
             for old in sorted(self.folder.glob("*.json"), key=lambda f: f.stat().st_mtime)[:-MOST]:
                 old.unlink(missing_ok=True)
-        return json.loads(text)
+        return answer
 
 
 def _about(graph: Graph, model: nn.Module, images: Sequence[Any]) -> str:
     first = parts_of(images[0], BATCH)[0]  # as scoring does: not every network takes fewer
     with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(model):
-        answers = [*tensors_of(run(model, first))]
-    parts = [graph.digest(), weights_digest(model), _code(), torch.__version__]
-    return digest(json.dumps(parts).encode(), *_bytes(answers), *_bytes([*tensors_in(list(images))]))
+        answers = list(tensors_of(run(model, first)))
+    parts = [graph.digest(), weights_digest(model), digest_of_code(*CODE), torch.__version__]
+    return digest(json.dumps(parts).encode(), *_bytes(answers), *_bytes(tensors_in(list(images))))
 
 
-def _bytes(tensors: Sequence[Tensor]) -> Iterator[bytes | memoryview]:
+def _bytes(tensors: Iterable[Tensor]) -> Iterator[bytes | memoryview]:
     for tensor in tensors:
         yield f"{tensor.dtype} {list(tensor.shape)}".encode()
-        yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-
-
-@cache
-def _code() -> str:
-    package = Path(__file__).parents[1]
-    files = [package / "calls.py", *(file for room in ROOMS for file in sorted((package / room).glob("*.py")))]
-    return digest(*(file.read_bytes() for file in files))
+        yield bytes_of(tensor)

@@ -36,9 +36,7 @@ class _Inputs:
     squares: Any = 0.0  # [D, D]
     total: Any = 0.0  # [D]
     linear: bool = False
-    waiting: list[Tensor] = field(
-        default_factory=list
-    )  # rows that are not in `squares` yet: many make a quicker product
+    waiting: list[Tensor] = field(default_factory=list)  # rows that are not in `squares` yet: many at once are quicker
 
     def add(self, x: Tensor) -> None:
         self.rows += len(x)

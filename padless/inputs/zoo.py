@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import safetensors
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from padless.calls import check_finite, current_folder, imported
+from padless.calls import bytes_of, check_finite, current_folder, imported
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
 from padless.files import digest, regular
 from padless.inputs.preprocess import Preprocess
@@ -230,11 +230,16 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(weights)
 
 
+def weights_bytes(model: nn.Module) -> bytes:
+    """A model's tensors as a safetensors file, which wants that none share memory, as tied weights of several names do."""
+    return save({name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()})
+
+
 def weights_digest(model: nn.Module) -> str:
     """A hash of a model's tensors: equal for equal weights."""
     parts: list[bytes | memoryview] = []
     for name, tensor in sorted(model.state_dict().items()):
-        parts += [name.encode(), tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data]
+        parts += [name.encode(), bytes_of(tensor)]
     return digest(*parts)
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from padless.cost.oracles import default_oracle
 from padless.errors import PadlessError, UsageError
 from padless.files import write_atomically
 from padless.hardware import load_target
-from padless.inputs import Images, load_model, load_weights, weights_digest
+from padless.inputs import Images, load_model, load_weights, weights_bytes, weights_digest
 from padless.pool import CORES
 from padless.progress import console
 from padless.reproduction.cells import close_subjects, images_at
@@ -148,8 +147,7 @@ def _dense_file(network: str, whole: Images, protocol: Protocol, weights: Path |
         console.print(f"No weights for {network}: training it for {protocol.dense_epochs} epoch(s).")
         recipe = Recipe(epochs=protocol.dense_epochs, peak_lr=DENSE_LR, channels_last=True)
         finetune(model, whole, recipe, checkpoints=Checkpoints(out / SCRATCH / network), fabric=make_fabric())
-        tensors = {key: value.cpu().clone().contiguous() for key, value in model.cpu().state_dict().items()}
-        write_atomically(own, save(tensors))
+        write_atomically(own, weights_bytes(model.cpu()))
         results.facts["trained"][network] = protocol.dense_epochs
     results.know_weights(network, weights_digest(model))
     return file

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from safetensors.torch import save as serialized
 from torch import nn
 
 from padless.choose import Plan
@@ -15,7 +14,7 @@ from padless.deploy.export import FORMATS, family_of
 from padless.errors import UsageError, expect
 from padless.files import is_unfinished
 from padless.hardware import Target
-from padless.inputs import load_weights
+from padless.inputs import load_weights, weights_bytes
 from padless.onnx import OnnxNet, write_back
 from padless.report.page import page
 from padless.report.report import FILE as REPORT
@@ -106,9 +105,9 @@ def save(
     elif origin:
         raise UsageError(f"{', '.join(origin)} say what a factory's network is of. Give the factory, too.")
     with claimed(folder), renewed(folder) as new:
-        (new / WEIGHTS).write_bytes(_weights(model))
+        (new / WEIGHTS).write_bytes(weights_bytes(model))
         if dense is not None:
-            (new / DENSE).write_bytes(_weights(dense))
+            (new / DENSE).write_bytes(weights_bytes(dense))
         (new / PLAN).write_text(plan.to_json(), encoding="utf-8")
         if isinstance(model, OnnxNet):
             write_back(model, new / ONNX, seed=plan.seed)
@@ -121,11 +120,6 @@ def save(
             (new / PAGE).write_text(page(summary, report), encoding="utf-8")
         if log is not None:
             (new / LOG).write_text(log, encoding="utf-8")
-
-
-def _weights(model: nn.Module) -> bytes:
-    """Tied weights appear under several names in a state_dict; safetensors wants tensors that share no memory."""
-    return serialized({name: t.detach().cpu().clone().contiguous() for name, t in model.state_dict().items()})
 
 
 def load(folder: str | Path, model: nn.Module) -> nn.Module:

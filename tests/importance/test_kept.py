@@ -64,7 +64,7 @@ def test_what_the_answer_depends_on_asks_anew(model, tmp_path, monkeypatch):
     assert asked(model, images(), tmp_path, "a")[0] == 1
     assert asked(model, images(1), tmp_path, "a")[0] == 1  # images
     assert asked(model, images(), tmp_path, "b")[0] == 1  # the question
-    monkeypatch.setattr(module, "_code", lambda: "other code")
+    monkeypatch.setattr(module, "digest_of_code", lambda *_: "other code")
     assert asked(model, images(), tmp_path, "a")[0] == 1
     monkeypatch.undo()
     with torch.no_grad():

@@ -108,7 +108,7 @@ def _said(numbers: list[float]) -> str:
 
 
 def draw() -> None:
-    """What went against how far behind the network is, on the test images, for the first network."""
+    """What went against how far behind the network is, on the images held out, for the first network."""
     record = json.loads((RESULTS / "lossless.json").read_text())
     rows = record["rows"]
     network = rows[0]["network"]

@@ -8,7 +8,6 @@ mode, which every answer names, and on the weights, which are entropy-coded. The
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +18,7 @@ from padless.cost.cache import Cache, key_of
 from padless.cost.cycles import Answer, Cycles, Source
 from padless.cost.oracle import Oracle
 from padless.errors import NotWholeError, OracleError, UsageError, missing_extra, suggest
+from padless.files import digest_of_code
 from padless.graph import Graph, LayerShape
 from padless.hardware import Target
 from padless.hardware.schema import System
@@ -29,6 +29,8 @@ from padless.tflite import Unlowered, lower, lower_layer, nominal
 
 PACKAGE = Path(__file__).parents[2]
 WORKER = PACKAGE / "cost" / "workers" / "ask_vela.py"
+# What writes the files and reads the answers, and so changes them.
+CODE = ("cost/workers/ask_vela.py", "cost/oracles/vela.py", "tflite", "treat")
 
 
 class Vela(Oracle):
@@ -71,7 +73,7 @@ class Vela(Oracle):
             system=f"{chip} (ini {ini.digest})" if target.vela_ini else chip,
             memory_mode=mode,
         )
-        self.key = key_of(asdict(self.source), _code(), self._settings["config"])
+        self.key = key_of(asdict(self.source), digest_of_code(*CODE), self._settings["config"])
         self.cache = Cache()
         self.pool = Pool(WORKER, "Vela", timeout=timeout, workers=workers)
 
@@ -162,17 +164,6 @@ class Vela(Oracle):
 def _few(names: list[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
-
-
-@cache
-def _code() -> str:
-    """A hash of the code that writes the files and reads the answers, since it changes them."""
-    files = [
-        WORKER,
-        Path(__file__),
-        *(file for room in ("tflite", "treat") for file in sorted((PACKAGE / room).glob("*.py"))),
-    ]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _known(target: Target, system: str, memory_mode: str) -> VelaIni:

@@ -33,7 +33,10 @@ WIDEST = 4096  # inputs of a layer whose covariance is kept
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Seen:
-    """Sums over the calls of one layer's weight, all float64; counts of rows (an image's position) and of images."""
+    """Sums over the calls of one layer's weight, all float64; counts of rows (an image's position) and of images.
+
+    Without gradients the last two are summed; with them, the others.
+    """
 
     layer: Layer
     folded: int  # inputs of a linear layer that are one channel: it came from a flattened map
@@ -42,10 +45,10 @@ class Seen:
     images: int = 0
     total: Any = 0.0  # [C] of the inputs
     squares: Any = 0.0  # [C, C] of the inputs
-    magnitudes: Any = 0.0  # [C] of their absolute values
-    positive: Any = 0.0  # [C] how often they are above zero
     output_squares: Any = 0.0  # [O]
     gradient_squares: Any = 0.0  # [O] of the loss by the output, summed over positions
+    magnitudes: Any = 0.0  # [C] of the inputs' absolute values
+    positive: Any = 0.0  # [C] how often the inputs are above zero
 
     def covariance(self) -> Tensor:
         """[C, C] of the inputs, with a ridge that makes it invertible."""
@@ -70,7 +73,13 @@ def observe(graph: Graph, model: nn.Module, images: Iterable[Any], *, gradients:
     def watch(name: str, func: Any, given: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
         y = call()
         if name in seen:
-            _see(seen[name], given["input"], y, func is F.linear, gradients)
+            rows = channel_rows(given["input"].detach(), func is F.linear, seen[name].folded)
+            seen[name].rows += len(rows)
+            if gradients:
+                _see(seen[name], rows, y, func is F.linear)
+            else:
+                seen[name].magnitudes += rows.abs().sum(0).double()
+                seen[name].positive += (rows > 0).float().sum(0).double()
         return y
 
     generator, count = torch.Generator().manual_seed(0), 0
@@ -155,19 +164,20 @@ def _tensors(outputs: Any) -> list[Tensor]:
     return [tensor for item in items for tensor in _tensors(item)]
 
 
-def _see(layer_seen: Seen, x: Tensor, y: Tensor, linear: bool, gradients: bool) -> None:
-    rows = channel_rows(x.detach(), linear, layer_seen.folded)
-    layer_seen.rows += len(rows)
+def _see(layer_seen: Seen, rows: Tensor, y: Tensor, linear: bool) -> None:
     layer_seen.total += rows.sum(0).double()  # ten times as fast as summing in float64
     layer_seen.squares += (rows.T @ rows).double()
-    layer_seen.magnitudes += rows.abs().sum(0).double()
-    layer_seen.positive += (rows > 0).float().sum(0).double()
-    out = channel_rows(y.detach(), linear, 1)
-    layer_seen.outputs += len(out)
-    layer_seen.output_squares += out.square().sum(0).double()
-    if gradients and y.requires_grad:
+    layer_seen.outputs += y[..., 0].numel() if linear else y[:, 0].numel()
+    layer_seen.output_squares += _square_sums(y.detach(), linear)
+    if y.requires_grad:
 
         def add_squares(gradient: Tensor) -> None:
-            layer_seen.gradient_squares += channel_rows(gradient, linear, 1).square().sum(0).double()
+            layer_seen.gradient_squares += _square_sums(gradient, linear)
 
         y.register_hook(add_squares)
+
+
+def _square_sums(outputs: Tensor, linear: bool) -> Tensor:
+    """[O] where they lie: three times as fast as on rows of channels."""
+    others = [axis for axis in range(outputs.ndim) if axis != (outputs.ndim - 1 if linear else 1)]
+    return torch.linalg.vector_norm(outputs, dim=others).double().square()

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from vela_networks import TIMM
 
 from padless import load_images, load_model, load_target, load_weights, plan, prune, recover
-from padless.calls import tensors_in
+from padless.batches import tensors_in
 from padless.deploy import Quantisation, export
 from padless.deploy.exported import decibels, fidelity
 from padless.deploy.litert import LiteRT

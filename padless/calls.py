@@ -1,22 +1,20 @@
 """What every pass over a model needs: where it lives, its training modes back afterwards, its layers as they are called."""
 
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from padless.errors import UsageError, expect
+from padless.batches import arguments, mapped
+from padless.errors import UsageError
 
-CALIBRATED = 64  # images a batch, where a data set has none
 PLAIN = (F.conv1d, F.conv2d, F.conv3d)
 TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 CONVOLUTIONS = (*PLAIN, *TRANSPOSED)
@@ -88,89 +86,9 @@ def expect_finite(name: str, tensor: Tensor, where: str = "The network") -> None
     )
 
 
-def tensors_in(tree: Any) -> Iterator[Tensor]:
-    """The tensors of an argument, in order: a tensor, or tuples, lists and dictionaries of them."""
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, Mapping):
-        for part in tree.values():
-            yield from tensors_in(part)
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from tensors_in(part)
-
-
-def bytes_of(tensor: Tensor) -> memoryview:
-    """A tensor's numbers as they lie in memory, wherever it lives."""
-    view: memoryview = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-    return view
-
-
-def mapped(tree: Any, function: Callable[[Tensor], Any]) -> Any:
-    """The same tuples, lists and dictionaries with `function(tensor)` in each tensor's place."""
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, Mapping):
-        return {key: mapped(part, function) for key, part in tree.items()}
-    if isinstance(tree, tuple | list):
-        return (tuple if isinstance(tree, tuple) else list)(mapped(part, function) for part in tree)
-    return tree
-
-
-def arguments(example: Any) -> tuple[Any, ...]:
-    """What the forward is called with: the parts of a tuple (or list); a tensor or a dictionary is one argument."""
-    return tuple(example) if isinstance(example, tuple | list) else (example,)
-
-
-def expect_tensors(tree: Any, what: str, hint: str) -> None:
-    """Raises UsageError for what is no tensor, and no tuple or dictionary of tensors (None may stand among them)."""
-
-    def holds_others(part: Any) -> bool:
-        if isinstance(part, Mapping):
-            return not all(isinstance(key, str) for key in part) or any(map(holds_others, part.values()))
-        if isinstance(part, tuple | list):
-            return any(map(holds_others, part))
-        return not isinstance(part, Tensor) and part is not None
-
-    if holds_others(tree) or next(tensors_in(tree), None) is None:
-        raise UsageError(
-            f"{what} is a {type(tree).__name__}; expected Tensor, or tuples and dictionaries of tensors. {hint}"
-        )
-
-
-def count_of(batch: Any) -> int:
-    """How many images a batch has: the length of its first tensor that is more than a number."""
-    return len(next(t for t in tensors_in(batch) if t.ndim))
-
-
-def parts_of(batch: Any, size: int) -> list[Any]:
-    """A batch in parts of at most `size` images. A tensor of another length goes to all of them as it is."""
-    count = count_of(batch)
-    if isinstance(batch, Tensor):
-        return list(batch.split(size))
-    return [images_of(batch, start, start + size) for start in range(0, count, size)]
-
-
-def images_of(batch: Any, start: int, stop: int | None = None) -> Any:
-    """Some of a batch's images."""
-    count = count_of(batch)
-    return mapped(batch, lambda t: t[start:stop] if t.ndim and len(t) == count else t)
-
-
 def run(model: nn.Module, batch: Any) -> Any:
     """The model's outputs on a batch, which is brought to where the model lies and to its type."""
     return model(*arguments(like_model(batch, model)))
-
-
-def joined(batches: list[Any]) -> Any:
-    """Batches of one structure as one. Tensors that are no images of theirs, being of another length, are the first's."""
-    first, counts = batches[0], [count_of(batch) for batch in batches]
-    columns = zip(*(tensors_in(batch) for batch in batches), strict=True)
-    together = iter(
-        torch.cat(column) if all(t.ndim and len(t) == n for t, n in zip(column, counts, strict=True)) else column[0]
-        for column in columns
-    )
-    return mapped(first, lambda _: next(together))
 
 
 def like_model(batch: Any, model: nn.Module) -> Any:
@@ -179,69 +97,6 @@ def like_model(batch: Any, model: nn.Module) -> Any:
     dtype = None if parameter is None else parameter.dtype
     device = device_of(model)
     return mapped(batch, lambda t: t.to(device, dtype if dtype and t.is_floating_point() else t.dtype))
-
-
-def batches_of(images: Any, takes: int) -> list[Any]:
-    """Calibration batches [N, ...], read once: tensors or arrays, tuples of the forward's arguments, or dictionaries.
-
-    `takes` says how many arguments the forward has; labels that come behind them, as from a DataLoader, are left out. A
-    data set is read in shuffled batches. Raises UsageError for what is no iterable of those.
-    """
-    if hasattr(images, "calibration"):
-        raise UsageError(
-            f"images is a {type(images).__name__}; expected batches [N, ...]. Give images.calibration(512, seed=0)."
-        )
-    if isinstance(images, Tensor | np.ndarray):
-        kind = "tensor" if isinstance(images, Tensor) else "array"
-        raise UsageError(f"images is one {kind}; expected several batches [N, ...]. Write [images].")
-    if isinstance(images, Mapping):
-        raise UsageError("images is one dictionary; expected several batches. Write [images].")
-    if isinstance(images, Dataset) and not isinstance(images, IterableDataset):
-        images = DataLoader(images, CALIBRATED, shuffle=True, generator=torch.Generator().manual_seed(0))
-    expect(images, Iterable, "images", "Give batches [N, ...] as the network takes them.")
-    try:
-        batches = [_unlabelled(batch, takes) for batch in images]
-    except (TypeError, RuntimeError) as error:  # PyTorch's own, where a data set gives no tensors, or of several sizes
-        uneven = isinstance(error, RuntimeError)
-        if not isinstance(images, DataLoader) or (uneven and "equal size" not in str(error)):
-            raise
-        raise UsageError(
-            f"The data set's items are {'of several sizes' if uneven else 'no tensors'}: {str(error).splitlines()[0]} Give "
-            "a transform that makes tensors, as the network takes them, or padless.as_images(…).calibration(512, seed=0)."
-        ) from error
-    for batch in batches:
-        expect_tensors(batch, "A batch of images", "Give tensors [N, ...] as the network takes them, without labels.")
-        if not any(t.ndim for t in tensors_in(batch)):
-            raise UsageError(
-                "A batch of images has numbers alone; expected tensors [N, ...] as the network takes them."
-            )
-    return batches
-
-
-def _unlabelled(batch: Any, takes: int) -> Any:
-    """A batch as tensors, without a whole number for each image behind the arguments."""
-    if not isinstance(batch, tuple | list):
-        return _as_tensor(batch)
-    parts = tuple(map(_as_tensor, batch))
-    label = parts[-1] if len(parts) == takes + 1 else None
-    if isinstance(label, Tensor) and label.ndim == 1 and not label.is_floating_point():
-        parts = parts[:-1]
-    if len(parts) > takes and all(isinstance(part, Tensor) for part in parts):
-        raise UsageError(
-            f"A batch of images has {len(parts)} parts, and the forward takes {takes}. One whole number an image behind "
-            "them is a label and left out; leave other labels out yourself, as in [x for x, y in loader]."
-        )
-    return parts[0] if takes == len(parts) == 1 else parts
-
-
-def _as_tensor(part: Any) -> Any:
-    """An array as a tensor; all else as it is. Raises UsageError for an array of no numbers."""
-    if not isinstance(part, np.ndarray):
-        return part
-    try:
-        return torch.from_numpy(part)
-    except TypeError as error:
-        raise UsageError(f"A batch of images is an array of {part.dtype}; expected numbers [N, ...].") from error
 
 
 def eager() -> AbstractContextManager[Any]:

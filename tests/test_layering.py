@@ -10,7 +10,7 @@ import pytest
 import padless
 
 ORDER = [
-    "errors", "files", "progress", "notebook", "calls", "pool", "optimise", "graph", "hardware", "moments", "treat", "tflite",
+    "errors", "files", "progress", "notebook", "batches", "calls", "pool", "optimise", "graph", "hardware", "moments", "treat", "tflite",
     "onnx", "inputs", "importance", "cut", "align", "cost", "deploy", "choose", "report", "recover", "train", "runs", "sweep", "__init__", "demo",
     "reproduction", "cli", "__main__",
 ]  # fmt: skip
@@ -81,6 +81,7 @@ def test_only_the_ground_lies_at_the_root():
         "files.py",
         "progress.py",
         "notebook.py",
+        "batches.py",
         "calls.py",
         "demo.py",
         "__init__.py",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from padless.calls import batches_of
+from padless.batches import batches_of
 from padless.choose.budget import LATENCY, PEAKS, Budget
 from padless.choose.choices import Choices
 from padless.choose.offering import offered

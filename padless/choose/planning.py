@@ -10,7 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 from torch import nn
 
-from padless.calls import batches_of
+from padless.batches import batches_of
 from padless.choose.allocation import Allocation
 from padless.choose.budget import PEAKS, Budget, Budgets, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices

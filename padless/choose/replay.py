@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from padless.calls import batches_of
+from padless.batches import batches_of
 from padless.choose.plan import Plan
 from padless.cut.equivalence import awakened, equivalence_error
 from padless.cut.slice import cut

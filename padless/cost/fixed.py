@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from padless.graph import Graph
-from padless.graph.record import Op, Recording, Ref
+from padless.graph.recording import Op, Recording, Ref
 
 MODEL = ("parameter", "buffer")
 WEIGHT = {"aten.convolution": 1, "aten._convolution": 1, "aten.addmm": 2, "aten.mm": 1}  # its place among the arguments

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from padless.graph import ChannelGroup, Graph, Keep, Layer
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.graph.shadow import modules_of
 from padless.graph.views import LIKE, roots
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import eager, mapped
+from padless.batches import mapped, tensors_in
+from padless.calls import eager
 from padless.cut.draws import Draws
 from padless.cut.reference import Reference
 from padless.errors import EquivalenceError
 from padless.graph import Graph, Keep
 from padless.graph.examples import Example
-from padless.graph.record import tensors_of
 from padless.graph.shadow import eval_only, rebuilt, tensor_names
 
 # Relative; sums in another order round to about 1e-15 and 1e-6.
@@ -94,7 +94,7 @@ def _error(model: nn.Module, small: nn.Module, graph: Graph, keep: Keep, seed: i
             ) from error
     try:
         with eager(), draws.cut(seed):
-            outputs = list(tensors_of(converted(small, dtype)(*inputs)))
+            outputs = list(tensors_in(converted(small, dtype)(*inputs)))
     except Exception as error:
         raise EquivalenceError(
             f"The cut model does not run: {error}\nIts forward probably holds a channel count as a number; "

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from padless.cut.branches import PRODUCTS, emptied, is_alone, mask_of, slots_of
 from padless.graph import Graph, Keep
 from padless.graph.liveness import needed
-from padless.graph.record import Recording, record
+from padless.graph.record import record
+from padless.graph.recording import Recording
 from padless.graph.shadow import modules_of, tensor_names
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

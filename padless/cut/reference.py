@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from padless.batches import tensors_in
 from padless.calls import eager
 from padless.graph import Graph, Keep, places
 from padless.graph.channels import Contraction, Place
 from padless.graph.dispatch import Dispatch
-from padless.graph.record import follow_paths, tensors_of
+from padless.graph.record import follow_paths
 from padless.graph.recurrent import WHOLE
 from padless.graph.shadow import modules_of, rebuilt
 
@@ -55,7 +56,7 @@ class Reference:
         follow_paths(modules_of(copied), path)
         masked = _Masked(self, path)
         with torch.no_grad(), eager(), sdpa_kernel(SDPBackend.MATH), masked, _Whole(masked):
-            return self._outputs(list(tensors_of(copied(*inputs))))
+            return self._outputs(list(tensors_in(copied(*inputs))))
 
     def _outputs(self, results: list[Tensor]) -> list[Tensor]:
         """The outputs with the channels that are left: of those that were not to stay, some may be gone."""
@@ -78,7 +79,7 @@ class Reference:
         return torch.from_numpy(self.left[place.ids])
 
     def call(self, contraction: Contraction, func: Any, args: tuple[Any, ...], kwargs: dict[str, object]) -> Any:
-        tensors = list(tensors_of((args, kwargs)))
+        tensors = list(tensors_in((args, kwargs)))
         for place in contraction.inputs:
             tensor, axis, kept = place.tensor, place.axis, self.kept(place)
             if contraction.how == "zero" and _family(_name(func)) == PRODUCT:

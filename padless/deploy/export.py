@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from padless.calls import arguments, batches_of, expect_tensors, like_model, tensors_in
+from padless.batches import arguments, batches_of, expect_tensors, tensors_in
+from padless.calls import like_model
 from padless.deploy.compiled import arena_bytes, c_array, compiled, identifier
 from padless.deploy.exported import Exported, fidelity
 from padless.deploy.litert import LiteRT
@@ -21,7 +22,6 @@ from padless.deploy.trial import Arrays, Trial, trial_of, trial_of_test
 from padless.errors import UsageError, expect, suggest
 from padless.files import unfinished, write_json
 from padless.graph.agreement import TOLERANCE, agreed, differs, finite_run, largest_difference
-from padless.graph.record import tensors_of
 from padless.graph.shadow import eval_only, rebuilt, single
 from padless.hardware import Target
 from padless.hardware.target import as_target
@@ -222,4 +222,4 @@ def _pt2(model: nn.Module, x: tuple[Any, ...], file: Path) -> list[Tensor]:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.export.save(torch.export.export(model, x), file)
-        return list(tensors_of(torch.export.load(file).module()(*x)))
+        return list(tensors_in(torch.export.load(file).module()(*x)))

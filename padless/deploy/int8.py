@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import TRANSPOSED, LayerCalls, count_of, evaluating, images_of, run
+from padless.batches import count_of, images_of
+from padless.calls import TRANSPOSED, LayerCalls, evaluating, run
 from padless.errors import PadlessError, UsageError
 from padless.progress import bar
 from padless.treat.grid import scales

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import tensors_in
+from padless.batches import tensors_in
 from padless.deploy.grids import keep_grids
 from padless.errors import PadlessError, UsageError
 from padless.graph import trace

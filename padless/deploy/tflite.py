@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from padless.calls import arguments
+from padless.batches import arguments
 from padless.deploy.litert import LiteRT, NotFiniteError
 from padless.deploy.trial import Trial
 from padless.errors import PadlessError, UsageError, suggest

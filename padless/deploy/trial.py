@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from padless.calls import arguments, count_of, device_of, eager, like_model, parts_of, tensors_in
+from padless.batches import arguments, count_of, parts_of, tensors_in
+from padless.calls import device_of, eager, like_model
 from padless.errors import PadlessError, UsageError
-from padless.graph.record import tensors_of
 from padless.inputs import Images
 from padless.progress import bar
 
@@ -50,7 +50,7 @@ def trial_of(model: nn.Module, batches: Sequence[Any], shapes: Sequence[tuple[in
                     )
                 for column, tensor in zip(columns, tensors, strict=True):
                     column.append(_array(tensor))
-                answers.append([_array(t) for t in tensors_of(model(*arguments(single)))])
+                answers.append([_array(t) for t in tensors_in(model(*arguments(single)))])
                 shown.advance()
     if not answers:
         raise UsageError("There are no calibration images. Give images=[…], or --data.")

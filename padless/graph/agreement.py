@@ -9,10 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from padless.calls import eager, mapped, tensors_in
+from padless.batches import mapped, tensors_in
+from padless.calls import eager
 from padless.errors import PadlessError
 from padless.graph.examples import Example
-from padless.graph.record import tensors_of
 from padless.graph.shadow import rebuilt
 
 Arrays = npt.NDArray[Any]
@@ -31,7 +31,7 @@ def finite_run(model: nn.Module, example: tuple[Any, ...], seed: int) -> tuple[t
     for tensors in (*random, [t.detach().cpu() for t in tensors_in(example)]):
         x = spec.arguments(tensors)
         with eager():
-            expected = list(tensors_of(model(*x)))
+            expected = list(tensors_in(model(*x)))
         if all(torch.isfinite(t).all() for t in expected):
             return x, expected
     raise PadlessError(
@@ -87,7 +87,7 @@ def _rounding(model: nn.Module, x: tuple[Any, ...], expected: Sequence[Tensor]) 
     except Exception:  # of any class: it insists on its precision
         return 0.0
     return largest_difference(
-        *([t.double().numpy() for t in tensors] for tensors in (list(tensors_of(exact)), expected))
+        *([t.double().numpy() for t in tensors] for tensors in (list(tensors_in(exact)), expected))
     )
 
 

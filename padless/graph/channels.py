@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from padless.graph.numbers import Attribute, Product, Root, Size, origin
-from padless.graph.record import Op, Recording, Ref
+from padless.graph.numbers import origin
+from padless.graph.recording import Op, Recording, Ref
+from padless.graph.roots import Attribute, Product, Root, Size
 
 ChannelIds = npt.NDArray[np.int64]  # the channel at each place of an axis
 Axes = dict[int, ChannelIds]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from padless.calls import arguments, count_of, images_of, tensors_in
+from padless.batches import arguments, count_of, images_of, tensors_in
 
 CLASSES = 2  # values of whole-number inputs: few enough to be positions in any table
 

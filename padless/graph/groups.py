@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from padless.calls import expect_tensors
+from padless.batches import expect_tensors
 from padless.errors import UsageError, expect
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
 from padless.graph.examples import Example, batch_of
-from padless.graph.numbers import Number, Product, Size, resolved
-from padless.graph.record import Op, Recording, record
+from padless.graph.numbers import Number, resolved
+from padless.graph.record import record
+from padless.graph.recording import Op, Recording
+from padless.graph.roots import Product, Size
 from padless.graph.rules import apply_rule
 from padless.graph.structure import (
     FIXED,

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from padless.graph.record import Op, Recording
+from padless.graph.recording import Op, Recording
 from padless.graph.structure import Graph
 
 VIEWS = frozenset((

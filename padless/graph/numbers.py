@@ -14,52 +14,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, SupportsIndex, overload
+from typing import Any
 
 import numpy as np
-import torch
+
+from padless.graph.roots import AnyRoot, Attribute, Mixed, Product, Root, Size, roots_of
 
 _CALLS = frozenset({"CALL", "CALL_KW", "CALL_FUNCTION_EX", "PRECALL"})
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """`scale` times the size of one axis of a value of the recording."""
-
-    value: int
-    axis: int
-    scale: Fraction = Fraction(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """`scale` times a whole number that a module stores, at `index` where it stores a sequence of them."""
-
-    module: str
-    name: str
-    index: int | None = None
-    scale: Fraction = Fraction(1)
-
-
-Root = Size | Attribute
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """`scale` times the product of several axes' sizes, of which a cut may change one."""
-
-    factors: tuple[Size, ...]  # of scale 1
-    scale: Fraction = Fraction(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Mixed:
-    """What was worked out from numbers with these roots, so that it changes with them in no simple way."""
-
-    roots: tuple[Root, ...]
-
-
-AnyRoot = Root | Product | Mixed
 
 
 @dataclass(slots=True)
@@ -195,10 +156,6 @@ def _opcode() -> str:
     return str(opcode.opname[frame.f_code.co_code[frame.f_lasti]])
 
 
-def roots_of(root: AnyRoot) -> tuple[Root, ...]:
-    return root.roots if isinstance(root, Mixed) else root.factors if isinstance(root, Product) else (root,)
-
-
 def product(numbers: Iterator[int] | tuple[int, ...]) -> int:
     """Their product, which knows its roots."""
     result = 1
@@ -298,34 +255,6 @@ def _leaking(name: str) -> Callable[..., Any]:
 
 for _name in ("__int__", "__trunc__", "__ceil__", "__floor__", "__round__"):  # numbers that remember nothing
     setattr(Real, _name, _leaking(_name))
-
-
-class Shape(tuple[int, ...]):
-    """What `tensor.shape` gives while recording: `torch.Size` itself drops the origin of its entries."""
-
-    def numel(self) -> int:
-        """How many elements a tensor of this shape has."""
-        return product(self)
-
-    @overload
-    def __getitem__(self, index: SupportsIndex) -> int: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Shape": ...
-    def __getitem__(self, index: SupportsIndex | slice) -> "int | Shape":
-        part = tuple.__getitem__(self, index)
-        return Shape(part) if isinstance(index, slice) else part  # type: ignore[arg-type, return-value]
-
-    def __add__(self, other: Any) -> "Shape":
-        return Shape(tuple.__add__(self, tuple(other)))
-
-    def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
-        if function is np.prod and len(args) == 1 and not kwargs:
-            return self.numel()
-        plain = (torch.Size(x.leak() if isinstance(x, Number) else x for x in self),)
-        return function(*(plain[0] if x is self else x for x in args), **kwargs)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.array([x.leak() if isinstance(x, Number) else x for x in self], dtype)
 
 
 def resolved(number: int, has_channels: Callable[[Size], bool], size_of: Callable[[Size], int]) -> int:

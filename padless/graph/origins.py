@@ -4,14 +4,16 @@ import functools
 import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from padless.graph.numbers import Attribute, Log, Number, Real, Shape, Size, product
+from padless.graph.numbers import Log, Number, Real, product
 from padless.graph.recurrent import WHOLE
+from padless.graph.roots import Attribute, Size
 
 _OF_TORCH = frozenset((
     "groups", "num_groups", "normalized_shape", "num_features", "unflattened_size",
@@ -45,6 +47,34 @@ _COUNTED = {  # in how many parts
 }  # fmt: skip
 _COUNT = ("chunks", "indices_or_sections", "sections", "indices")  # as keywords
 _LIKE = {torch.Tensor.expand_as, torch.Tensor.view_as, torch.Tensor.reshape_as}
+
+
+class Shape(tuple[int, ...]):
+    """What `tensor.shape` gives while recording: `torch.Size` itself drops the origin of its entries."""
+
+    def numel(self) -> int:
+        """How many elements a tensor of this shape has."""
+        return product(self)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Shape": ...
+    def __getitem__(self, index: SupportsIndex | slice) -> "int | Shape":
+        part = tuple.__getitem__(self, index)
+        return Shape(part) if isinstance(index, slice) else part  # type: ignore[arg-type, return-value]
+
+    def __add__(self, other: Any) -> "Shape":
+        return Shape(tuple.__add__(self, tuple(other)))
+
+    def __array_function__(self, function: Any, _types: Any, args: Any, kwargs: Any) -> Any:
+        if function is np.prod and len(args) == 1 and not kwargs:
+            return self.numel()
+        plain = (torch.Size(x.leak() if isinstance(x, Number) else x for x in self),)
+        return function(*(plain[0] if x is self else x for x in args), **kwargs)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array([x.leak() if isinstance(x, Number) else x for x in self], dtype)
 
 
 class Origins(TorchFunctionMode):

@@ -9,9 +9,8 @@ import os
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,67 +19,15 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import _disable_current_modes
 
-from padless.calls import eager, mapped, tensors_in
+from padless.batches import mapped, named_leaves, tensors_in
+from padless.calls import eager
 from padless.errors import TraceError
 from padless.graph.dispatch import Dispatch
-from padless.graph.numbers import Attribute, Root, Size
 from padless.graph.origins import Origins, clear_caches, mark_attributes
+from padless.graph.recording import Op, Recording, Ref, Value
 from padless.graph.recurrent import WHOLE
 from padless.graph.shadow import modules_of, rebuilt, tensor_names
 from padless.graph.shapes import SHAPES
-
-
-class Ref(NamedTuple):
-    """Stands for a value among an operation's arguments."""
-
-    value: int
-
-
-class Value(NamedTuple):
-    """A tensor of the recorded run. Parameters and buffers carry their path; constants appear in the forward itself."""
-
-    id: int
-    shape: tuple[int, ...]
-    origin: Literal["input", "parameter", "buffer", "constant", "op"]
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Op:
-    """One ATen call. An in-place call gets a fresh output value, so values are written once."""
-
-    name: str  # such as "aten.convolution"
-    function: torch._ops.OpOverload[..., Any]
-    args: tuple[Any, ...]  # tensors are `Ref`s
-    kwargs: dict[str, Any]
-    outputs: tuple[int, ...]
-    module: str  # path of the innermost module that was running
-    given: tuple[int, ...]  # whole numbers of the Python call behind it, those with a known origin as `Number`s
-
-    reads: tuple[int, ...]  # the values among its arguments, in their order
-
-    def inputs(self) -> list[int]:
-        """The values it reads, in the order of its arguments."""
-        return list(self.reads)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    values: tuple[Value, ...]
-    ops: tuple[Op, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    output_names: tuple[str, ...]  # where each lies in what the model returns, such as `0` or `boxes.1`
-    staying: tuple[int, ...]  # the outputs whose channels must stay: all, unless some were chosen
-    filters: frozenset[int]  # weights of convolutions, whose axes from the third on are kernels
-    contents: dict[int, npt.NDArray[np.int64]]  # of whole-number buffers and constants, which may be positions
-    equal: tuple[tuple[Size, Attribute], ...]  # sizes that the forward found equal to what a module stores
-    leaks: tuple[Root, ...]  # numbers that went through Python's own functions
-    scripted: frozenset[int]  # parameters of compiled modules, whose numbers cannot be changed
-    scaled_by_width: tuple[tuple[int, int], ...]  # (value, axis) whose size torch turns into a factor
-
-    def shape(self, value: int) -> tuple[int, ...]:
-        return self.values[value].shape
 
 
 def record(model: nn.Module, *example: Any) -> Recording:
@@ -125,13 +72,13 @@ def _recorded(model: nn.Module, example: tuple[Any, ...], *, apart: bool) -> tup
             result = shadow(*arguments)
     except Exception as error:
         raise TraceError(_explain(error, mode, [tuple(t.shape) for t in inputs])) from error
-    for _, leaf in _named_leaves(result):
+    for _, leaf in named_leaves(result):
         if not isinstance(leaf, Tensor | bool | int | float | str | None):
             raise TraceError(
                 f"The model returned a {type(leaf).__name__}, in which tensors may hide. Return tensors in tuples, lists, "
                 "dictionaries or dataclasses."
             )
-    named = [(name, mode.known[id(t)]) for name, t in _named_leaves(result) if id(t) in mode.known]
+    named = [(name, mode.known[id(t)]) for name, t in named_leaves(result) if id(t) in mode.known]
     if not named:
         raise TraceError(f"The model returned {type(result).__name__} without any tensor; a channel pruner needs one.")
     recording = Recording(
@@ -220,7 +167,7 @@ class _Recorder(Dispatch):
         kind = type(result)
         outputs = tuple(
             self._new(t, "op")
-            for t in ([result] if kind is Tensor else result if kind is tuple else tensors_of(result))
+            for t in ([result] if kind is Tensor else result if kind is tuple else tensors_in(result))
         )
         if outputs:
             self.ops.append(
@@ -240,7 +187,7 @@ class _Recorder(Dispatch):
         refs = self._refs(args)
         with _disable_current_modes():
             function, result = WHOLE[func](*args)
-        outputs = tuple(self._new(t, "op") for t in tensors_of(result))
+        outputs = tuple(self._new(t, "op") for t in tensors_in(result))
         self.ops.append(
             Op(
                 name=_name(function), function=function, args=refs, kwargs={}, outputs=outputs, module=self.path[-1],
@@ -299,26 +246,6 @@ def _to_meta(x: Any) -> Any:
 @cache
 def _name(func: Any) -> str:
     return f"{func.namespace}.{func.overloadpacket.__name__}"
-
-
-def tensors_of(tree: Any) -> Iterator[Tensor]:
-    """The tensors in whatever a model returns: a tensor, or tuples, lists and dictionaries of them."""
-    return (leaf for _, leaf in _named_leaves(tree) if isinstance(leaf, Tensor))
-
-
-def _named_leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each leaf with its path: keys, field names and positions, with dots between."""
-    if is_dataclass(tree) and not isinstance(tree, type):
-        tree = vars(tree)
-    if isinstance(tree, dict):
-        branches: Iterable[tuple[Any, Any]] = tree.items()
-    elif isinstance(tree, (list, tuple)) and not isinstance(tree, Ref):
-        branches = enumerate(tree)
-    else:
-        yield path, tree
-        return
-    for key, branch in branches:
-        yield from _named_leaves(branch, f"{path}.{key}" if path else str(key))
 
 
 def _replace(tree: Any, function: Callable[[Any], Any]) -> Any:

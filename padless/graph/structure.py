@@ -22,7 +22,7 @@ from rich.text import Text
 
 from padless.graph.channels import ChannelIds, Contraction
 from padless.graph.examples import Example
-from padless.graph.record import Recording
+from padless.graph.recording import Recording
 from padless.notebook import shown
 
 FIXED = -1

@@ -1,6 +1,6 @@
 """Values that lie in the memory of others, or have nothing of them but their shape."""
 
-from padless.graph.record import Recording
+from padless.graph.recording import Recording
 
 VIEWS = frozenset(
     [

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import bytes_of, evaluating, parts_of, run, tensors_in
+from padless.batches import bytes_of, parts_of, tensors_in
+from padless.calls import evaluating, run
 from padless.files import cache_folder, digest, digest_of_code, write_atomically
 from padless.graph import Graph
-from padless.graph.record import tensors_of
 from padless.graph.shadow import single
 from padless.importance.curves import Importance, read_curves, said_curves
 from padless.importance.observed import BATCH
@@ -27,7 +27,7 @@ from padless.inputs import weights_digest
 
 FOLDER = "scores"
 MOST = 64  # files
-CODE = ("calls.py", "graph", "importance", "moments", "treat")  # that answers
+CODE = ("batches.py", "calls.py", "graph", "importance", "moments", "treat")  # that answers
 
 
 class Kept:
@@ -69,7 +69,7 @@ class Kept:
 def _about(graph: Graph, model: nn.Module, images: Sequence[Any]) -> str:
     first = parts_of(images[0], BATCH)[0]  # as scoring does: not every network takes fewer
     with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(model):
-        answers = list(tensors_of(run(model, first)))
+        answers = list(tensors_in(run(model, first)))
     parts = [graph.digest(), weights_digest(model), digest_of_code(*CODE), torch.__version__]
     return digest(json.dumps(parts).encode(), *_bytes(answers), *_bytes(tensors_in(list(images))))
 

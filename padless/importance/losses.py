@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import LayerCalls, channel_rows, count_of, evaluating, parts_of
+from padless.batches import count_of, parts_of
+from padless.calls import LayerCalls, channel_rows, evaluating
 from padless.graph import ChannelGroup
 from padless.importance.observed import BATCH, Seen, differentiable, loss_of
 from padless.progress import bar

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import LayerCalls, count_of, evaluating, images_of, joined, like_model, parts_of, run
+from padless.batches import count_of, images_of, joined, parts_of
+from padless.calls import LayerCalls, evaluating, like_model, run
 from padless.errors import UsageError
 from padless.graph import Graph, Layer
 from padless.graph.shadow import single

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from padless.calls import bytes_of, check_finite, current_folder, imported
+from padless.batches import bytes_of
+from padless.calls import check_finite, current_folder, imported
 from padless.errors import PadlessError, UsageError, missing_extra, suggest
 from padless.files import digest, regular
 from padless.inputs.preprocess import Preprocess

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.calls import count_of, evaluating, run
+from padless.batches import count_of
+from padless.calls import evaluating, run
 from padless.errors import UsageError
 
 

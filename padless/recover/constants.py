@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.calls import parts_of, run
+from padless.batches import parts_of
+from padless.calls import run
 from padless.cut.hollow import Constant, Settled, silent_layers
 from padless.graph import Graph, Keep, kept_positions
 from padless.graph.shadow import modules_of

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import TRANSPOSED, LayerCalls, device_of, images_of, run
+from padless.batches import images_of
+from padless.calls import TRANSPOSED, LayerCalls, device_of, run
 from padless.errors import PadlessError
 from padless.graph import Graph, Keep, Layer, kept_positions
 from padless.graph.shadow import tensor_names

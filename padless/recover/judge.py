@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from padless.calls import batches_of, class_scores, count_of, images_of, joined, parts_of, run
+from padless.batches import batches_of, count_of, images_of, joined, parts_of, tensors_in
+from padless.calls import class_scores, run
 from padless.errors import UsageError
 from padless.graph import Graph
 from padless.graph.examples import batch_of
 from padless.graph.liveness import moments
-from padless.graph.record import tensors_of
 from padless.graph.shadow import tensor_names
 
 HELD_OUT = 8  # one image of so many judges, the others are solved on
@@ -70,7 +70,7 @@ def disagreement(expected: list[Tensor], outputs: list[Tensor]) -> float:
 
 
 def outputs_of(model: nn.Module, x: Any) -> list[Tensor]:
-    parts = [list(tensors_of(run(model, part))) for part in parts_of(x, BATCH)]
+    parts = [list(tensors_in(run(model, part))) for part in parts_of(x, BATCH)]
     return [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from padless.calls import count_of, evaluating, like_model, parts_of
+from padless.batches import count_of, parts_of
+from padless.calls import evaluating, like_model
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.cut import cut

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from padless.calls import arguments, count_of, evaluating, images_of, like_model
+from padless.batches import arguments, count_of, images_of
+from padless.calls import evaluating, like_model
 from padless.choose import Plan
 from padless.choose.replay import retrace
 from padless.errors import UsageError, expect

@@ -35,7 +35,8 @@ from padless.tflite import (  # noqa: F401  (they register their rules)
 from padless.tflite.file import Tensor, TFLiteBuilder
 from padless.tflite.forms import convolve, padded, upsample, upsample_in_groups
 from padless.tflite.layout import Layout
-from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowered, Lowering, Port, Unlowered, explaining
+from padless.tflite.lowered import Lowered, Port, Unlowered, explaining
+from padless.tflite.lowering import NO_ACTIVATION, SCALE, Lowering
 from padless.tflite.writers import float32, nominal
 from padless.treat.grid import FEWEST, LARGEST
 from padless.treat.treatment import Treatment

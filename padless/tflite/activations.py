@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.tflite.elementwise import apply, combine, plus, times, unary
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import BOTTOM, Lowering, Stored, clamp, lowers, refuse
+from padless.tflite.lowered import Stored, refuse
+from padless.tflite.lowering import BOTTOM, Lowering, clamp, lowers
 from padless.tflite.moving import sliced
 
 

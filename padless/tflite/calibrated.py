@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from padless.tflite.file import Data, Operator, Tensor, TFLiteBuilder
-from padless.tflite.lowering import Lowered, Port
+from padless.tflite.lowered import Lowered, Port
 from padless.tflite.scales import NEAR, SAME, Quantity, Scales
 from padless.tflite.writers import is_whole, rounded
 from padless.treat.grid import scales

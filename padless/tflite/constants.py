@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from padless.graph.record import Op, Recording, Ref
+from padless.graph.recording import Op, Recording, Ref
 from padless.graph.shadow import tensor_names
 from padless.graph.views import LIKE
 

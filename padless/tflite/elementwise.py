@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.tflite.constants import once
 from padless.tflite.file import OptionValue
 from padless.tflite.layout import usual_order
-from padless.tflite.lowering import Lowering, Stored, lowers, refuse
+from padless.tflite.lowered import Stored, refuse
+from padless.tflite.lowering import Lowering, lowers
 
 
 def unary(lowering: Lowering, op: Op, code: str, **options: OptionValue) -> None:

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from padless.graph.record import Op
+from padless.graph.recording import Op
 from padless.tflite.forms import Pair, convolve, padded, upsample, upsample_in_groups
-from padless.tflite.lowering import Floats, Lowering, Stored, lowers, refuse
+from padless.tflite.lowered import Floats, Stored, refuse
+from padless.tflite.lowering import Lowering, lowers
 from padless.tflite.sums import constants_behind
 from padless.treat.grid import scales
 

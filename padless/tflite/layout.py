@@ -122,3 +122,8 @@ def moves(sizes: Shape, wanted: Sequence[int]) -> tuple[Shape, tuple[int, ...]]:
     stored = sorted(runs, key=lambda run: run[0])
     shape = tuple(math.prod(sizes[a] for a in run) for run in stored)
     return shape, tuple(stored.index(run) for run in runs)
+
+
+def as_map(shape: Shape) -> Shape:
+    """Four axes: rows of channels are one row of pixels, and what has one axis of places lies in one row."""
+    return (1,) * (4 - len(shape)) + shape if len(shape) < 3 else (shape[0], *(1,) * (4 - len(shape)), *shape[1:])

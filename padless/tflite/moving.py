@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.tflite.file import Tensor
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import NO_ACTIVATION, Lowering, Stored, lowers, refuse
+from padless.tflite.lowered import Stored, refuse
+from padless.tflite.lowering import NO_ACTIVATION, Lowering, lowers
 
 
 @lowers(

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.tflite.layers import affine, scale_and_shift
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import Lowering, Stored, has_statistics, lowers, refuse
+from padless.tflite.lowered import Stored, refuse
+from padless.tflite.lowering import Lowering, has_statistics, lowers
 from padless.tflite.reducing import spread
 
 

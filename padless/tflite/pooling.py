@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from padless.graph.record import Op
+from padless.graph.recording import Op
 from padless.hardware.rounding import ceil_div
 from padless.tflite.forms import Pair, pad, pool
 from padless.tflite.layout import Layout
-from padless.tflite.lowering import MAP, Floats, Lowering, Stored, lowers, refuse
+from padless.tflite.lowered import Floats, Stored, refuse
+from padless.tflite.lowering import MAP, Lowering, lowers
 from padless.tflite.moving import joined, same, sliced
 
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.tflite.file import OptionValue
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import Lowering, Stored, lowers, refuse
+from padless.tflite.lowered import Stored, refuse
+from padless.tflite.lowering import Lowering, lowers
 from padless.tflite.moving import joined, same, sliced
 
 RUNS = 32  # of neighbouring indices that are rather sliced than gathered

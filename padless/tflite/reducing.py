@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.tflite.elementwise import apply, combine, root, times
 from padless.tflite.forms import convolve
 from padless.tflite.layout import Layout, usual_order
-from padless.tflite.lowering import NO_ACTIVATION, Lowering, Stored, lowers, refuse
+from padless.tflite.lowered import Stored, refuse
+from padless.tflite.lowering import NO_ACTIVATION, Lowering, lowers
 from padless.tflite.moving import sliced
 from padless.tflite.pooling import global_average
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from padless.tflite.file import Operator
-from padless.tflite.lowering import Lowered
+from padless.tflite.lowered import Lowered
 
 Quantity = tuple[float, int]  # scale, zero point
 Range = tuple[float, float]

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.tflite.constants import once
-from padless.tflite.lowering import Floats, Lowering
+from padless.tflite.lowered import Floats
+from padless.tflite.lowering import Lowering
 
 
 def constants_behind(lowering: Lowering, op: Op) -> tuple[Floats, Op]:

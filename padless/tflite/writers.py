@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from padless.tflite.file import Data, Tensor, TFLiteBuilder
-from padless.tflite.lowering import Lowered, explaining
+from padless.tflite.lowered import Lowered, explaining
 
 LIMITS = {"INT8": (-128, 127), "INT16": (-32768, 32767), "INT32": (-(2**31), 2**31 - 1), "INT64": (-(2**62), 2**62)}
 

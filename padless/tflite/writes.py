@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from padless.graph.record import Op, Recording
+from padless.graph.recording import Op, Recording
 from padless.graph.views import roots
 
 

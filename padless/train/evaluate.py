@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from padless.batches import tensors_in
 from padless.calls import device_of, evaluating, run
 from padless.errors import UsageError, expect
-from padless.graph.record import tensors_of
 from padless.inputs import Images
 from padless.progress import bar
 
@@ -98,7 +98,7 @@ def outputs_on(model: nn.Module, images: Images) -> list[Tensor]:
     columns: list[list[Tensor]] = []
     with evaluating(model), bar("Testing", len(images.test)) as shown:
         for part in images.test.split(BATCH):
-            outputs = [t.cpu() for t in tensors_of(run(model, images.normalised(part)))]
+            outputs = [t.cpu() for t in tensors_in(run(model, images.normalised(part)))]
             columns.append([t if t.ndim and len(t) == len(part) else t.flatten() for t in outputs])
             shown.advance(len(part))
     return [torch.cat(column) for column in zip(*columns, strict=True)]

@@ -10,7 +10,7 @@ from models import layers
 from padless import load_target
 from padless.cost import padding
 from padless.graph import Layer
-from padless.hardware.schema import Limits, Units, When
+from padless.hardware.tables import Limits, Units, When
 
 
 def layer(c_in: int, c_out: int, kind: str = "conv", groups: int = 1, kernel: int = 3, hw: int = 10) -> Layer:

@@ -12,7 +12,7 @@ from models.tflite_functions import FUNCTIONS, Calls
 from torch import nn
 from torch.nn import functional as F
 
-from padless.calls import tensors_in
+from padless.batches import tensors_in
 from padless.deploy import Quantisation, export
 from padless.deploy.exported import fidelity
 from padless.deploy.litert import LiteRT

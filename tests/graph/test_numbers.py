@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from padless import plan, prune, trace
-from padless.graph.numbers import Attribute, Log, Mixed, Number, Real, Shape, Size, origin
+from padless.graph.numbers import Log, Number, Real, origin
+from padless.graph.origins import Shape
+from padless.graph.roots import Attribute, Mixed, Size
 
 LOG = Log()
 SIZE, STORED = Size(3, 1), Attribute("block", "width")

@@ -21,7 +21,7 @@ from padless.errors import NotWholeError, OracleError, UsageError, missing_extra
 from padless.files import digest_of_code
 from padless.graph import Graph, LayerShape
 from padless.hardware import Target
-from padless.hardware.schema import System
+from padless.hardware.tables import System
 from padless.hardware.target import BOARDS, targets
 from padless.hardware.vela_ini import CALLED, Kind, VelaIni
 from padless.pool import Pool, Reply, Request

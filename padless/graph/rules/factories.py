@@ -1,8 +1,9 @@
 """Tensors made from nothing: an axis whose size is that of a channel axis has its channels."""
 
 from padless.graph.channels import Axes, Channels
-from padless.graph.numbers import Attribute, Mixed, Number, Size
-from padless.graph.record import Op
+from padless.graph.numbers import Number
+from padless.graph.recording import Op
+from padless.graph.roots import Attribute, Mixed, Size
 from padless.graph.rules.registry import argument, rule
 
 

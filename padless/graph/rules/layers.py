@@ -3,8 +3,8 @@
 import numpy as np
 
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
-from padless.graph.numbers import Root
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
+from padless.graph.roots import Root
 from padless.graph.rules.registry import rule
 
 # Groups of filters this narrow cannot be narrowed without leaving units empty: where there are several, whole ones go.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from padless.graph.channels import Axes, ChannelIds, Channels
-from padless.graph.numbers import Attribute, Root, Size
-from padless.graph.record import Op
+from padless.graph.recording import Op
+from padless.graph.roots import Attribute, Root, Size
 from padless.graph.rules.registry import argument, rule, unknown
 
 

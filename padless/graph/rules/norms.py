@@ -1,7 +1,7 @@
 """Normalisations. Where the statistics are taken over channels, they are those of the channels that are left."""
 
 from padless.graph.channels import Axes, Channels
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.graph.rules.layers import SEVERAL
 from padless.graph.rules.registry import argument, rule
 

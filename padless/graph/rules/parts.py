@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from padless.graph.channels import Axes, ChannelIds, Channels
-from padless.graph.numbers import Attribute, Root, Size
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
+from padless.graph.roots import Attribute, Root, Size
 from padless.graph.rules.registry import argument, rule
 
 

@@ -1,7 +1,7 @@
 """Positions and masks: what reads and writes elements by a tensor that says which."""
 
 from padless.graph.channels import Axes, Channels
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.graph.rules.registry import argument, rule
 
 # What makes masks.

@@ -1,7 +1,7 @@
 """Recurrent layers: their inputs are cut, what they remember stays."""
 
 from padless.graph.channels import MODEL, Call, ChannelIds, Channels
-from padless.graph.record import Op, Ref
+from padless.graph.recording import Op, Ref
 from padless.graph.rules.registry import argument, rule
 
 

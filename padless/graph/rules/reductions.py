@@ -1,7 +1,7 @@
 """Pools and reductions: channels pass beside the axes that are worked on."""
 
 from padless.graph.channels import Channels
-from padless.graph.record import Op
+from padless.graph.recording import Op
 from padless.graph.rules.registry import argument, rule, unknown
 
 

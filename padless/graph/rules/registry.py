@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from padless.graph.channels import Axes, Channels
-from padless.graph.numbers import Mixed, Number, Real
-from padless.graph.record import Op
+from padless.graph.numbers import Number, Real
+from padless.graph.recording import Op
+from padless.graph.roots import Mixed
 
 Function = Callable[[Op, Channels], None]
 

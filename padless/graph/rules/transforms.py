@@ -1,7 +1,7 @@
 """Transforms along some axes: channels on these stay, on the others they pass."""
 
 from padless.graph.channels import Channels
-from padless.graph.record import Op
+from padless.graph.recording import Op
 from padless.graph.rules.registry import argument, rule
 
 

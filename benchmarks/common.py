@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from padless.files import write_json
-from padless.runs.prune import versions
+from padless.runs.facts import versions
 
 RESULTS = Path(__file__).parent / "results"
 WEIGHTS = Path(__file__).parent / "weights"  # of dense networks that were trained here (`dense.py`)

@@ -205,7 +205,7 @@ def main() -> None:
 
 
 def _installed() -> dict[str, str]:
-    from padless.runs.prune import versions
+    from padless.runs.facts import versions
 
     return {name: version for name, version in versions(*PACKAGES).items() if name in PACKAGES}
 

@@ -20,7 +20,8 @@ from padless.report.summary import Summary
 from padless.runs.dense import Dense
 from padless.runs.exchange import claimed
 from padless.runs.folder import PAGE, check_folder
-from padless.runs.prune import Job, prune_and_save
+from padless.runs.job import Job
+from padless.runs.prune import prune_and_save
 from padless.train import Recipe, evaluate, finetune
 
 

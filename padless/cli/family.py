@@ -43,7 +43,7 @@ from padless.report.frontier import frontier as frontier_table
 from padless.report.picture import check_picture
 from padless.report.resolutions import LEGEND, resolution_table
 from padless.runs.dense import opened
-from padless.runs.prune import CALIBRATION
+from padless.runs.job import CALIBRATION
 
 
 @app.command("plan")

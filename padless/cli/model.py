@@ -53,7 +53,8 @@ from padless.report.summary import Summary
 from padless.report.tables import layers, totals, who_counted, widths
 from padless.runs.export import Handover, export_folder
 from padless.runs.folder import ONNX
-from padless.runs.prune import CALIBRATION, Job, run
+from padless.runs.job import CALIBRATION, Job
+from padless.runs.prune import run
 from padless.runs.trust import TRUSTED
 from padless.treat.treatment import listed
 

@@ -21,7 +21,7 @@ from padless.cli.app import (
 )
 from padless.cli.model import command_line, moved
 from padless.errors import UsageError
-from padless.runs.prune import CALIBRATION
+from padless.runs.job import CALIBRATION
 
 
 @app.command("treat")

@@ -23,7 +23,7 @@ from padless.reproduction.protocol import MCT, TORCH_PRUNING, Protocol
 from padless.reproduction.staircase import staircases
 from padless.reproduction.store import Results
 from padless.reproduction.written import write_everything
-from padless.runs.prune import versions
+from padless.runs.facts import versions
 from padless.sweep.local import LocalRunner
 from padless.sweep.runner import Ended, Here, Runner, Task, next_of
 from padless.train import Checkpoints, Recipe, finetune, make_fabric

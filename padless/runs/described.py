@@ -24,7 +24,7 @@ from padless.report.making import draw_up
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import Summary
-from padless.runs.prune import achieved, measures, versions, widths_of
+from padless.runs.facts import achieved, measures, versions, widths_of
 from padless.runs.trust import target_of
 from padless.treat.layers import held
 

@@ -20,7 +20,7 @@ from padless.report.report import Report
 from padless.report.summary import FILE, Measures, Summary
 from padless.runs.exchange import claimed, mended, renewed
 from padless.runs.folder import PAGE, load
-from padless.runs.prune import BOUNDS
+from padless.runs.job import BOUNDS
 from padless.runs.trust import Repeated, believed
 
 CALIBRATION = 256  # images that ranges are taken from

@@ -21,8 +21,9 @@ from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
 from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested, treated, treated_note
 from padless.runs.exchange import claimed, mended
+from padless.runs.facts import measures, versions
 from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
-from padless.runs.prune import CALIBRATION, measures, versions
+from padless.runs.job import CALIBRATION
 from padless.runs.trust import Repeated, believed, vouched
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
 from padless.treat.layers import held

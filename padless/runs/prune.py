@@ -1,74 +1,38 @@
 """The main job, start to end: measure, plan, cut, check, recover, measure again, write one folder."""
 
-import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from padless.choose import Budget, Choices, Outcome, Plan
+from padless.choose import Choices, Outcome, Plan
 from padless.choose.budget import amount, read_budgets
 from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost, Totals
 from padless.cost.pricing import Pricing
 from padless.deploy import Int8
-from padless.errors import UsageError, suggest
 from padless.graph import trace
-from padless.hardware import Target
-from padless.importance import WATCHING
-from padless.inputs import (
-    Measured,
-    parse_inputs,
-    weights_digest,
-)
-from padless.onnx import OnnxNet, Reading, file_digest
+from padless.inputs import Measured, parse_inputs, weights_digest
+from padless.onnx import OnnxNet, file_digest
 from padless.progress import bar, console
-from padless.recover import METHODS, Recovery, recover
+from padless.recover import Recovery, recover
 from padless.report.limits import parse_limits
 from padless.report.making import draw_up, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
-from padless.report.summary import Achieved, Measures, Recovered, Summary, Treating, Widths
+from padless.report.summary import Recovered, Summary, Treating
 from padless.runs.again import treated, treated_note
 from padless.runs.dense import Dense, opened
 from padless.runs.exchange import claimed
+from padless.runs.facts import achieved, measures, versions, widths_of
 from padless.runs.folder import check_folder, save
+from padless.runs.job import Job, check_options
 from padless.runs.stages import Staged, prune_in_stages
 from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
 
-CALIBRATION = 512  # images for importance and recovery
-BOUNDS = {"steps": (1, 64), "calibration": (2, 10**9), "regularize": (0, 10**6), "epochs": (0, 10**6)}
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What `padless prune` was asked for."""
-
-    model: str
-    target: Target
-    budgets: tuple[str, ...]
-    weights: Path | None = None
-    data: str | None = None
-    preprocess: str | None = None  # as `--preprocess` says it
-    choices: Choices = field(default_factory=Choices)
-    steps: int = 1
-    recover: str = "auto"
-    calibration: int = CALIBRATION
-    regularize: int = 0  # epochs of training towards empty channels before the cut
-    epochs: int = 0
-    int8: bool = False
-    inputs: tuple[str, ...] = ()  # as `--input-shape` says them; none: the model's usual one
-    oracle: str | None = None
-    memory_oracle: str | None = None
-    reading: Reading = field(default_factory=Reading)
-    limit: str = ""  # as `--limit` says it
-    out: Path
-    command: str
-    keep_dense: bool = False  # its weights, in the folder: where no other file has them
 
 
 def run(job: Job, dense: Dense | None = None) -> Summary:
@@ -84,30 +48,6 @@ def run(job: Job, dense: Dense | None = None) -> Summary:
             dense = open_dense(job)
         torch.manual_seed(job.choices.seed)  # however much was drawn before
         return prune_and_save(job, dense)
-
-
-def check_options(job: Job) -> None:
-    """Raises UsageError for what does not fit together, before anything is loaded."""
-    read_budgets(job.budgets)
-    parse_limits(job.limit)
-    for name, (least, most) in BOUNDS.items():
-        if not least <= getattr(job, name) <= most:
-            raise UsageError(f"{name} is from {least} to {most:,}; got {getattr(job, name)}.")
-    if job.choices.importance in WATCHING and not job.data:
-        raise UsageError(f"The importance {job.choices.importance} watches calibration images. Give --data.")
-    if not job.data:
-        for asked, message in (
-            (job.epochs, "Fine-tuning needs images. Give --data, or leave --epochs out."),
-            (job.regularize, "Training needs images. Give --data, or leave --regularize out."),
-            (job.int8, "INT8 needs images to be calibrated on. Give --data."),
-            (job.choices.insists, "Treatments are weighed on images. Give --data, or leave --treat out."),
-        ):
-            if asked:
-                raise UsageError(message)
-    if job.choices.depth and job.steps > 1:
-        raise UsageError("Branches are removed with widths in one step. Leave --steps or --depth out.")
-    if job.recover not in METHODS:
-        raise UsageError(f"recover cannot be {job.recover!r}. {suggest(job.recover, METHODS)}")
 
 
 def open_dense(job: Job) -> Dense:
@@ -287,28 +227,6 @@ class _Work:
         )
 
 
-def measures(cost: NetworkCost, accuracies: Mapping[str, float]) -> Measures:
-    """A network's totals beside its accuracies."""
-    together: Measures = {**cost.totals(), **accuracies}  # type: ignore[typeddict-item]
-    return together
-
-
-def achieved(budgets: Sequence[Budget], outcomes: Sequence[Outcome], final: NetworkCost) -> tuple[Achieved, ...]:
-    """What the final network costs, budget by budget."""
-    return tuple(
-        Achieved(**asdict(outcome), achieved=budget.of(final), met=budget.of(final) <= outcome.asked)
-        for budget, outcome in zip(budgets, outcomes, strict=True)
-    )
-
-
-def widths_of(dense: NetworkCost, final: NetworkCost) -> dict[str, Widths]:
-    """Every layer's channels, dense and then pruned."""
-    return {
-        old.layer.name: Widths(c_in=(old.layer.c_in, new.layer.c_in), c_out=(old.layer.c_out, new.layer.c_out))
-        for old, new in zip(dense.layers, final.layers, strict=True)
-    }
-
-
 def _outcome(outcome: Outcome, totals: Totals) -> str:
     return f"{amount(outcome.budget, outcome.compiler_total, totals)} {outcome.budget.partition('=')[0]}"
 
@@ -325,14 +243,3 @@ def _recovered(staged: Staged, measures: Mapping[str, float], measured: Measured
         before=measures[f"{measured}_before_recovery"],
         after=measures[f"{measured}_after_recovery"],
     )
-
-
-def versions(*others: str) -> dict[str, str]:
-    """The versions that a result depends on; of `others`, too, where they are installed."""
-    installed = {"python": platform.python_version()}
-    for package in ("padless", "torch", "ethos-u-vela", "torchvision", "timm", "numpy", *others):
-        try:
-            installed[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return installed

@@ -15,8 +15,9 @@ from padless.report.summary import Summary
 from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested, treated, treated_note
 from padless.runs.described import COMMAND
 from padless.runs.exchange import claimed
+from padless.runs.facts import measures, versions
 from padless.runs.folder import DENSE, PLAN, check_folder, load, save
-from padless.runs.prune import BOUNDS, CALIBRATION, measures, versions
+from padless.runs.job import BOUNDS, CALIBRATION
 from padless.runs.trust import Repeated, vouched
 from padless.train import evaluate
 from padless.treat.layers import by_layer

@@ -21,7 +21,7 @@ from padless.graph import LayerShape, trace
 from padless.inputs import load_model, load_weights, parse_inputs, shapes_of
 from padless.inputs.places import PLACES, reach
 from padless.progress import bar
-from padless.runs.prune import check_options
+from padless.runs.job import check_options
 from padless.sweep.grid import Place, refuse
 from padless.sweep.halving import HELD_OUT
 from padless.sweep.point import Point

@@ -14,7 +14,7 @@ from padless.choose import Choices
 from padless.errors import UsageError, suggest
 from padless.hardware import Target, load_target
 from padless.onnx import Reading
-from padless.runs.prune import CALIBRATION, Job
+from padless.runs.job import CALIBRATION, Job
 from padless.train import Recipe, peak_lr
 from padless.treat.treatment import listed
 

@@ -28,7 +28,8 @@ from padless.runs.dense import Dense
 from padless.runs.exchange import mended
 from padless.runs.finetune import Finetuning, run_finetuning, run_until
 from padless.runs.folder import SUMMARY
-from padless.runs.prune import Job, open_dense, run
+from padless.runs.job import Job
+from padless.runs.prune import open_dense, run
 from padless.runs.trust import Repeated
 from padless.sweep.claims import claimed
 from padless.sweep.halving import HELD_OUT

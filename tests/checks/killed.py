@@ -27,7 +27,8 @@ from padless.runs import exchange
 from padless.runs.export import Handover, export_folder
 from padless.runs.finetune import Finetuning, run_finetuning
 from padless.runs.folder import save
-from padless.runs.prune import Job, run
+from padless.runs.job import Job
+from padless.runs.prune import run
 from padless.runs.seal import _new_secret
 from padless.runs.trust import TRUSTED
 from padless.sweep import drive

@@ -15,7 +15,7 @@ from models.networks import small
 from padless import Choices, load_target, plan, prune, save
 from padless.errors import UsageError
 from padless.report.summary import FILE
-from padless.runs.prune import Job
+from padless.runs.job import Job
 from padless.runs.prune import run as prune_model
 from padless.runs.trust import TRUSTED, Repeated, believed, check_names
 

@@ -28,6 +28,7 @@ class Changes(TypedDict, total=False):
     floor: float
     outputs: Sequence[str | int] | None
     treat: Sequence[str]
+    spare: float
     depth: bool
     time_limit: float
     seed: int
@@ -56,6 +57,8 @@ class Choices:
       levels a filter), `2:4`, with both also 2:4 on grids, or single ones such as `grid:17` (see `padless.treat`, which
       carries out what the plan says). Only for `optimal` and `reconstruction`, and where the oracle charges less for them;
       `auto` stands for both where all that holds, and for none elsewhere.
+    - `spare`: the share of a compiler's budget that stays free where weights are treated, from 0 to 1: those that make up
+      for one another compress worse than the rounded ones that are planned with. Give more where a file is over its budget.
     - `depth`: whether whole branches may go, too: a group may lose all its channels where what reads it becomes a constant
       and the network's outputs still depend on its inputs. Only where importances have one unit, as those of
       `reconstruction`, and widths are chosen on tables (`optimal`, `greedy`, `frozen`).
@@ -75,6 +78,7 @@ class Choices:
     floor: float = 0.0
     outputs: Sequence[str | int] | None = None
     treat: Sequence[str] = ()
+    spare: float = 0.01
     depth: bool = False
     time_limit: float = 60.0
     seed: int = 0
@@ -89,7 +93,7 @@ class Choices:
         for name in ("freeze", "treat"):
             if isinstance(value := getattr(self, name), str):
                 raise UsageError(f"{name} is the text {value!r}; expected several names. Write [{value!r}].")
-        for name in ("floor", "time_limit"):
+        for name in ("floor", "spare", "time_limit"):
             expect(getattr(self, name), (int, float), name, "Write a number.")
         expect(self.depth, bool, "depth", "Write True or False.")
         if self.depth and self.allocate in RATIOS:
@@ -101,6 +105,8 @@ class Choices:
             self._check_treatments()
         if not 0 <= self.floor <= 1:
             raise UsageError(f"The importance floor is a share from 0 to 1; got {self.floor:g}.")
+        if not 0 <= self.spare < 1:
+            raise UsageError(f"What is spare of a budget is a share from 0 to below 1; got {self.spare:g}.")
         if not self.time_limit > 0:
             raise UsageError(f"time_limit is seconds above 0; got {self.time_limit:g}.")
         if self.seed < 0:

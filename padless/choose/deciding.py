@@ -108,7 +108,7 @@ def _fitted(
     with _pricing_widths("Choosing widths for", pricing, budgets, curves, dense) as price:
         best = best_widths(
             tables, curves, fixed, budgets, dense, price,
-            time_limit=choices.time_limit, method=METHODS[choices.allocate], ladders=ladders,
+            time_limit=choices.time_limit, spare=choices.spare, method=METHODS[choices.allocate], ladders=ladders,
             held=why_held(pricing, budgets, levels, choices, curves),
         )  # fmt: skip
         if best.proof and best.proof.status != "optimal" and not asks_whole(budgets):

@@ -28,8 +28,6 @@ USED, ENOUGH = 0.985, 0.97  # of a budget, at least, if the tables can; from rou
 PATIENT = 3
 AIM = 0.996  # of a budget whose tables are not the compiler's: to hit it exactly is to miss it every other time
 
-COMPENSATED = 1.01  # of what rounded weights cost: treated ones, which make up for one another, compress a little worse
-
 HELD = Held()  # of nobody
 
 Price = Callable[[dict[str, int], dict[str, str]], NetworkCost]  # of widths and treatments
@@ -67,12 +65,14 @@ def best_widths(
     price: Price,
     *,
     time_limit: float,
+    spare: float = 0.0,
     method: Method = solve,
     ladders: Sequence[WidthsAt] = (),
     held: Held = HELD,
 ) -> Allocation:
     """The best widths found with `time_limit` seconds for each solution. `fixed` are the widths that cannot be chosen.
 
+    `spare` is the share of a compiler's budget that stays free where weights are treated.
     `method` chooses levels within the tables' limits: `solve`, which proves how good they are, or one of the baselines.
     `ladders` are simple ways to narrow the network, than which no answer of `solve` is worse. `held` says why
     groups are no narrower.
@@ -82,7 +82,7 @@ def best_widths(
     if not tables.sizes:
         return _as_it_is(fixed, budgets, dense, price, held, proven=method is solve)
     chooser = Chooser(tables, importance, budgets, method, time_limit, ladders)
-    return _Fit(chooser, fixed, budgets, dense, price, held).run()
+    return _Fit(chooser, fixed, budgets, dense, price, held, spare).run()
 
 
 class _Fit:
@@ -96,9 +96,10 @@ class _Fit:
         dense: NetworkCost,
         price: Price,
         held: Held,
+        spare: float,
     ) -> None:
         self.chooser, self.tables, self.fixed = chooser, chooser.tables, fixed
-        self.budgets, self.dense, self.price, self.held = budgets, dense, price, held
+        self.budgets, self.dense, self.price, self.held, self.spare = budgets, dense, price, held, spare
         self.approximate = [budget.counted in WHOLE for budget in budgets]
         self.limits = self._first_limits()
         self.best: Allocation | None = None
@@ -142,7 +143,7 @@ class _Fit:
         totals = self.chooser.spent(solution.pick)
         seen = [budget.of(cost) for budget in self.budgets]
         wholes = [
-            round(whole * COMPENSATED) if treatments and budget.counted in FROM_ORACLE else whole
+            round(whole / (1 - self.spare)) if treatments and budget.counted in FROM_ORACLE else whole
             for budget, whole in zip(self.budgets, seen, strict=True)
         ]
         self.cheapest = [min(pair) for pair in zip(seen, self.cheapest or seen, strict=True)]
@@ -218,7 +219,9 @@ class _Fit:
         )
 
     def _reserve(self) -> str:
-        return "; 1 % is kept for what compensation adds to treated weights" if self.tables.treatments else ""
+        if not self.tables.treatments:
+            return ""
+        return f"; {100 * self.spare:.3g} % is kept for what compensation adds to treated weights"
 
 
 def _proof(solution: Solution, rounds: int) -> Proof:

@@ -13,7 +13,8 @@ from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost, Totals
 from padless.cost.pricing import Pricing
 from padless.deploy import Int8
-from padless.graph import trace
+from padless.errors import InfeasibleError
+from padless.graph import Graph, trace
 from padless.inputs import Measured, parse_inputs, weights_digest
 from padless.onnx import OnnxNet, file_digest
 from padless.progress import bar, console
@@ -32,6 +33,8 @@ from padless.runs.job import Job, check_options
 from padless.runs.stages import Staged, prune_in_stages
 from padless.train import Recipe, check_trainable, evaluate, finetune, peak_lr
 
+AGAIN = 2  # times that widths and treatments are chosen again where the treated weights are over a budget
+SLACK = 0.002  # of a budget, beside what was seen
 SPARSITY = 0.01  # weight of the channels' norms where a network is regularised before it is cut
 
 
@@ -69,15 +72,17 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
         dense = pricing.dense()
         work.test_dense()
         choices = work.choices(pricing)
-        staged = prune_in_stages(
-            pricing, work.budgets, dense, work.recover, choices, images=work.calibration, steps=job.steps
-        )
-        work.train(staged.model)
-        work.treat(staged.model, staged.plan)
+        staged, graph, final = work.cut(pricing, dense, choices)
+        for _ in range(AGAIN):
+            spare = work.spare(staged.plan, dense, final)
+            if spare <= choices.spare:
+                break
+            choices = replace(choices, spare=spare)
+            try:
+                staged, graph, final = work.cut(pricing, dense, choices)
+            except InfeasibleError:  # so near to the least that there is: what was found is as near as it gets
+                break
         work.test_int8(staged.model)
-        graph = trace(staged.model, *work.example)
-        with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
-            final = pricing.whole(staged.model, graph, staged.plan.treatments)
         dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
         report = draw_up(
             pricing, staged.plan, job.choices, staged.importance, (dense, final), graph, told=parse_limits(job.limit)
@@ -125,6 +130,35 @@ class _Work:
             return choices
         return replace(choices, importance=self.source.importance(pricing, choices, self.job.calibration, self.budgets))
 
+    def cut(self, pricing: Pricing, dense: NetworkCost, choices: Choices) -> tuple[Staged, Graph, NetworkCost]:
+        """The network planned, cut, recovered, trained and treated; its graph, and what it costs with its own weights."""
+        staged = prune_in_stages(
+            pricing, self.budgets, dense, self.recover, choices, images=self.calibration, steps=self.job.steps
+        )
+        self.train(staged.model)
+        self.treat(staged.model, staged.plan)
+        graph = trace(staged.model, *self.example)
+        with bar("Counting cycles", None):  # trained weights compress otherwise than the cut ones
+            return staged, graph, pricing.whole(staged.model, graph, staged.plan.treatments)
+
+    def spare(self, plan: Plan, dense: NetworkCost, final: NetworkCost) -> float:
+        """What has to stay free of the budgets for the treated weights to be within them; 0 where they are.
+
+        Also 0 where the network was trained: that is not done twice.
+        """
+        if not plan.treatments or self.job.epochs:
+            return 0.0
+        over = {b: b.of(final) / outcome.compiler_total for b, outcome in zip(self.budgets, plan.outcomes, strict=True)
+                if b.of(final) > b.limit(dense)}  # fmt: skip
+        if not over:
+            return 0.0
+        for budget in over:
+            spent, asked = (amount(budget, value, plan.before) for value in (budget.of(final), budget.limit(dense)))
+            console.print(
+                f"Treated weights compress worse than planned: {spent} {budget.quantity}, {asked} asked. Choosing again."
+            )
+        return 1 - (1 - SLACK) / max(over.values())
+
     def recover(self, small: nn.Module, plan: Plan) -> Recovery | None:
         """Give a cut network its accuracy back, as far as that goes without labels."""
         if not self.images:
@@ -159,6 +193,7 @@ class _Work:
 
     def treat(self, small: nn.Module, plan: Plan) -> None:
         """Carry out the plan's treatments: last, since training would undo them."""
+        self.treating = None
         if not plan.treatments:
             return
         assert self.images is not None

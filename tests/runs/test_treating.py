@@ -1,6 +1,7 @@
 """The command that treats a folder's weights into another folder."""
 
 import dataclasses
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,10 +12,17 @@ from safetensors.torch import load_file, save_file
 
 import padless
 from padless import Plan, Summary
+from padless.cost.pricing import Pricing
+from padless.errors import InfeasibleError
 from padless.report.report import Report
 from padless.runs.seal import FILE as SEAL
 
 ASK = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
+
+JOINT = (
+    "models.networks:Small", "--input-shape", "1,3,16,16", "--target", "ethos-u55-128", "--budget", "cycles=70%",
+    "--data", "x.npy", "--calibration", "64", "--recover", "mix", "--treat", "grid",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -163,6 +171,53 @@ def test_treatments_chosen_with_widths(run, tmp_path):
         assert code == 2 and message in " ".join(err.split()) and not (tmp_path / "no").exists()
     code, _, err = run("prune", *ask, "--treat", "grid", "--out", "no")
     assert code == 2 and "Treatments are weighed on images. Give --data, or leave --treat out." in " ".join(err.split())
+
+
+def test_weights_that_compress_worse_than_planned_are_chosen_again(run, tmp_path, monkeypatch):
+    """A budget is the file's: what was planned with rounded weights is not the last word."""
+    cuts: list = []
+
+    def trace(model, *example):  # once a cut
+        cuts.append(model)
+        return honestly_traced(model, *example)
+
+    def whole(self, model, *given):
+        cost = honestly_priced(self, model, *given)
+        if not cuts or model is not cuts[-1] or len(cuts) > 1:
+            return cost
+        return dataclasses.replace(cost, cycles=dataclasses.replace(cost.cycles, total=cost.cycles.total * 104 // 100))
+
+    module = import_module("padless.runs.prune")
+    honestly_traced, honestly_priced = module.trace, Pricing.whole
+    monkeypatch.setattr(module, "trace", trace)
+    monkeypatch.setattr(Pricing, "whole", whole)
+    np.save(tmp_path / "x.npy", images(96).numpy())
+    code, _, err = run("prune", *JOINT, "--out", "run")
+    assert code == 0, err
+    (budget,) = Summary.read(tmp_path / "run").budgets
+    told = "Treated weights compress worse than planned: 22,971 cycles, 22,798 asked. Choosing again."
+    assert " ".join(err.split()).count(told) == 1 and len(cuts) == 2
+    assert budget.met and budget.achieved <= budget.asked
+    treated = Summary.read(tmp_path / "run").treating
+    assert (treated.layers if treated else {}) == Plan.read(tmp_path / "run" / "plan.json").treatments
+
+
+def test_where_nothing_is_within_the_budget_again_the_first_choice_stays(run, tmp_path, monkeypatch):
+    def staged(*given, **named):
+        times.append(given)
+        if len(times) > 1:
+            raise InfeasibleError("out of reach", "cycles")
+        return honestly(*given, **named)
+
+    times: list = []
+    module = import_module("padless.runs.prune")
+    honestly = module.prune_in_stages
+    monkeypatch.setattr(module, "prune_in_stages", staged)
+    monkeypatch.setattr("padless.runs.prune._Work.spare", lambda *_: 0.1)
+    np.save(tmp_path / "x.npy", images(96).numpy())
+    assert run("prune", *JOINT, "--out", "run")[0] == 0
+    assert len(times) == 2
+    assert Summary.read(tmp_path / "run").treating.layers == Plan.read(tmp_path / "run" / "plan.json").treatments
 
 
 def test_folders_that_python_saved(run, tmp_path):

@@ -1,9 +1,11 @@
 """Three levers under one budget on a compiler's cycles: fewer channels, weights of fewer values, and both chosen together.
 
-    python benchmarks/treat.py [--networks resnet18 vgg16_bn] [--budgets 50 25 15 10] [--seeds 0 1 2] [--test 10000]
+    python benchmarks/treat.py [--networks resnet18 vgg16_bn] [--budgets 50 25 15 10] [--seeds 0 1 2] [--epochs 1]
 
-Trained networks on CIFAR-10 (the weights beside the repository), nothing trained here; 512 training images without labels
-score, recover and compensate, drawn by the seed. The rivals, each at the same budget:
+Trained networks on CIFAR-10 (the weights beside the repository, those of smaller siblings in it); 512 training images
+without labels score, recover and compensate, drawn by the seed. Nothing is trained, or with `--epochs` each network once it
+is cut and recovered, on all training images with the dense one as its teacher, and treated after that. The rivals, each at
+the same budget:
 
 - `widths`: the best widths, recovered;
 - `grid alone`: the finest grid of one number of levels for every inner layer, compensated, no channel removed;
@@ -15,6 +17,7 @@ for every inner layer without compensation. Rows that `results/treat.json` has a
 """
 
 import argparse
+import copy
 import dataclasses
 import tempfile
 import time
@@ -23,7 +26,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from common import SHARED, need_shared, rows_of, write
+from common import SHARED, WEIGHTS, need_shared, rows_of, write
 from torch import nn
 
 from padless import (
@@ -31,6 +34,7 @@ from padless import (
     Images,
     Plan,
     export,
+    finetune,
     load_images,
     load_model,
     load_target,
@@ -48,12 +52,14 @@ from padless.graph import trace
 from padless.importance import Importance
 from padless.reproduction.grid import finest, rounded
 from padless.runs.prune import AGAIN, SLACK
+from padless.train import Recipe, peak_lr
 from padless.treat import Treatment
 
 CALIBRATION = 512
 OFFERED = {"ethos-u55-256": ("grid",), "ethos-u85-512": ("grid", "2:4")}
 METHODS = ("widths", "grid alone", "joint")
 ROUNDED = "grid:9"
+KEY = ("network", "target", "method", "budget", "seed", "test", "epochs")
 
 
 def main() -> None:
@@ -66,14 +72,17 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--test", type=int, default=10_000, help="test images, the first of a shuffle of all")
+    parser.add_argument("--epochs", type=int, default=0, help="of training behind the cut")
     given = parser.parse_args()
     need_shared()
     rows = rows_of("treat")
-    known = {tuple(row[key] for key in ("network", "target", "method", "budget", "seed", "test")) for row in rows}
+    known = {tuple(row[key] for key in KEY) for row in rows}
     for name in given.networks:
         for target in given.targets:
             for seed in given.seeds:
-                for row in Subject(name, target, seed, given.test).rows(given.budgets, given.methods, known):
+                for row in Subject(name, target, seed, given.test, given.epochs).rows(
+                    given.budgets, given.methods, known
+                ):
                     rows.append(row)
                     print(row, flush=True)
                     write("treat", rows, calibration=CALIBRATION)
@@ -82,10 +91,11 @@ def main() -> None:
 class Subject:
     """A trained network on one target, its images, and what is found out about it once."""
 
-    def __init__(self, name: str, target: str, seed: int, test: int) -> None:
-        self.name, self.target, self.seed, self.test = name, target, seed, test
+    def __init__(self, name: str, target: str, seed: int, test: int, epochs: int) -> None:
+        self.name, self.target, self.seed, self.test, self.epochs = name, target, seed, test, epochs
         loaded = load_model(f"cifar10/{name}")
-        load_weights(loaded.model, SHARED / "weights" / f"{name}.safetensors")
+        own = WEIGHTS / f"{name}.safetensors"
+        load_weights(loaded.model, own if own.exists() else SHARED / "weights" / own.name)
         self.model = loaded.model.eval()
         images = load_images(str(SHARED / "data" / "cifar10-jpeg"), shape=(3, 32, 32), preprocess=loaded.preprocess)
         drawn = torch.randperm(len(images.test), generator=torch.Generator().manual_seed(0))[:test]
@@ -101,11 +111,11 @@ class Subject:
         """One after the other: those that are not known."""
 
         def new(method: str, budget: int) -> bool:
-            return (self.name, self.target, method, budget, self.seed, self.test) not in known
+            return tuple(self.key(method, budget)[key] for key in KEY) not in known
 
         if new("dense", 100):
-            yield self.row(self.model, "dense", 100, {})
-        if new("rounded", 100):
+            yield self.row(self.trained(self.model), "dense", 100, {})
+        if not self.epochs and new("rounded", 100):
             small = rounded(self.model, trace(self.model, self.example), Treatment.parse(ROUNDED))
             yield self.row(small, "rounded", 100, {"treatments": ROUNDED})
         for budget in budgets:
@@ -132,7 +142,7 @@ class Subject:
         def cycles(small: nn.Module) -> float:
             return self.pricing.whole(small, trace(small, self.example)).cycles.total
 
-        found = finest(self.model, graph, self.calibration, cycles, most)
+        found = finest(self.trained(self.model), graph, self.calibration, cycles, most)
         if found is None:
             return self.key("grid alone", budget) | {"reached": False}
         facts = {"treatments": f"grid:{found[1]}", "seconds": round(time.monotonic() - started, 1)}
@@ -146,7 +156,7 @@ class Subject:
             small, facts, over = self.made(budget, choices)
             if small is None:
                 return self.key(method, budget) | facts
-            if over <= 1 or not facts["treatments"]:
+            if over <= 1 or not facts["treatments"] or self.epochs:
                 break
             choices = dataclasses.replace(
                 choices, spare=1 - (1 - SLACK) * facts["planned_cycles"] / facts["cycles_whole"]
@@ -167,8 +177,10 @@ class Subject:
             "recovery_seconds": round(time.monotonic() - started, 1),
             "divergence_cut": min(recovered.held_out.values()),
         }
+        small = self.trained(small)
         if made.treatments:
-            done = treat(small, self.calibration, made.treatments, model=self.model, plan=made)
+            dense = None if self.epochs else self.model
+            done = treat(small, self.calibration, made.treatments, model=dense, plan=made)
             facts |= {"treating_seconds": round(done.seconds, 1), "divergence_treated": done.held_out[1]}
         cycles = self.pricing.whole(small, trace(small, self.example), made.treatments).cycles.total
         facts |= {"spare": round(choices.spare, 4), "cycles_whole": cycles}
@@ -186,8 +198,18 @@ class Subject:
     def key(self, method: str, budget: int) -> dict:
         return {
             "network": self.name, "target": self.target, "method": method, "budget": budget, "seed": self.seed,
-            "test": self.test,
+            "test": self.test, "epochs": self.epochs,
         }  # fmt: skip
+
+    def trained(self, model: nn.Module) -> nn.Module:
+        """A network behind the epochs that were asked for; the same where none were."""
+        if not self.epochs:
+            return model
+        started, small = time.monotonic(), copy.deepcopy(model)
+        recipe = Recipe(epochs=self.epochs, seed=self.seed, peak_lr=peak_lr(False), channels_last=True)
+        finetune(small, self.images, recipe, teacher=self.model)
+        print(f"trained in {time.monotonic() - started:.0f} s", flush=True)
+        return small.eval()
 
     def file(self, small: nn.Module, test: Images | None = None):
         with tempfile.TemporaryDirectory() as folder:

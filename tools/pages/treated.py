@@ -19,8 +19,9 @@ MARKS = {"widths": ("o", COLOURS["blue"]), "grid alone": ("s", COLOURS["orange"]
 TEXT = """# What few values and whole branches are worth
 
 Written by `python -m tools.pages.treated` from `benchmarks/results/`; a test fails when it is stale. CIFAR-10 in a JPEG
-form: compare within a table. Nothing is trained: networks are as trained once, cut, recovered and treated on {calibration}
-unlabelled training images, which each seed draws anew.
+form: compare within a table. Networks are as trained once, cut, recovered and treated on {calibration} unlabelled training
+images, which each seed draws anew. Nothing is trained but where a table says so: then each network once it is recovered, on
+all training images with the dense one as its teacher, and treated last.
 
 ## Few values beside fewer channels
 
@@ -85,9 +86,11 @@ def page() -> str:
 
 def _tables(rows: list[dict[str, Any]]) -> str:
     parts = []
-    for network, target in dict.fromkeys((row["network"], row["target"]) for row in rows):
-        here = [row for row in rows if (row["network"], row["target"]) == (network, target)]
-        parts.append(f"### {network} on {target}\n\n{_table(here)}")
+    kinds = dict.fromkeys((row["network"], row["target"], row["epochs"]) for row in rows)
+    for network, target, epochs in sorted(kinds, key=lambda kind: kind[2]):
+        here = [row for row in rows if (row["network"], row["target"], row["epochs"]) == (network, target, epochs)]
+        trained = f", behind {epochs} epoch(s) of training" if epochs else ""
+        parts.append(f"### {network} on {target}{trained}\n\n{_table(here)}")
     return "\n\n".join(parts)
 
 
@@ -220,7 +223,11 @@ def draw() -> None:
     """Cycles against accuracy of the first network: what fewer channels, few values, and both reach."""
     rows = json.loads((RESULTS / "treat.json").read_text())["rows"]
     network, target = rows[0]["network"], rows[0]["target"]
-    here = [row for row in rows if (row["network"], row["target"]) == (network, target) and row.get("reached", True)]
+    here = [
+        row
+        for row in rows
+        if (row["network"], row["target"], row["epochs"]) == (network, target, 0) and row.get("reached", True)
+    ]
     figure = canvas("Drawing what treatments are worth", figsize=(6.4, 3.8))
     axes = figure.subplots()
     dense = mean(row["litert"] for row in here if row["method"] == DENSE)

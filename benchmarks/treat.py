@@ -114,7 +114,7 @@ class Subject:
             return tuple(self.key(method, budget)[key] for key in KEY) not in known
 
         if new("dense", 100):
-            yield self.row(self.trained(self.model), "dense", 100, {})
+            yield self.row(self.continued, "dense", 100, {})
         if not self.epochs and new("rounded", 100):
             small = rounded(self.model, trace(self.model, self.example), Treatment.parse(ROUNDED))
             yield self.row(small, "rounded", 100, {"treatments": ROUNDED})
@@ -132,32 +132,42 @@ class Subject:
         return curves
 
     @cached_property
+    def continued(self) -> nn.Module:
+        """The dense network, trained on where networks are."""
+        return self.trained(self.model)
+
+    @cached_property
     def dense(self) -> Cycles:
         return self.file(self.model).cycles
 
     def grid(self, budget: int) -> dict:
-        graph, started = trace(self.model, self.example), time.monotonic()
+        model, graph, started = self.continued, trace(self.model, self.example), time.monotonic()
         most = budget / 100 * self.pricing.dense().cycles.total
 
         def cycles(small: nn.Module) -> float:
             return self.pricing.whole(small, trace(small, self.example)).cycles.total
 
-        found = finest(self.trained(self.model), graph, self.calibration, cycles, most)
+        found = finest(model, graph, self.calibration, cycles, most)
         if found is None:
             return self.key("grid alone", budget) | {"reached": False}
         facts = {"treatments": f"grid:{found[1]}", "seconds": round(time.monotonic() - started, 1)}
         return self.row(found[0], "grid alone", budget, facts)
 
     def planned(self, method: str, budget: int) -> dict:
-        """As `padless prune` does it: once more with more to spare where the treated weights compress worse than planned."""
+        """As `padless prune` does it: again with more to spare where the treated weights compress worse than planned."""
         choices = self.choices if method == "joint" else dataclasses.replace(self.choices, treat=())
         choices = dataclasses.replace(choices, importance=self.curves)
+        before: tuple[nn.Module, dict] | None = None
         for _ in range(1 + AGAIN):
             small, facts, over = self.made(budget, choices)
-            if small is None:
+            if small is None and before is None:
                 return self.key(method, budget) | facts
+            if small is None:
+                small, facts = before
+                break
             if over <= 1 or not facts["treatments"] or self.epochs:
                 break
+            before = small, facts
             choices = dataclasses.replace(
                 choices, spare=1 - (1 - SLACK) * facts["planned_cycles"] / facts["cycles_whole"]
             )

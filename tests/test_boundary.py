@@ -59,6 +59,7 @@ def test_choices_whole_and_by_name_are_the_same():
      ({"align": "units"}, "align cannot be 'units'. Did you mean unit"),
      ({"repair": "left"}, "repair cannot be 'left'. Known: down, up"),
      ({"floor": 1.5}, "The importance floor is a share from 0 to 1; got 1.5"),
+     ({"spare": 1.0}, "What is spare of a budget is a share from 0 to below 1; got 1"),
      ({"time_limit": 0.0}, "time_limit is seconds above 0; got 0"),
      ({"seed": -1}, "A seed is a whole number from 0 up; got -1"),
      ({"freeze": "0"}, re.escape("freeze is the text '0'; expected several names. Write ['0']."))],

@@ -57,8 +57,8 @@ class Choices:
       levels a filter), `2:4`, with both also 2:4 on grids, or single ones such as `grid:17` (see `padless.treat`, which
       carries out what the plan says). Only for `optimal` and `reconstruction`, and where the oracle charges less for them;
       `auto` stands for both where all that holds, and for none elsewhere.
-    - `spare`: the share of a compiler's budget that stays free where weights are treated, from 0 to 1: those that make up
-      for one another compress worse than the rounded ones that are planned with. Give more where a file is over its budget.
+    - `spare`: the share of a compiler's budget that stays free where weights are treated, from 0 to below 1: those that make
+      up for one another compress worse than the rounded ones that are planned with. Give more where a file is over it.
     - `depth`: whether whole branches may go, too: a group may lose all its channels where what reads it becomes a constant
       and the network's outputs still depend on its inputs. Only where importances have one unit, as those of
       `reconstruction`, and widths are chosen on tables (`optimal`, `greedy`, `frozen`).

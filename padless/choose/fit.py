@@ -214,12 +214,12 @@ class _Fit:
         return InfeasibleError(
             f"The budget {budget} asks for at most {amount(budget, math.floor(limit.asked), totals)}; "
             f"the {who} costs {amount(budget, math.ceil(least), totals)} "
-            f"({100 * least / budget.of(self.dense):.1f} % of dense{self._reserve()}). " + self.held.loosen(),
+            f"({100 * least / budget.of(self.dense):.1f} % of dense{self._reserve(budget)}). " + self.held.loosen(),
             budget.quantity,
         )
 
-    def _reserve(self) -> str:
-        if not self.tables.treatments:
+    def _reserve(self, budget: Budget) -> str:
+        if not self.tables.treatments or not self.spare or budget.counted not in FROM_ORACLE:
             return ""
         return f"; {100 * self.spare:.3g} % is kept for what compensation adds to treated weights"
 

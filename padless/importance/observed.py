@@ -24,7 +24,7 @@ WIDEST = 4096  # inputs of a layer whose covariance is kept
 class Seen:
     """Sums over the calls of one layer's weight, all float64; counts of rows (an image's position) and of images.
 
-    Without gradients the last two are summed; with them, the others.
+    Rows and images are always counted. Of the others, without gradients only the last two are summed.
     """
 
     layer: Layer
@@ -169,5 +169,7 @@ def _see(layer_seen: Seen, rows: Tensor, y: Tensor, linear: bool) -> None:
 def _square_sums(outputs: Tensor, linear: bool) -> Tensor:
     """[O] where they lie: three times as fast as on rows of channels."""
     others = [axis for axis in range(outputs.ndim) if axis != (outputs.ndim - 1 if linear else 1)]
+    if not others:  # a single row
+        return outputs.double().square()
     sums: Tensor = torch.linalg.vector_norm(outputs, dim=others).double().square()
     return sums

@@ -66,7 +66,8 @@ def _kept(summary: Summary) -> str:
     if summary.treat:
         return (
             f"{kept} By the tables of what each layer costs, no choice of widths and of the treatments that were offered "
-            f"keeps more within the budget, less what treatments are expected to lose{beyond}."
+            f"keeps more within the budget ({100 * (1 - summary.spare):.4g} % of it, the rest being spare for weights that "
+            f"compress worse than planned), less what treatments are expected to lose{beyond}."
         )
     return f"{kept} By the tables of what each layer costs, no choice of widths within the budget beats that{beyond}."
 

@@ -158,6 +158,7 @@ class Summary:
     finetuning: Finetuned | None = None
     depth: bool = False  # whether whole branches could go
     treat: tuple[str, ...] = ()  # what was offered to layers beside widths
+    spare: float = 0.0  # the share of a compiler's budget that stayed free for treated weights
     treating: Treating | None = None
     files: dict[str, Written] = field(default_factory=dict)  # that it was exported to, by their names
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know: sums, what is not counted, what rose

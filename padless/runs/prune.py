@@ -9,6 +9,7 @@ from torch import nn
 
 from padless.choose import Choices, Outcome, Plan
 from padless.choose.budget import amount, read_budgets
+from padless.choose.tables import FROM_ORACLE
 from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost, Totals
 from padless.cost.pricing import Pricing
@@ -77,17 +78,23 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
             spare = work.spare(staged.plan, dense, final)
             if spare <= choices.spare:
                 break
-            choices = replace(choices, spare=spare)
+            console.print(
+                f"Treated weights compress worse than planned. Choosing again, with {100 * spare:.1f} % to spare."
+            )
+            told = dict(work.after), work.treating
             try:
-                staged, graph, final = work.cut(pricing, dense, choices)
-            except InfeasibleError:  # so near to the least that there is: what was found is as near as it gets
+                staged, graph, final = work.cut(pricing, dense, replace(choices, spare=spare))
+            except InfeasibleError:
+                console.print("Nothing is so far within the budget: the first choice stays.")
+                work.after, work.treating = told
                 break
+            choices = replace(choices, spare=spare)
         work.test_int8(staged.model)
         dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
         report = draw_up(
             pricing, staged.plan, job.choices, staged.importance, (dense, final), graph, told=parse_limits(job.limit)
         )
-    summary = work.summary(staged, dense, final)
+    summary = work.summary(staged, dense, final, choices.spare)
     kept = source.loaded.model if job.keep_dense or job.regularize else None
     save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept, own=True)
     return summary
@@ -148,16 +155,13 @@ class _Work:
         """
         if not plan.treatments or self.job.epochs:
             return 0.0
-        over = {b: b.of(final) / outcome.compiler_total for b, outcome in zip(self.budgets, plan.outcomes, strict=True)
-                if b.of(final) > b.limit(dense)}  # fmt: skip
-        if not over:
-            return 0.0
-        for budget in over:
-            spent, asked = (amount(budget, value, plan.before) for value in (budget.of(final), budget.limit(dense)))
-            console.print(
-                f"Treated weights compress worse than planned: {spent} {budget.quantity}, {asked} asked. Choosing again."
-            )
-        return 1 - (1 - SLACK) / max(over.values())
+        paired = zip(self.budgets, plan.outcomes, strict=True)
+        over = [
+            budget.of(final) / outcome.compiler_total
+            for budget, outcome in paired
+            if budget.counted in FROM_ORACLE and budget.of(final) > budget.limit(dense)
+        ]
+        return 1 - (1 - SLACK) / max(over) if over else 0.0
 
     def recover(self, small: nn.Module, plan: Plan) -> Recovery | None:
         """Give a cut network its accuracy back, as far as that goes without labels."""
@@ -219,7 +223,7 @@ class _Work:
             report, self.before, self.after, self.measured, len(self.images.test), counted=self.images.counted
         )
 
-    def summary(self, staged: Staged, dense: NetworkCost, final: NetworkCost) -> Summary:
+    def summary(self, staged: Staged, dense: NetworkCost, final: NetworkCost, spare: float) -> Summary:
         job, plan, choices = self.job, staged.plan, self.job.choices
         return Summary(
             model=str(Path(job.model).absolute()) if file_digest(self.loaded.model) else job.model,
@@ -243,6 +247,7 @@ class _Work:
             floor=choices.floor,
             depth=choices.depth,
             treat=tuple(choices.treat),
+            spare=spare,
             treating=self.treating,
             steps=job.steps,
             recovery=_recovered(staged, self.after, self.measured),

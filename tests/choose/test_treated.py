@@ -345,8 +345,18 @@ def test_a_budget_out_of_reach_tells_what_is_kept_for_treated_weights():
         InfeasibleError, match=r"% of dense; 1 % is kept for what compensation adds to treated weights\)"
     ):
         made(model(), "cycles=3%")
-    with pytest.raises(InfeasibleError, match=r"% of dense\)\. "):
-        made(model(), "cycles=3%", treat=())
+    with pytest.raises(InfeasibleError, match=r"% of dense; 5 % is kept for what compensation adds"):
+        made(model(), "cycles=3%", spare=0.05)
+    for budget, more in (("cycles=3%", {"treat": ()}), ("cycles=3%", {"spare": 0}), ("macs=3%", {})):
+        budgets = [budget, "cycles=90%"] if budget == "macs=3%" else budget
+        with pytest.raises(InfeasibleError, match=r"% of dense\)\. "):
+            made(model(), budgets, **more)
+
+
+def test_what_is_spare_of_a_budget_stays_free():
+    most = made(model(), "cycles=60%", spare=0.0).outcomes[0]
+    less = made(model(), "cycles=60%", spare=0.2).outcomes[0]
+    assert less.asked == most.asked and less.compiler_total <= 0.8 * less.asked < most.compiler_total
 
 
 def test_which_treatments_weights_have():

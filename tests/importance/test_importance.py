@@ -186,6 +186,22 @@ def test_a_loss_for_any_outputs():
     assert outputs["a"].grad.abs().sum() == pytest.approx(24 / 12**0.5) and outputs["b"][0].grad is not None
 
 
+def test_outputs_without_a_batch_axis_are_seen():
+    class Squeezed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.fc(self.conv(x).mean((2, 3)).squeeze())
+
+    torch.manual_seed(0)
+    model, x = Squeezed().eval(), torch.randn(33, 3, 4, 4)  # 32 at a time, so that the last one is alone
+    seen = observe(trace(model, x[:2]), model, [x])["fc.weight"]
+    assert seen.outputs == 33 and len(seen.gradient_squares) == 2
+    assert seen.output_squares.tolist() == pytest.approx(model(x).double().square().sum(0).tolist(), rel=1e-5)
+
+
 def test_every_way_to_call_a_layer_is_seen():
     torch.manual_seed(0)
     model = nn.Sequential(SqueezeExcite(4, 2), nn.ConvTranspose2d(4, 6, 2, stride=2), nn.Conv2d(6, 6, 3, groups=2),

@@ -28,7 +28,7 @@ from common import HELD_OUT, RESULTS, WEIGHTS, images_place, rows_of, write
 
 from padless import evaluate, finetune, load_images, load_model, load_weights
 from padless.inputs import weights_digest
-from padless.reproduction.measure import repaired
+from padless.reproduction.measure import repaired, treatment_of, weights_treated
 from padless.reproduction.protocol import AWARE, DENSE, EQUAL, GENERAL, Cell
 from padless.reproduction.subject import Small, Subject
 from padless.train import Checkpoints, Recipe, make_fabric
@@ -122,8 +122,7 @@ class Study:
             if small is None:
                 return row | {"held_out": None, "why": "out of its reach"}
             row |= repaired(subject, cell, small)
-        # Training would undo levels: it comes first.
-        model = copy.deepcopy(subject.model) if small.levels else small.model
+        model = subject.to_train(small)
         recipe = Recipe(epochs=self.given.epochs, seed=seed, channels_last=True)
         checkpoints, fabric = Checkpoints(SCRATCH / f"{weights_digest(model)}-{seed}"), make_fabric()
         early = copy.deepcopy(model)  # a checkpoint belongs to its start
@@ -133,11 +132,11 @@ class Study:
             why = f"{HOPELESS:g} points behind after {EARLY} epochs"
             return row | {"held_out": None, "why": why, "seconds": round(time.monotonic() - started)}
         history = finetune(model, subject.images, recipe, checkpoints=checkpoints, fabric=fabric)
-        if small.levels:
-            again = subject.on_grid(model, cell.size, seed)
-            if again is None:
+        if method != DENSE and weights_treated(small):
+            small = subject.treated(small, model, cell)
+            if small is None:
                 return row | {"held_out": None, "why": "out of its reach once it is trained"}
-            model, row["levels"] = again.model, again.levels
+            model, row = small.model, row | treatment_of(subject, small)
         return row | {
             "held_out": evaluate(model, subject.images), "test": evaluate(model, self.whole), "loss": history.losses[-1],
             "seconds": round(time.monotonic() - started),

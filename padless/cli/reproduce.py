@@ -16,6 +16,20 @@ def _words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def _methods(text: str | None) -> tuple[str, ...] | None:
+    """Names of methods, some of which have a comma themselves."""
+    words = _words(text)
+    if words is None:
+        return None
+    names: list[str] = []
+    for word in words:
+        if names and f"{names[-1]}, {word}" in EQUAL:
+            names[-1] = f"{names[-1]}, {word}"
+        else:
+            names.append(word)
+    return tuple(names)
+
+
 def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
     try:
         return None if text is None else tuple(int(word) for word in _words(text) or ())
@@ -86,7 +100,7 @@ def reproduce_command(
 
     asked: dict[str, Any] = {
         "networks": _words(networks), "ratios": _shares(ratios, "--ratios"), "units": _numbers(units, "--units"),
-        "budgets": _shares(budgets, "--budgets"), "methods": _words(methods), "seeds": _numbers(seeds, "--seeds"),
+        "budgets": _shares(budgets, "--budgets"), "methods": _methods(methods), "seeds": _numbers(seeds, "--seeds"),
         "epochs": epochs, "dense_epochs": dense_epochs, "images": images, "test_images": test_images, "target": target,
     }  # fmt: skip
     protocol = replace(QUICK if quick else FULL, **{key: value for key, value in asked.items() if value is not None})

@@ -17,7 +17,7 @@ from padless.reproduction.tables import WASTE, distinct, of, values
 LOOK = {
     EQUAL[0]: (COLOURS["blue"], "o"), EQUAL[1]: (COLOURS["green"], "s"), EQUAL[2]: (COLOURS["vermilion"], "^"),
     EQUAL[3]: (COLOURS["purple"], "D"), EQUAL[4]: (COLOURS["sky blue"], "P"), EQUAL[5]: (COLOURS["orange"], "v"),
-    EQUAL[6]: (COLOURS["black"], "*"),
+    EQUAL[6]: (COLOURS["black"], "*"), EQUAL[7]: (COLOURS["yellow"], "X"),
 }  # fmt: skip
 UNITS = {  # 1: general pruning
     1: LOOK[GENERAL], 8: (COLOURS["sky blue"], "s"), 16: (COLOURS["green"], "D"), 32: ("#004D40", "v"),

@@ -23,7 +23,7 @@ LAYER = ("c_in", "c_out", "macs", "padded_macs", "bytes", "padded_bytes")  # in 
 def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) -> Row:
     """What a row says beside its cell. Accuracies in percent, `accuracy` that after the last epoch; none where the
     method reaches no such size. Raises PeerError where another tool fails."""
-    started, levels = time.monotonic(), None
+    started, small = time.monotonic(), None
     if cell.part == "dense":
         model = copy.deepcopy(subject.model)
         row: Row = {"accuracy_before": evaluate(model, subject.images)}
@@ -31,20 +31,17 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
         small = subject.cut(cell)
         if small is None:
             return {"accuracy": None}
-        model, levels = small.model, small.levels
-        row = repaired(subject, cell, small)
-    if levels:  # training would undo them: it comes first
-        row["levels"], model = levels, copy.deepcopy(subject.model)
+        row, model = repaired(subject, cell, small), subject.to_train(small)
     recipe = Recipe(epochs=protocol.epochs, seed=cell.seed, channels_last=True)
     # Named by where it starts: a repair that rounds otherwise on another machine starts anew.
     checkpoints = Checkpoints(scratch / f"{cell.network}-{weights_digest(model)}-{recipe.seed}")
     teacher, fabric = copy.deepcopy(subject.model), make_fabric()
     history = finetune(model, subject.images, recipe, teacher=teacher, checkpoints=checkpoints, fabric=fabric)
-    if levels:
-        again = subject.on_grid(model, cell.size, cell.seed)
-        if again is None:
+    if small and weights_treated(small):
+        small = subject.treated(small, model, cell)
+        if small is None:
             return row | {"accuracy": None}
-        model, row["levels"] = again.model, again.levels
+        model, row = small.model, row | treatment_of(subject, small)
     row |= {
         "accuracy": evaluate(model, subject.images), "loss": round(history.losses[-1], 4),
         "on": f"{fabric.device.type}, {torch.get_num_threads()} thread(s), {precision_of()}",
@@ -53,8 +50,25 @@ def measured(subject: Subject, cell: Cell, protocol: Protocol, scratch: Path) ->
     return row
 
 
+def weights_treated(small: Small) -> bool:
+    """Whether weights are brought to few values once they are trained."""
+    return bool(small.levels or small.plan.treatments)
+
+
+def treatment_of(subject: Subject, small: Small) -> Row:
+    """What was done to the weights of a treated network, and what it costs."""
+    kinds = list(small.plan.treatments.values())
+    done: Row = (
+        {"treatments": {kind: kinds.count(kind) for kind in sorted(set(kinds))}} if kinds else {"levels": small.levels}
+    )
+    return _cycles(subject, small.model) | done
+
+
 def repaired(subject: Subject, cell: Cell, small: Small) -> Row:
-    """What a cut network costs, and its accuracy before and after repair, which is done in place."""
+    """What a cut network costs, and its accuracy before and after repair, which is done in place.
+
+    Treatments of a plan are still to come: until they are carried out the network costs more.
+    """
     row = _waste(subject, small.plan, cell) if cell.part == "equal ratio" else _cycles(subject, small.model)
     row["accuracy_cut"] = evaluate(small.model, subject.images)
     if not small.levels:  # else they are compensated

@@ -17,7 +17,8 @@ GENERAL, AWARE = "general", "NPU-aware"
 PADLESS, MCT = "padless", "MCT"
 TORCH_PRUNING = ("Torch-Pruning local", "Torch-Pruning global, rounded")  # its best two on VGG-16 and on ResNet-18
 GRID = "grid alone"  # weights of few levels, and no channel cut
-EQUAL = (PADLESS, AWARE, GENERAL, *TORCH_PRUNING, MCT, GRID)
+JOINT = "padless on grids"  # both, chosen in one program
+EQUAL = (PADLESS, AWARE, GENERAL, *TORCH_PRUNING, MCT, GRID, JOINT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

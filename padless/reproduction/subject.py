@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypedDict
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from padless.align import aligned_levels, free_levels
-from padless.choose import RATIOS, Choices, Plan
+from padless.choose import RATIOS, Budget, Choices, Plan
 from padless.choose.match import Knob, Maker
-from padless.choose.planning import make_plan
+from padless.choose.planning import make_plan, scored
 from padless.choose.replay import prune
 from padless.cost import NetworkCost, network_cost
 from padless.cost.pricing import Pricing
@@ -24,11 +24,13 @@ from padless.graph import narrowed, trace
 from padless.hardware import load_target
 from padless.importance import Importance, importance
 from padless.inputs import Images, LoadedModel
+from padless.recover import treat
 from padless.reproduction.grid import finest
 from padless.reproduction.peers import PeerError, kept_by, kept_by_name, plan_of, sony_mct, torch_pruning
-from padless.reproduction.protocol import AWARE, GENERAL, GRID, MCT, PADLESS, TORCH_PRUNING, Cell
+from padless.reproduction.protocol import AWARE, GENERAL, GRID, JOINT, MCT, PADLESS, TORCH_PRUNING, Cell
 
 CALIBRATION = 512  # training images, without labels, for importance and recovery
+SPARE = 0.03  # of a budget: treated weights that were trained before compress worse than planned
 SCORED = 64  # of them that MCT scores channels with: its scores take minutes
 
 
@@ -58,7 +60,10 @@ THEIRS: Mapping[str, TorchPruning] = {  # Torch-Pruning by L2 norms of groups: o
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Small:
-    """A cut network, and the plan that cuts it. `levels` are those of its weights, where they are on a grid."""
+    """A cut network, and the plan that cuts it. `levels` are those of its weights, where they are on one grid.
+
+    Training undoes those, and the plan's treatments are still to be carried out: see `Subject.to_train` and `treated`.
+    """
 
     model: nn.Module
     plan: Plan
@@ -73,6 +78,7 @@ class Subject:
         self.pricing = Pricing(self.model, (self.x,), load_target(target))
         self.graph = self.pricing.graph
         self._importances: dict[tuple[str, int], Importance] = {}
+        self._weighed: dict[int, Importance] = {}  # with what treatments lose
         self._by_ratio: dict[tuple[float, int], Plan] = {}
         self._knobs: dict[tuple[str, int], Knob] = {}
 
@@ -134,12 +140,41 @@ class Subject:
         """
         if method == GRID:
             return self.on_grid(self.model, share, seed)
+        if method == JOINT:
+            return self._jointly(share, seed)
         if method not in OURS:
             return self._of_a_peer(method, share, seed)
         allocate, criterion, align = OURS[method]
         try:
             choices = Choices(importance=self.importance(criterion, seed), allocate=allocate, align=align, seed=seed)
             plan = make_plan(self.pricing, f"cycles={100 * share:g}%", choices, dense=self.dense)
+        except InfeasibleError:
+            return None
+        return Small(model=prune(self.model, plan), plan=plan)
+
+    def to_train(self, small: Small) -> nn.Module:
+        """What of a cut network is trained: its own module, or the dense network's copy where only weights were treated."""
+        return copy.deepcopy(self.model) if small.levels else small.model
+
+    def treated(self, small: Small, model: nn.Module, cell: Cell) -> Small | None:
+        """The network once it is trained, with the treatments that it is to have; None where that is over the budget."""
+        if small.levels:
+            return self.on_grid(model, cell.size, cell.seed)
+        if small.plan.treatments:
+            treat(model, self.calibration(cell.seed), small.plan.treatments, plan=small.plan)
+            if self._cycles(model) > cell.size * _total(self.dense):
+                return None
+        return replace(small, model=model)
+
+    def _jointly(self, share: float, seed: int) -> Small | None:
+        """Widths and treatments in one program. What training and compensation add is kept free."""
+        budget = Budget(quantity="cycles", share=share)
+        choices = Choices(treat=("grid",), spare=SPARE, seed=seed)
+        if seed not in self._weighed:
+            self._weighed[seed] = scored(self.pricing, choices, self.calibration(seed), [budget])
+        choices = replace(choices, importance=self._weighed[seed])
+        try:
+            plan = make_plan(self.pricing, str(budget), choices, dense=self.dense)
         except InfeasibleError:
             return None
         return Small(model=prune(self.model, plan), plan=plan)

@@ -9,6 +9,7 @@ from padless import trace
 from padless.reproduction.grid import LEVELS, finest, rounded
 from padless.reproduction.store import read_results
 from padless.treat import Treatment
+from padless.treat.treatment import LADDER
 
 
 class Mixed(nn.Module):
@@ -66,3 +67,16 @@ def test_it_is_a_method_at_equal_cycles(run, tmp_path):
     assert met["widths"]["second.0"] == [Tiny().second[0].in_channels, Tiny().second[0].out_channels]
     assert missed["accuracy"] is None  # no levels bring it so low
     assert read_results(tmp_path / "r" / "results.json")["staircase"] == []
+
+
+def test_both_in_one_program_are_a_method_at_equal_cycles(run, tmp_path):
+    options = ("--methods", "padless on grids", "--ratios", "", "--out", "r")
+    assert run(*options, "--budgets", "93,10")[0] == 0
+    met, missed = [r for r in read_results(tmp_path / "r" / "results.json")["rows"] if r["part"] == "equal cycles"]
+    assert met["cycles_percent"] <= 93 and set(met["treatments"]) <= {f"grid:{levels}" for levels in LADDER}
+    assert missed["accuracy"] is None
+
+
+def test_names_of_methods_may_have_commas(run):
+    code, _, err = run("--methods", "Torch-Pruning global, rounded, grid only")
+    assert code == 2 and "No method 'grid only'. Did you mean grid alone?" in " ".join(err.split())

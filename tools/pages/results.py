@@ -1,4 +1,7 @@
-"""Write `results.md` and its pictures, and README's table: `python -m tools.pages.results`. No measured figure is typed."""
+"""Write `results.md` and its pictures, and README's tables: `python -m tools.pages.results`. No measured figure is typed."""
+
+import json
+from statistics import mean
 
 from padless.report.markdown import markdown_table
 from padless.reproduction import tables
@@ -18,6 +21,8 @@ RUNS = {  # file of results: heading
     "reproduction-quick": "The quick run",
 }
 
+TARGET = "ethos-u55-256"  # of README's second table
+LEVERS = {"dense": "dense", "widths": "fewer channels", "joint": "**both**"}
 SEED = {"vgg16_bn": "VGG-16", "resnet18": "ResNet-18"}  # the paper's networks
 
 TEXT = """# The paper, and what goes past it
@@ -112,10 +117,10 @@ END = "<!-- end -->\n"
 
 
 def readme() -> str:
-    """README.md with its table."""
+    """README.md with its tables."""
     run = read_results(RESULTS / "reproduction.json")
     said = README.read_text(encoding="utf-8")
-    for name, table in {"accuracy": _accuracies(run)}.items():
+    for name, table in {"accuracy": _accuracies(run), "levers": _levers()}.items():
         before, _, rest = said.partition(MARK.format(name))
         _, _, after = rest.partition(END)
         said = f"{before}{MARK.format(name)}\n{table}\n\n{END}{after}"
@@ -131,11 +136,10 @@ def _saved(run: dict) -> str:
 
 
 def _accuracies(run: dict) -> str:
-    """A line a method, after fine-tuning; the dense networks beside it."""
-    columns, lines = [(network, size) for network in SEED for size in (0.5, 0.35, 0.25)], []
-    dense = [tables.of(run["rows"], part="dense", network=network) for network, _ in columns]
-    for name, key in (("dense", "accuracy_before"), ("dense, continued alike", "accuracy")):
-        lines.append([name, *(tables.average(rows, key) for rows in dense)])
+    """A line a method, after fine-tuning; the dense networks, trained on alike, beside it."""
+    columns, lines = [(network, size) for network in SEED for size in (0.35, 0.25)], []
+    dense = (tables.of(run["rows"], part="dense", network=network) for network, _ in columns)
+    lines.append(["dense, continued alike", *(tables.average(rows, "accuracy") for rows in dense)])
     for method in EQUAL:
         mine = tables.of(run["rows"], part="equal cycles", method=method)
         if not mine:
@@ -144,6 +148,28 @@ def _accuracies(run: dict) -> str:
         lines.append([f"**{method}**" if method == PADLESS else method, *cells])
     shown = markdown_table(["", *(f"{SEED[n]}, {s:.0%}" for n, s in columns)], lines)
     return f"{conditions(run)}.\n\n{shown}"
+
+
+def _levers() -> str:
+    """What fewer channels, few values and both keep without training, in LiteRT; a line each."""
+    run = json.loads((RESULTS / "treat.json").read_text())
+    columns = [(network, budget) for network in SEED for budget in (15, 10)]
+
+    def cell(network: str, budget: int, method: str) -> str:
+        found = [
+            row["litert"]
+            for row in run["rows"]
+            if (row["network"], row["target"], row["budget"], row["method"], row["epochs"])
+            == (network, TARGET, budget, method, 0)
+            and row.get("reached", True)
+        ]
+        return f"{mean(found):.2f}" if found else "-"
+
+    lines = [
+        [LEVERS[method], *(cell(network, 100 if method == "dense" else budget, method) for network, budget in columns)]
+        for method in LEVERS
+    ]
+    return markdown_table(["", *(f"{SEED[network]}, {budget}%" for network, budget in columns)], lines)
 
 
 def page() -> str:

@@ -39,8 +39,6 @@ behind. The standard error of one accuracy is {error:.2f} at most. *Gap* is what
 *seconds* are those of the solver, of planning without the scores (which are made once for all budgets), of recovery and of
 treating, on one thread of a machine that did other work, too.
 
-`{command}`
-
 {tables}
 
 ## What planning takes
@@ -76,8 +74,7 @@ def page() -> str:
     )
     rows = record["rows"]
     return TEXT.format(
-        calibration=record["calibration"], vela=record["versions"]["ethos-u-vela"], command=record["command"],
-        error=max(50 / row["test"] ** 0.5 for row in rows), tables=_tables(rows), noise=depth["noise"],
+        calibration=record["calibration"], vela=record["versions"]["ethos-u-vela"],         error=max(50 / row["test"] ** 0.5 for row in rows), tables=_tables(rows), noise=depth["noise"],
         planned_network=planning["rows"][0]["network"], planned_images=planning["images"],
         threads=planning["machine"]["threads"],
         planning=_planning(planning["rows"]), reach=_reach(depth["rows"]), accuracy=_accuracy(depth["rows"]),
@@ -90,8 +87,19 @@ def _tables(rows: list[dict[str, Any]]) -> str:
     for network, target, epochs in sorted(kinds, key=lambda kind: kind[2]):
         here = [row for row in rows if (row["network"], row["target"], row["epochs"]) == (network, target, epochs)]
         trained = f", behind {epochs} epoch(s) of training" if epochs else ""
-        parts.append(f"### {network} on {target}{trained}\n\n{_table(here)}")
+        parts.append(f"### {network} on {target}{trained}\n\n{_table(here)}\n\n`{_command(here)}`")
     return "\n\n".join(parts)
+
+
+def _command(rows: list[dict[str, Any]]) -> str:
+    """What measures them, and rows that are not there yet."""
+    budgets = sorted({row["budget"] for row in rows if row["method"] in METHODS}, reverse=True)
+    seeds = sorted({row["seed"] for row in rows})
+    parts = ["python benchmarks/treat.py --networks", rows[0]["network"], "--targets", rows[0]["target"],
+             "--budgets", *map(str, budgets), "--seeds", *map(str, seeds)]  # fmt: skip
+    if epochs := rows[0]["epochs"]:
+        parts += ["--epochs", str(epochs)]
+    return " ".join(parts)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -220,33 +228,36 @@ def _accuracy(rows: list[dict[str, Any]]) -> str:
 
 
 def draw() -> None:
-    """Cycles against accuracy of the first network: what fewer channels, few values, and both reach."""
-    rows = json.loads((RESULTS / "treat.json").read_text())["rows"]
-    network, target = rows[0]["network"], rows[0]["target"]
-    here = [
-        row
-        for row in rows
-        if (row["network"], row["target"], row["epochs"]) == (network, target, 0) and row.get("reached", True)
-    ]
-    figure = canvas("Drawing what treatments are worth", figsize=(6.4, 3.8))
-    axes = figure.subplots()
-    dense = mean(row["litert"] for row in here if row["method"] == DENSE)
+    """Cycles against accuracy on the first target: what fewer channels, few values, and both reach. A panel a network."""
+    rows = [row for row in json.loads((RESULTS / "treat.json").read_text())["rows"] if not row["epochs"]]
+    target = rows[0]["target"]
+    rows = [row for row in rows if row["target"] == target and row.get("reached", True)]
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+    figure = canvas("Drawing what treatments are worth", figsize=(3.6 * len(networks) + 0.6, 3.8))
+    for axes, network in zip(figure.subplots(1, len(networks), squeeze=False)[0], networks, strict=True):
+        _panel(axes, [row for row in rows if row["network"] == network])
+        axes.set_title(network, fontsize=9)
+        axes.set_xlabel("cycles of the file, % of dense")
+    figure.axes[0].set_ylabel("top-1 in LiteRT, %")
+    figure.axes[0].legend(fontsize=8, frameon=False, loc="lower right")
+    figure.suptitle(f"{target}, nothing trained", fontsize=9)
+    write_atomically(PICTURE, png(figure))
+
+
+def _panel(axes: Any, rows: list[dict[str, Any]]) -> None:
+    dense = mean(row["litert"] for row in rows if row["method"] == DENSE)
     axes.axhline(dense, color=COLOURS["black"], linewidth=0.8, linestyle="--")
     axes.annotate("dense", (100, dense), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=8)
     for method in METHODS:
         marker, colour = MARKS[method]
-        budgets = sorted({row["budget"] for row in here if row["method"] == method})
-        groups = [[row for row in here if (row["method"], row["budget"]) == (method, budget)] for budget in budgets]
+        budgets = sorted({row["budget"] for row in rows if row["method"] == method})
+        groups = [[row for row in rows if (row["method"], row["budget"]) == (method, budget)] for budget in budgets]
         points = [(mean(r["cycles_percent"] for r in group), mean(r["litert"] for r in group)) for group in groups]
         axes.plot(
-            *zip(*points, strict=True), marker=marker, color=colour, markersize=5, linewidth=1.2, label=NAMES[method]
-        )
+            [x for x, _ in points], [y for _, y in points], marker=marker, color=colour, markersize=5, linewidth=1.2,
+            label=NAMES[method],
+        )  # fmt: skip
     axes.set_xlim(0, 101)
-    axes.set_xlabel("cycles of the file, % of the dense network's")
-    axes.set_ylabel("top-1 in LiteRT, %")
-    axes.set_title(f"{network} on {target}, nothing trained", fontsize=9)
-    axes.legend(fontsize=8, frameon=False, loc="lower right")
-    write_atomically(PICTURE, png(figure))
 
 
 def write() -> None:

@@ -74,10 +74,11 @@ def page() -> str:
     )
     rows = record["rows"]
     return TEXT.format(
-        calibration=record["calibration"], vela=record["versions"]["ethos-u-vela"],         error=max(50 / row["test"] ** 0.5 for row in rows), tables=_tables(rows), noise=depth["noise"],
+        calibration=record["calibration"], vela=record["versions"]["ethos-u-vela"],
+        error=max(50 / row["test"] ** 0.5 for row in rows), tables=_tables(rows), noise=depth["noise"],
         planned_network=planning["rows"][0]["network"], planned_images=planning["images"],
-        threads=planning["machine"]["threads"],
-        planning=_planning(planning["rows"]), reach=_reach(depth["rows"]), accuracy=_accuracy(depth["rows"]),
+        threads=planning["machine"]["threads"], planning=_planning(planning["rows"]),
+        reach=_reach(depth["rows"]), accuracy=_accuracy(depth["rows"]),
     )  # fmt: skip
 
 

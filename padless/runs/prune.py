@@ -72,29 +72,13 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
     ) as pricing:  # fmt: skip
         dense = pricing.dense()
         work.test_dense()
-        choices = work.choices(pricing)
-        staged, graph, final = work.cut(pricing, dense, choices)
-        for _ in range(AGAIN):
-            spare = work.spare(staged.plan, dense, final)
-            if spare <= choices.spare:
-                break
-            console.print(
-                f"Treated weights compress worse than planned. Choosing again, with {100 * spare:.1f} % to spare."
-            )
-            told = dict(work.after), work.treating
-            try:
-                staged, graph, final = work.cut(pricing, dense, replace(choices, spare=spare))
-            except InfeasibleError:
-                console.print("Nothing is so far within the budget: the first choice stays.")
-                work.after, work.treating = told
-                break
-            choices = replace(choices, spare=spare)
+        staged, graph, final, spare = work.made(pricing, dense)
         work.test_int8(staged.model)
         dense, final = charged_sides(pricing, work.budgets, staged.plan, dense, final)
         report = draw_up(
             pricing, staged.plan, job.choices, staged.importance, (dense, final), graph, told=parse_limits(job.limit)
         )
-    summary = work.summary(staged, dense, final, choices.spare)
+    summary = work.summary(staged, dense, final, spare)
     kept = source.loaded.model if job.keep_dense or job.regularize else None
     save(job.out, staged.model, staged.plan, summary, report=work.tested(report), dense=kept, own=True)
     return summary
@@ -136,6 +120,30 @@ class _Work:
         if self.job.steps > 1:
             return choices
         return replace(choices, importance=self.source.importance(pricing, choices, self.job.calibration, self.budgets))
+
+    def made(self, pricing: Pricing, dense: NetworkCost) -> tuple[Staged, Graph, NetworkCost, float]:
+        """The finished network, its graph, what it costs, and how much of a budget its plan left free.
+
+        A budget is the file's: where treated weights are over it, widths and treatments are chosen again.
+        """
+        choices = self.choices(pricing)
+        staged, graph, final = self.cut(pricing, dense, choices)
+        for _ in range(AGAIN):
+            spare = self.spare(staged.plan, dense, final)
+            if spare <= choices.spare:
+                break
+            console.print(
+                f"Treated weights compress worse than planned. Choosing again, with {100 * spare:.1f} % to spare."
+            )
+            told = dict(self.after), self.treating
+            try:
+                staged, graph, final = self.cut(pricing, dense, replace(choices, spare=spare))
+            except InfeasibleError:
+                console.print("Nothing is so far within the budget: the first choice stays.")
+                self.after, self.treating = told
+                break
+            choices = replace(choices, spare=spare)
+        return staged, graph, final, choices.spare
 
     def cut(self, pricing: Pricing, dense: NetworkCost, choices: Choices) -> tuple[Staged, Graph, NetworkCost]:
         """The network planned, cut, recovered, trained and treated; its graph, and what it costs with its own weights."""

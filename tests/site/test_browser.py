@@ -82,10 +82,11 @@ def test_dark_and_light_differ(chromium, address):
 
 def test_search_finds(chromium, address):
     with opened(chromium, address, "", width=1440) as (shown, seen):
+        shown.wait_for_load_state("networkidle")  # before, nobody may listen to the keys
         shown.keyboard.press("Control+k")
         shown.keyboard.type("depthwise unit", delay=20)
         shown.get_by_role("link", name="Glossary").or_(shown.get_by_text("depthwise").last).first.wait_for(
-            timeout=10_000
+            timeout=60_000
         )
         assert seen == []
 

@@ -12,6 +12,7 @@ this data.
 
 import argparse
 import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -51,6 +52,30 @@ class Network(Subject):
         """Of the test set."""
         part = slice(seed % 5, None, 5)
         return replace(self.images, test=self.images.test[part], test_labels=self.images.test_labels[part])
+
+
+def read_arguments(description: str | None, shares: Sequence[float]) -> argparse.Namespace:
+    """Networks, shares of their cycles and seeds. Ends with the reason where the weights and images are not at hand."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=["vgg16_bn", "resnet18"])
+    parser.add_argument("--shares", nargs="+", type=float, default=list(shares))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    given = parser.parse_args()
+    need_shared()
+    return given
+
+
+def unmeasured(
+    rows: Sequence[dict], methods: Sequence[str], given: argparse.Namespace
+) -> Iterator[tuple[Network, dict, list[str]]]:
+    """Each network with the cells, by share and seed, that lack methods among the rows, and those methods."""
+    for name in given.networks:
+        with Network(name) as network:
+            for seed, share in product(given.seeds, given.shares):
+                here = {"network": name, "share": share, "seed": seed}
+                done = {row["method"] for row in rows if here.items() <= row.items()}
+                if missing := [method for method in methods if method not in done]:
+                    yield network, here, missing
 
 
 def main() -> None:

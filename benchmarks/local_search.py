@@ -12,16 +12,14 @@ the seed draws, recovery (`least-squares`, OSSCAR's own last step, in order) and
 all; `error` is the objective that the swaps lower, in percent of the elimination's. Rows in the results are not repeated.
 """
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 from statistics import mean, stdev
 
 import torch
-from accuracy_at_cost import Network
-from common import need_shared, rows_of, write
+from accuracy_at_cost import TARGET, Network, read_arguments, unmeasured
+from common import rows_of, write
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,34 +27,26 @@ from padless import Plan, evaluate, prune, recover
 from padless.batches import parts_of
 from padless.calls import LayerCalls, evaluating, run
 from padless.graph import ChannelGroup
-from padless.importance.observed import BATCH, RIDGE, WIDEST, Seen, observe
+from padless.importance.observed import BATCH, WIDEST, Seen, observe
 from padless.moments.columns import columns
 from padless.progress import track
 from padless.reproduction.protocol import PADLESS
+from padless.reproduction.subject import CALIBRATION
 
-OURS, SWAPPED, OSSCAR = METHODS = ("ours", "ours, swaps", "OSSCAR")
+OURS, OSSCAR = "ours", "OSSCAR"
+METHODS = (OURS, "ours, swaps", OSSCAR)
 SWAPS = 64  # a group, at most
 WEIGHED = 32  # channels that may come back: those that have most to say of what the outputs lack
 TRIED = 8  # of them, the best first, before a search ends
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=["vgg16_bn", "resnet18"])
-    parser.add_argument("--shares", nargs="+", type=float, default=[0.25, 0.15])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    given = parser.parse_args()
-    need_shared()
-    rows = rows_of("local_search")
-    for name in given.networks:
-        with Network(name) as network:
-            for seed, share in product(given.seeds, given.shares):
-                here = {"network": name, "share": share, "seed": seed}
-                done = {row["method"] for row in rows if here.items() <= row.items()}
-                for method in (m for m in METHODS if m not in done):
-                    rows.append(here | {"method": method} | measured(network, share, seed, method))
-                    print(rows[-1], flush=True)
-                    write("local_search", rows, target="ethos-u55-256", images=512)
+    given, rows = read_arguments(__doc__, (0.25, 0.15)), rows_of("local_search")
+    for network, here, missing in unmeasured(rows, METHODS, given):
+        for method in missing:
+            rows.append(here | {"method": method} | measured(network, here["share"], here["seed"], method))
+            print(rows[-1], flush=True)
+            write("local_search", rows, target=TARGET, images=CALIBRATION)
     table(rows)
 
 
@@ -106,30 +96,24 @@ def searched(network: Network, plan: Plan, images: Sequence[Tensor], method: str
 
 def unfolded_squares(network: Network, images: Sequence[Tensor]) -> dict[str, Tensor]:
     """By weight, the covariance of a layer's columns [D, D], one for each of a filter's weights: channels outermost."""
-    layers = {layer.weight for layer in network.graph.layers if layer.groups == 1}
-    sums: dict[str, list] = {}
+    layers = {layer.weight: layer for layer in network.graph.layers if layer.groups == 1}
+    sums: dict[str, Seen] = {}
 
     def watch(name, func, given, call):
         y = call()
         if name in layers and given["weight"][0].numel() <= WIDEST + 512:
-            entry = sums.setdefault(name, [0, 0.0, 0.0])
-            linear = func is F.linear
-            for _, x, _ in columns(given["input"], y, given, linear, given["weight"][0].numel()):
-                entry[0] += x.shape[1]
-                entry[1] = entry[1] + (x[0].T @ x[0]).double()
-                entry[2] = entry[2] + x[0].sum(0).double()
+            seen = sums.setdefault(name, Seen(layer=layers[name], folded=1))
+            for _, x, _ in columns(given["input"], y, given, func is F.linear, given["weight"][0].numel()):
+                seen.rows += x.shape[1]
+                seen.squares += (x[0].T @ x[0]).double()
+                seen.total += x[0].sum(0).double()
         return y
 
     with evaluating(network.model), torch.no_grad(), LayerCalls(network.model, watch):
         for batch in images:
             for part in parts_of(batch, BATCH):
                 run(network.model, part)
-    found = {}
-    for name, (count, squares, total) in sums.items():
-        covariance = squares / count - torch.outer(total, total) / count**2
-        covariance.diagonal().add_(RIDGE * covariance.diagonal().mean() + 1e-12)
-        found[name] = covariance
-    return found
+    return {name: seen.covariance() for name, seen in sums.items()}
 
 
 @dataclass(slots=True, eq=False)

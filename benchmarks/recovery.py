@@ -10,16 +10,14 @@ Torch-Pruning does on the same channels, nothing and then batch norm, are the ro
 in the results are not repeated. The images are JPEGs: compare only within this data.
 """
 
-import argparse
 import copy
 import importlib.util
 import time
 from collections.abc import Sequence
-from itertools import product
 from statistics import mean, pstdev
 
-from accuracy_at_cost import Network
-from common import need_shared, rows_of, write
+from accuracy_at_cost import TARGET, Network, read_arguments, unmeasured
+from common import rows_of, write
 from torch import Tensor, nn
 
 from padless import Plan, evaluate, recover
@@ -32,22 +30,11 @@ METHODS = ("none", "bn", "mix", "least-squares", "AIMET", "AIMET, bn")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=["vgg16_bn", "resnet18"])
-    parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 0.35])
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    given = parser.parse_args()
-    need_shared()
-    rows = rows_of("recovery")
-    for name in given.networks:
-        with Network(name) as network:
-            for seed, share in product(given.seeds, given.shares):
-                here = {"network": name, "share": share, "seed": seed}
-                done = {row["method"] for row in rows if here.items() <= row.items()}
-                if missing := [method for method in METHODS if method not in done]:
-                    rows += [here | row for row in measured(network, share, seed, missing)]
-                    tested = "another fifth of the test set for each seed"
-                    write("recovery", rows, target="ethos-u55-256", images=CALIBRATION, accuracy=tested)
+    given, rows = read_arguments(__doc__, (0.5, 0.35)), rows_of("recovery")
+    for network, here, missing in unmeasured(rows, METHODS, given):
+        rows += [here | row for row in measured(network, here["share"], here["seed"], missing)]
+        tested = "another fifth of the test set for each seed"
+        write("recovery", rows, target=TARGET, images=CALIBRATION, accuracy=tested)
     table(rows)
 
 

@@ -21,6 +21,7 @@ import copy
 import dataclasses
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +52,7 @@ from padless.errors import InfeasibleError
 from padless.graph import trace
 from padless.importance import Importance
 from padless.reproduction.grid import finest, rounded
-from padless.runs.prune import AGAIN, SLACK
+from padless.runs.prune import AGAIN, spare_for
 from padless.train import Recipe, peak_lr
 from padless.treat import Treatment
 
@@ -168,9 +169,7 @@ class Subject:
             if over <= 1 or not facts["treatments"] or self.epochs:
                 break
             before = small, facts
-            choices = dataclasses.replace(
-                choices, spare=1 - (1 - SLACK) * facts["planned_cycles"] / facts["cycles_whole"]
-            )
+            choices = dataclasses.replace(choices, spare=spare_for(facts["cycles_whole"] / facts["planned_cycles"]))
         return self.row(small, method, budget, facts)
 
     def made(self, budget: int, choices: Choices) -> tuple[nn.Module | None, dict, float]:
@@ -198,10 +197,10 @@ class Subject:
 
     @staticmethod
     def proof(made: Plan) -> dict:
-        counts = {each: list(made.treatments.values()).count(each) for each in sorted(set(made.treatments.values()))}
+        kinds = Counter(made.treatments.values())
         return {
             "objective": made.solver.objective, "gap": made.solver.gap, "solver_seconds": made.solver.seconds,
-            "rounds": made.solver.rounds, "treatments": counts, "planned_cycles": made.after["cycles"],
+            "rounds": made.solver.rounds, "treatments": dict(sorted(kinds.items())), "planned_cycles": made.after["cycles"],
             "channels": sum(map(len, made.keep.values())),
         }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -57,10 +58,8 @@ def weights_treated(small: Small) -> bool:
 
 def treatment_of(subject: Subject, small: Small) -> Row:
     """What was done to the weights of a treated network, and what it costs."""
-    kinds = list(small.plan.treatments.values())
-    done: Row = (
-        {"treatments": {kind: kinds.count(kind) for kind in sorted(set(kinds))}} if kinds else {"levels": small.levels}
-    )
+    kinds = Counter(small.plan.treatments.values())
+    done: Row = {"treatments": dict(sorted(kinds.items()))} if kinds else {"levels": small.levels}
     return _cycles(subject, small.model) | done
 
 

@@ -84,6 +84,11 @@ def prune_and_save(job: Job, source: Dense) -> Summary:
     return summary
 
 
+def spare_for(growth: float) -> float:
+    """The share of a budget that has to stay free where treated weights take `growth` times what was planned."""
+    return 1 - (1 - SLACK) / growth
+
+
 class _Work:
     """A job's model and images, and the accuracies of both networks as they come."""
 
@@ -163,13 +168,12 @@ class _Work:
         """
         if not plan.treatments or self.job.epochs:
             return 0.0
-        paired = zip(self.budgets, plan.outcomes, strict=True)
         over = [
             budget.of(final) / outcome.compiler_total
-            for budget, outcome in paired
+            for budget, outcome in zip(self.budgets, plan.outcomes, strict=True)
             if budget.counted in FROM_ORACLE and budget.of(final) > budget.limit(dense)
         ]
-        return 1 - (1 - SLACK) / max(over) if over else 0.0
+        return spare_for(max(over)) if over else 0.0
 
     def recover(self, small: nn.Module, plan: Plan) -> Recovery | None:
         """Give a cut network its accuracy back, as far as that goes without labels."""

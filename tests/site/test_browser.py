@@ -86,7 +86,7 @@ def test_search_finds(chromium, address):
         shown.keyboard.press("Control+k")
         shown.keyboard.type("depthwise unit", delay=20)
         shown.get_by_role("link", name="Glossary").or_(shown.get_by_text("depthwise").last).first.wait_for(
-            timeout=60_000
+            timeout=10_000
         )
         assert seen == []
 

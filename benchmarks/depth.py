@@ -111,7 +111,7 @@ def accuracies(given: argparse.Namespace, rows: list[dict]) -> Iterator[dict]:
     need_shared()
     target = "ethos-u55-256"
     for seed in given.seeds:
-        subject = Subject("resnet18", target, seed, given.test)
+        subject = Subject("resnet18", target, seed, given.test, epochs=0)
         model, calibration = subject.model, subject.calibration
         with subject.pricing as pricing:
             curves = scored(pricing, Choices(seed=seed), calibration, [Budget.parse("cycles=50%")])

@@ -9,6 +9,8 @@ the same budget:
 
 - `widths`: the best widths, recovered;
 - `grid alone`: the finest grid of one number of levels for every inner layer, compensated, no channel removed;
+- `2:4 alone`: two of four weights for every inner layer, where the target's compiler pays for it, and where that is not
+  enough the finest grid beside it, compensated, no channel removed;
 - `joint`: widths and a treatment a layer in one program (`plan(treat=…)`), recovered and treated.
 
 Each network is written as INT8 TFLite and run in LiteRT on the test images; cycles are Vela's for that very file (the
@@ -51,14 +53,15 @@ from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError
 from padless.graph import trace
 from padless.importance import Importance
-from padless.reproduction.grid import finest, rounded
+from padless.reproduction.grid import GRIDS, SPARSE, finest, rounded
 from padless.runs.prune import AGAIN, spare_for
 from padless.train import Recipe, peak_lr
 from padless.treat import Treatment
 
 CALIBRATION = 512
 OFFERED = {"ethos-u55-256": ("grid",), "ethos-u85-512": ("grid", "2:4")}
-METHODS = ("widths", "grid alone", "joint")
+ALONE = {"grid alone": ("grid", GRIDS), "2:4 alone": ("2:4", SPARSE)}  # what has to pay, and what is tried
+METHODS = ("widths", *ALONE, "joint")
 ROUNDED = "grid:9"
 KEY = ("network", "target", "method", "budget", "seed", "test", "epochs")
 
@@ -121,8 +124,8 @@ class Subject:
             yield self.row(small, "rounded", 100, {"treatments": ROUNDED})
         for budget in budgets:
             for method in methods:
-                if new(method, budget):
-                    yield self.grid(budget) if method == "grid alone" else self.planned(method, budget)
+                if new(method, budget) and (method not in ALONE or ALONE[method][0] in OFFERED[self.target]):
+                    yield self.alone(method, budget) if method in ALONE else self.planned(method, budget)
 
     @cached_property
     def curves(self) -> Importance:
@@ -141,18 +144,18 @@ class Subject:
     def dense(self) -> Cycles:
         return self.file(self.model).cycles
 
-    def grid(self, budget: int) -> dict:
+    def alone(self, method: str, budget: int) -> dict:
         model, graph, started = self.continued, trace(self.model, self.example), time.monotonic()
         most = budget / 100 * self.pricing.dense().cycles.total
 
         def cycles(small: nn.Module) -> float:
             return self.pricing.whole(small, trace(small, self.example)).cycles.total
 
-        found = finest(model, graph, self.calibration, cycles, most)
+        found = finest(model, graph, self.calibration, cycles, most, ALONE[method][1])
         if found is None:
-            return self.key("grid alone", budget) | {"reached": False}
-        facts = {"treatments": f"grid:{found[1]}", "seconds": round(time.monotonic() - started, 1)}
-        return self.row(found[0], "grid alone", budget, facts)
+            return self.key(method, budget) | {"reached": False}
+        facts = {"treatments": str(found[1]), "seconds": round(time.monotonic() - started, 1)}
+        return self.row(found[0], method, budget, facts)
 
     def planned(self, method: str, budget: int) -> dict:
         """As `padless prune` does it: again with more to spare where the treated weights compress worse than planned."""

@@ -35,7 +35,7 @@ def test_every_command_is_in_the_list():
     for module, _ in COMMANDS.values():
         importlib.import_module(f"padless.cli.{module}")
     files = {path.stem for path in Path(padless.cli.__file__).parent.glob("*.py")}
-    assert files - {"__init__", "app", "options"} == {module for module, _ in COMMANDS.values()}
+    assert files - {"__init__", "app", "closing", "options"} == {module for module, _ in COMMANDS.values()}
     assert list(typer.main.get_command(app).commands) == list(COMMANDS), "name a new command in padless/cli/app.py"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from padless.cli.app import app, out
-from padless.cli.model import command_line
+from padless.cli.closing import command_line
 from padless.errors import UsageError
 from padless.reproduction.protocol import EQUAL, FULL, QUICK
 

@@ -19,7 +19,7 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.model import command_line, moved
+from padless.cli.closing import command_line, moved
 from padless.report.summary import Summary
 from padless.train import Recipe, peak_lr
 from padless.train.recipe import FIXED_NORMS_LR

@@ -19,7 +19,7 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.model import command_line, moved
+from padless.cli.closing import command_line, moved
 from padless.errors import UsageError
 from padless.runs.job import CALIBRATION
 

@@ -120,9 +120,11 @@ def _resnet18(models: Any) -> nn.Module:
     return model
 
 
-def _mobilenet_v2(models: Any) -> nn.Module:
-    blocks = [[1, 16, 1, 1], [6, 24, 2, 1], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]]
-    model: Any = models.mobilenet_v2(num_classes=10, inverted_residual_setting=blocks)
+def _mobilenet_v2(models: Any, width: float = 1.0, second_stride: int = 1) -> nn.Module:
+    strides = (1, second_stride, 2, 2, 1, 2, 1)
+    sizes = [[1, 16, 1], [6, 24, 2], [6, 32, 3], [6, 64, 4], [6, 96, 3], [6, 160, 3], [6, 320, 1]]
+    blocks = [[*size, stride] for size, stride in zip(sizes, strides, strict=True)]
+    model: Any = models.mobilenet_v2(num_classes=10, width_mult=width, inverted_residual_setting=blocks)
     model.features[0][0].stride = (1, 1)
     return cast(nn.Module, model)
 
@@ -138,7 +140,9 @@ def _densenet_bc(models: Any) -> nn.Module:
 
 CIFAR_FORMS: dict[str, Callable[[Any], nn.Module]] = {
     "vgg16_bn": _vgg16_bn, "resnet18": _resnet18, "mobilenet_v2": _mobilenet_v2, "densenet_bc": _densenet_bc,
-    "vgg16_bn_x0_25": partial(_vgg16_bn, width=0.25),  # a sibling that two cores can train
+    # Siblings that two cores can train: fewer channels, and for MobileNetV2 a quarter of the pixels behind the stem.
+    "vgg16_bn_x0_25": partial(_vgg16_bn, width=0.25),
+    "mobilenet_v2_x0_5": partial(_mobilenet_v2, width=0.5, second_stride=2),
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-"""The cheapest rival: weights on a grid of few levels, with every channel kept. It asks for no pruning at all.
+"""The cheapest rivals: weights on a grid of few levels, or two of four, with every channel kept. They ask for no pruning.
 
 Compilers that store weights entropy-coded (Arm's Vela for Ethos-U) fetch such weights in fewer bytes, so that a network
-whose weights arrive slowly takes fewer cycles. Arm calls it weight clustering. Here it is at its best: compensated, by
-`padless.treat`.
+whose weights arrive slowly takes fewer cycles. Arm calls it weight clustering. Ethos-U85 skips two zeros of four. Here both
+are at their best: compensated, by `padless.treat`.
 """
 
 import copy
@@ -16,6 +16,8 @@ from padless.treat import Treatment
 from padless.treat.layers import by_layer, round_weights
 
 LEVELS = (129, 65, 33, 25, 17, 13, 9, 7, 5, 3)  # of a filter's weights, from the finest
+GRIDS = tuple(Treatment(levels=levels) for levels in LEVELS)
+SPARSE = (Treatment(sparse=True), *(Treatment(levels=levels, sparse=True) for levels in LEVELS))
 
 
 def rounded(model: nn.Module, graph: Graph, treatment: Treatment) -> nn.Module:
@@ -26,16 +28,21 @@ def rounded(model: nn.Module, graph: Graph, treatment: Treatment) -> nn.Module:
 
 
 def finest(
-    model: nn.Module, graph: Graph, images: Sequence[Tensor], cycles: Callable[[nn.Module], float], most: float
-) -> tuple[nn.Module, int] | None:
-    """The copy of the finest levels that takes at most so many cycles, and how many levels it has; None where none does.
+    model: nn.Module,
+    graph: Graph,
+    images: Sequence[Tensor],
+    cycles: Callable[[nn.Module], float],
+    most: float,
+    ladder: Sequence[Treatment] = GRIDS,
+) -> tuple[nn.Module, Treatment] | None:
+    """The copy of the finest treatment that takes at most so many cycles, and that treatment; None where none does.
 
-    Rounded weights say quickly which levels may do; compensated ones compress a little worse, and must fit as well.
+    Rounded weights say quickly which may do; compensated ones compress a little worse, and must fit as well.
     """
-    for levels in LEVELS:
-        if cycles(rounded(model, graph, Treatment(levels=levels))) <= most:
+    for treatment in ladder:
+        if cycles(rounded(model, graph, treatment)) <= most:
             small = copy.deepcopy(model)
-            treat(small, images, f"grid:{levels}")
+            treat(small, images, str(treatment))
             if cycles(small) <= most:
-                return small, levels
+                return small, treatment
     return None

@@ -185,7 +185,7 @@ class Subject:
         if found is None:
             return None
         whole = plan_of(self.graph, np.ones(self.graph.channels, dtype=np.int64))
-        return Small(model=found[0], plan=whole, levels=found[1])
+        return Small(model=found[0], plan=whole, levels=found[1].levels)
 
     def _of_a_peer(self, method: str, share: float, seed: int) -> Small | None:
         try:

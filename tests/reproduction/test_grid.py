@@ -6,7 +6,7 @@ from models.tiny import Tiny
 from torch import nn
 
 from padless import trace
-from padless.reproduction.grid import LEVELS, finest, rounded
+from padless.reproduction.grid import GRIDS, LEVELS, SPARSE, finest, rounded
 from padless.reproduction.store import read_results
 from padless.treat import Treatment
 from padless.treat.treatment import LADDER
@@ -48,15 +48,28 @@ def test_the_finest_that_fits_is_taken():
         return max(len(filter.unique()) for filter in network.middle.weight)
 
     images = [torch.randn(32, 3, 12, 12)]
-    small, levels = finest(model, graph, images, values, 9)
-    assert values(small) <= 9 and levels in LEVELS
-    finer = LEVELS[LEVELS.index(levels) - 1]
-    assert values(rounded(model, graph, Treatment(levels=finer))) > 9
+    small, found = finest(model, graph, images, values, 9)
+    assert values(small) <= 9 and found in GRIDS
+    finer = GRIDS[GRIDS.index(found) - 1]
+    assert values(rounded(model, graph, finer)) > 9
     assert finest(model, graph, images, values, 1) is None
-    plain = rounded(model, graph, Treatment(levels=levels))
+    plain = rounded(model, graph, found)
     with torch.no_grad():
         wanted, got, near = (network(images[0]) for network in (model, small, plain))
     assert (got - wanted).square().sum() < (near - wanted).square().sum()
+
+
+def test_two_of_four_are_tried_before_a_grid_beside_them():
+    model = Mixed().eval()
+    graph, images = trace(model, torch.zeros(1, 3, 12, 12)), [torch.randn(32, 3, 12, 12)]
+
+    def weights(network):
+        return network.middle.weight.count_nonzero().item()
+
+    small, found = finest(model, graph, images, weights, model.middle.weight.numel() / 2, SPARSE)
+    assert str(found) == "2:4" and weights(small) == model.middle.weight.numel() / 2
+    coarse = finest(model, graph, images, lambda network: len(network.middle.weight[0].unique()), 9, SPARSE)
+    assert coarse is not None and coarse[1].sparse and coarse[1].levels in LEVELS
 
 
 def test_it_is_a_method_at_equal_cycles(run, tmp_path):

@@ -10,7 +10,7 @@ from padless.align import Levels
 from padless.choose.allocation import Allocation
 from padless.choose.budget import Budget, amount
 from padless.choose.choices import METHODS, Choices
-from padless.choose.fit import Price, best_widths
+from padless.choose.fit import Price, best_widths, better_widths
 from padless.choose.offering import offered, why_held
 from padless.choose.peaks import Chooser
 from padless.choose.ratios import RATIOS, mildest
@@ -53,28 +53,22 @@ def by_tables(
     except InfeasibleError:
         if rival is None:
             raise
-        return _proven_again(rival, pricing, budgets, curves, levels, dense, choices)
+        return _proven_again(rival, _tables(pricing, budgets, curves, levels, dense), budgets, curves, choices)
     if rival is None or _worth(curves, best) >= _worth(curves, rival):
         return best
-    return _proven_again(rival, pricing, budgets, curves, levels, dense, choices)
+    return _proven_again(rival, _tables(pricing, budgets, curves, levels, dense), budgets, curves, choices)
 
 
 def _proven_again(
-    rival: Allocation,
-    pricing: Pricing,
-    budgets: list[Budget],
-    curves: Importance,
-    levels: Levels,
-    dense: NetworkCost,
-    choices: Choices,
+    rival: Allocation, tables: Tables, budgets: list[Budget], curves: Importance, choices: Choices
 ) -> Allocation:
-    """An answer from fewer widths, with the bound of all that are offered.
+    """An answer from a part of what is offered, with the bound of all of it.
 
-    Tables of finer widths are followed further from what the compiler says of the whole network; whole units may do better.
+    Larger tables are followed further from what the compiler says of the whole network; whole units, or widths alone, may do
+    better.
     """
     if rival.proof is None or rival.table_totals is None:
         return rival
-    tables = _tables(pricing, budgets, curves, levels, dense)
     chooser = Chooser(tables, curves, budgets, METHODS[choices.allocate], choices.time_limit)
     solution = chooser.choose(rival.table_totals)
     objective = _worth(curves, replace(rival, widths={id: rival.widths[id] for id in tables.widths}))
@@ -111,6 +105,12 @@ def _fitted(
             time_limit=choices.time_limit, spare=choices.spare, method=METHODS[choices.allocate], ladders=ladders,
             held=why_held(pricing, budgets, levels, choices, curves),
         )  # fmt: skip
+        if tables.treatments and best.proof:
+            alone = better_widths(
+                tables.treated({}), curves, fixed, budgets, dense, price,
+                time_limit=choices.time_limit, than=best.proof.objective,
+            )  # fmt: skip
+            best = _proven_again(alone, tables, budgets, curves, choices) if alone else best
         if best.proof and best.proof.status != "optimal" and not asks_whole(budgets):
             best = _no_worse(best, ladders, curves, budgets, dense, price)
         return best

@@ -7,6 +7,7 @@ total meets the budgets and uses them.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from padless.choose.allocation import Allocation
@@ -85,6 +86,25 @@ def best_widths(
     return _Fit(chooser, fixed, budgets, dense, price, held, spare).run()
 
 
+def better_widths(
+    tables: Tables,
+    importance: Importance,
+    fixed: dict[str, int],
+    budgets: Sequence[Budget],
+    dense: NetworkCost,
+    price: Price,
+    *,
+    time_limit: float,
+    than: float,
+) -> Allocation | None:
+    """The best widths within the budgets where they are worth more than `than`; None where they are not, by the tables."""
+    chooser = Chooser(tables, importance, budgets, solve, time_limit)
+    with suppress(InfeasibleError):
+        found = _Fit(chooser, fixed, budgets, dense, price, HELD, spare=0.0, more_than=than).run()
+        return found if found.proof and found.proof.objective > than else None
+    return None
+
+
 class _Fit:
     """Rounds of choosing on the tables and asking what the network as a whole costs."""
 
@@ -97,9 +117,11 @@ class _Fit:
         price: Price,
         held: Held,
         spare: float,
+        more_than: float = -math.inf,
     ) -> None:
         self.chooser, self.tables, self.fixed = chooser, chooser.tables, fixed
         self.budgets, self.dense, self.price, self.held, self.spare = budgets, dense, price, held, spare
+        self.more_than = more_than  # what an answer has to be worth
         self.approximate = [budget.counted in WHOLE for budget in budgets]
         self.limits = self._first_limits()
         self.best: Allocation | None = None
@@ -122,6 +144,8 @@ class _Fit:
     def run(self) -> Allocation:
         for _ in range(ROUNDS):
             solution = self.chooser.choose([limit.now for limit in self.limits])
+            if solution.pick and solution.objective <= self.more_than:
+                break
             if solution.pick:
                 if self.weigh(solution):
                     break

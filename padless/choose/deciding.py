@@ -10,7 +10,7 @@ from padless.align import Levels
 from padless.choose.allocation import Allocation
 from padless.choose.budget import Budget, amount
 from padless.choose.choices import METHODS, Choices
-from padless.choose.fit import Price, best_widths, better_widths
+from padless.choose.fit import Price, best_widths, may_be_better
 from padless.choose.offering import offered, why_held
 from padless.choose.peaks import Chooser
 from padless.choose.ratios import RATIOS, mildest
@@ -100,17 +100,21 @@ def _fitted(
     fixed = {g.id: int(levels.widths[g.id][-1]) for g in graph.groups if g.id not in tables.widths}
     ladders = [_ladder(name, graph, curves, levels) for name in RATIOS]
     with _pricing_widths("Choosing widths for", pricing, budgets, curves, dense) as price:
-        best = best_widths(
-            tables, curves, fixed, budgets, dense, price,
-            time_limit=choices.time_limit, spare=choices.spare, method=METHODS[choices.allocate], ladders=ladders,
-            held=why_held(pricing, budgets, levels, choices, curves),
-        )  # fmt: skip
-        if tables.treatments and best.proof:
-            alone = better_widths(
-                tables.treated({}), curves, fixed, budgets, dense, price,
-                time_limit=choices.time_limit, than=best.proof.objective,
+
+        def best_on(tables: Tables) -> Allocation:
+            return best_widths(
+                tables, curves, fixed, budgets, dense, price,
+                time_limit=choices.time_limit, spare=choices.spare, method=METHODS[choices.allocate], ladders=ladders,
+                held=why_held(pricing, budgets, levels, choices, curves),
             )  # fmt: skip
-            best = _proven_again(alone, tables, budgets, curves, choices) if alone else best
+
+        best = best_on(tables)
+        untreated = tables.treated({})
+        if tables.treatments and may_be_better(untreated, curves, budgets, dense, choices.time_limit, best):
+            with suppress(InfeasibleError):
+                alone = best_on(untreated)
+                if _worth(curves, alone) > _worth(curves, best):
+                    best = _proven_again(alone, tables, budgets, curves, choices)
         if best.proof and best.proof.status != "optimal" and not asks_whole(budgets):
             best = _no_worse(best, ladders, curves, budgets, dense, price)
         return best

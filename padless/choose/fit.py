@@ -7,7 +7,6 @@ total meets the budgets and uses them.
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from padless.choose.allocation import Allocation
@@ -86,23 +85,38 @@ def best_widths(
     return _Fit(chooser, fixed, budgets, dense, price, held, spare).run()
 
 
-def better_widths(
+def may_be_better(
     tables: Tables,
     importance: Importance,
-    fixed: dict[str, int],
     budgets: Sequence[Budget],
     dense: NetworkCost,
-    price: Price,
-    *,
     time_limit: float,
-    than: float,
-) -> Allocation | None:
-    """The best widths within the budgets where they are worth more than `than`; None where they are not, by the tables."""
-    chooser = Chooser(tables, importance, budgets, solve, time_limit)
-    with suppress(InfeasibleError):
-        found = _Fit(chooser, fixed, budgets, dense, price, HELD, spare=0.0, more_than=than).run()
-        return found if found.proof and found.proof.objective > than else None
-    return None
+    than: Allocation,
+) -> bool:
+    """Whether something on `tables` is worth more than an answer.
+
+    They may spend what the dense network shows, or that answer, whichever is more.
+    """
+    assert than.proof
+    assert than.table_totals is not None
+    chooser, limits = Chooser(tables, importance, budgets, solve, time_limit), []
+    for budget, first, table in zip(budgets, _first_limits(chooser, budgets, dense), than.table_totals, strict=True):
+        shown = first.asked * table / max(budget.of(than.cost), 1) if budget.counted in WHOLE else first.now
+        limits.append(max(first.now, shown))
+    found = chooser.choose(limits)
+    return bool(found.pick) and found.objective > than.proof.objective
+
+
+def _first_limits(chooser: Chooser, budgets: Sequence[Budget], dense: NetworkCost) -> list[_Limit]:
+    """What tables may spend by what they say of the dense network."""
+    tables, limits = chooser.tables, []
+    full = chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
+    for k, budget in enumerate(budgets):
+        asked, approximate = budget.limit(dense), budget.counted in WHOLE
+        ratio = budget.of(dense) / full[k] if full is not None and approximate else 1.0
+        aim = AIM if approximate else 1.0
+        limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
+    return limits
 
 
 class _Fit:
@@ -117,13 +131,11 @@ class _Fit:
         price: Price,
         held: Held,
         spare: float,
-        more_than: float = -math.inf,
     ) -> None:
         self.chooser, self.tables, self.fixed = chooser, chooser.tables, fixed
         self.budgets, self.dense, self.price, self.held, self.spare = budgets, dense, price, held, spare
-        self.more_than = more_than  # what an answer has to be worth
         self.approximate = [budget.counted in WHOLE for budget in budgets]
-        self.limits = self._first_limits()
+        self.limits = _first_limits(chooser, budgets, dense)
         self.best: Allocation | None = None
         self.objective = -math.inf  # of the best
         self.used = 0.0  # by the best
@@ -131,21 +143,9 @@ class _Fit:
         self.cheapest: list[int] = []  # the least seen of each budget
         self.tried: dict[int, float] = {}  # of a budget, its least by the tables, which the compiler was asked about
 
-    def _first_limits(self) -> list[_Limit]:
-        tables, limits = self.tables, []
-        full = self.chooser.spent({v: size - 1 for v, size in tables.sizes.items()}) if not tables.sums else None
-        for k, budget in enumerate(self.budgets):
-            asked, approximate = budget.limit(self.dense), self.approximate[k]
-            ratio = budget.of(self.dense) / full[k] if full is not None and approximate else 1.0
-            aim = AIM if approximate else 1.0
-            limits.append(_Limit(asked=asked, now=aim * asked / ratio, aim=aim, ratio=ratio))
-        return limits
-
     def run(self) -> Allocation:
         for _ in range(ROUNDS):
             solution = self.chooser.choose([limit.now for limit in self.limits])
-            if solution.pick and solution.objective <= self.more_than:
-                break
             if solution.pick:
                 if self.weigh(solution):
                     break

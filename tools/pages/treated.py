@@ -23,10 +23,10 @@ DRAWN = {  # the name of a method, its marker and its colour
 TEXT = """# What few values and whole branches are worth
 
 Written by `python -m tools.pages.treated` from `benchmarks/results/`; a test fails when it is stale. CIFAR-10 in a JPEG
-form: compare within a table. `vgg16_bn_x0_25` has a quarter of VGG-16's channels, `mobilenet_v2_x0_5` half of MobileNetV2's and
-a stride of two in its second stage: two cores can train them. Networks are as trained once, cut, recovered and treated on {calibration} unlabelled training
-images, which each seed draws anew. Nothing is trained but where a table says so: then each network once it is recovered, on
-all training images with the dense one as its teacher, and treated last.
+form: compare within a table. `vgg16_bn_x0_25` has a quarter of VGG-16's channels, `mobilenet_v2_x0_5` half of MobileNetV2's
+and a stride of two in its second stage: two cores can train them. Networks are as trained once, cut, recovered and treated
+on {calibration} unlabelled training images, which each seed draws anew. Nothing is trained but where a table says so: then
+each network once it is recovered, on all training images with the dense one as its teacher, and treated last.
 
 ## Few values beside fewer channels
 

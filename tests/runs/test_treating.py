@@ -20,7 +20,7 @@ from padless.runs.seal import FILE as SEAL
 ASK = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
 
 JOINT = (
-    "models.networks:Small", "--input-shape", "1,3,16,16", "--target", "ethos-u55-128", "--budget", "cycles=70%",
+    "models.networks:Small", "--input-shape", "1,3,16,16", "--target", "ethos-u55-128", "--budget", "cycles=80%",
     "--data", "x.npy", "--calibration", "64", "--recover", "mix", "--treat", "grid",
 )  # fmt: skip
 
@@ -136,7 +136,7 @@ def test_a_run_without_images(run, tmp_path):
 def test_treatments_chosen_with_widths(run, tmp_path):
     """`padless prune --treat`: planned, cut, recovered, treated, and priced with the treated weights."""
     np.save(tmp_path / "x.npy", images(96).numpy())
-    ask = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "ethos-u55-128", "--budget", "cycles=70%")
+    ask = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "ethos-u55-128", "--budget", "cycles=80%")
     data = ("--data", "x.npy", "--calibration", "64", "--recover", "mix")
     code, printed, err = run("prune", *ask, *data, "--treat", "grid", "--out", "joint")
     assert code == 0, err
@@ -185,7 +185,7 @@ def test_weights_that_compress_worse_than_planned_are_chosen_again(run, tmp_path
         cost = honestly_priced(self, model, *given)
         if not cuts or model is not cuts[-1] or len(cuts) > 1:
             return cost
-        return dataclasses.replace(cost, cycles=dataclasses.replace(cost.cycles, total=cost.cycles.total * 104 // 100))
+        return dataclasses.replace(cost, cycles=dataclasses.replace(cost.cycles, total=cost.cycles.total * 110 // 100))
 
     module = import_module("padless.runs.prune")
     honestly_traced, honestly_priced = module.trace, Pricing.whole
@@ -195,9 +195,9 @@ def test_weights_that_compress_worse_than_planned_are_chosen_again(run, tmp_path
     code, _, err = run("prune", *JOINT, "--out", "run")
     assert code == 0, err
     (budget,) = Summary.read(tmp_path / "run").budgets
-    told = "Treated weights compress worse than planned. Choosing again, with 4.1 % to spare."
+    told = "Treated weights compress worse than planned. Choosing again, with 9.3 % to spare."
     assert " ".join(err.split()).count(told) == 1 and len(cuts) == 2
-    assert Summary.read(tmp_path / "run").spare == pytest.approx(1 - 0.998 / 1.04, abs=1e-3)
+    assert Summary.read(tmp_path / "run").spare == pytest.approx(1 - 0.998 / 1.10, abs=1e-3)
     assert budget.met and budget.achieved <= budget.asked
     treated = Summary.read(tmp_path / "run").treating
     assert (treated.layers if treated else {}) == Plan.read(tmp_path / "run" / "plan.json").treatments

@@ -11,6 +11,7 @@ random weights (seed 0): shares that multiply. Networks that are done are read f
 import argparse
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,8 @@ def compared(name: str, id: str, limit: float, alone: float) -> list[dict]:
     with Pricing(model, (torch.zeros(source.input_shape),), load_target(id)) as pricing:
         started = time.monotonic()
         tables = tabulate(pricing.graph, pricing.levels, pricing.target, pricing.oracle, ["cycles"])
-        seconds, oracle = time.monotonic() - started, str(pricing.oracle.oracle.source)
+        vela: Any = pricing.oracle.oracle
+        seconds, oracle = time.monotonic() - started, str(vela.source)
     found = importance(pricing.graph, model, "l1")
     problem = problem_of(tables, found, [Budget(quantity="cycles", share=1.0)])
     full = float(problem.spent(solve(replace(problem, limits=[1e300])).pick)[0])

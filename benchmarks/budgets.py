@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=3, metavar=("NETWORK", "TARGET", "SHARE"), help="print one row")
     given = parser.parse_args()
     if given.one:
-        print(json.dumps(planned(*given.one[:2], float(given.one[2]))))
+        network, target, share = given.one
+        print(json.dumps(planned(network, target, float(share))))
         return
     rows = rows_of("budgets")
     for name, id in unmeasured(rows, given.networks, given.targets):

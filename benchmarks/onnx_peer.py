@@ -51,8 +51,8 @@ from padless import (
     recover,
     trace,
 )
-from padless.deploy.onnx import run_onnx
 from padless.onnx import OnnxNet, example_inputs, write_back
+from padless.onnx.runtime import run_onnx
 from padless.recover import reestimate_batchnorm
 
 EXPORTERS = (("dynamo", 18), ("script", 13))

@@ -30,8 +30,8 @@ from text_lines import SHAPE, classifier_file, text_lines
 from torch import Tensor, nn
 
 from padless import load_images, load_model, load_onnx, load_weights, plan, prune, recover
-from padless.deploy.onnx import run_onnx
 from padless.onnx import OnnxNet, write_back
+from padless.onnx.runtime import run_onnx
 
 SEEDS = (0, 1, 2)
 EXPORTERS = (("dynamo", 18), ("script", 13))

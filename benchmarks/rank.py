@@ -10,6 +10,7 @@ cycles against Arm Vela on the whole network and as a sum over layers (ethos-u55
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,8 @@ def compared(name: str, assignments: int) -> list[dict[str, object]]:
     rows = []
     for label, (target_id, spec) in ORACLES.items():
         target, started = load_target(target_id), time.time()
-        asked, ceil = CachedOracle(open_oracle(spec, target)), CachedOracle(open_oracle("ceil", target))
+        vela: Any = open_oracle(spec, target)
+        asked, ceil = CachedOracle(vela), CachedOracle(open_oracle("ceil", target))
         theirs, ours = [], []
         asked([layer for keep in keeps for layer in narrowed(graph, keep)] if "whole" not in label else [])
         for keep in track(keeps, f"{name}, {label}", total=len(keeps)):
@@ -74,11 +76,11 @@ def compared(name: str, assignments: int) -> list[dict[str, object]]:
             ours.append(summed(layers, ceil(layers)).total)
             if "whole" in label:
                 small = cut(model, graph, keep)
-                theirs.append(asked.oracle.compile(nominal(lower(trace(small, example), small)), name))
+                theirs.append(vela.compile(nominal(lower(trace(small, example), small)), name))
             else:
                 theirs.append(summed(layers, asked(layers)))
         asked.close()
-        source = str(asked.oracle.source)
+        source = str(vela.source)
         rows.append(row(name, label, source, ours, [c.npu for c in theirs]))
         if any(c.npu != c.total for c in theirs):
             rows.append(row(name, f"{label}, waiting for memory included", source, ours, [c.total for c in theirs]))

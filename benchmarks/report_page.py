@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ def deep() -> nn.Module:
     return Deep()
 
 
-def opening(browser: object, file: Path) -> tuple[float, float | None]:
+def opening(browser: Any, file: Path) -> tuple[float, float | None]:
     """Seconds until a page is drawn, and until it is sorted by cycles, where it can be."""
     context = browser.new_context(offline=True, viewport={"width": 1200, "height": 900})
     page = context.new_page()

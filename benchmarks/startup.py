@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "OMP_NUM_THREADS": "1"}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        runs = {name: [] for name in PROGRAMS}
+        runs: dict[str, list[tuple[float, float]]] = {name: [] for name in PROGRAMS}
         for turn in range(RUNS + 1):
             for name, arguments in PROGRAMS.items():
                 taken = timed(arguments, environment)
@@ -47,8 +47,8 @@ def main() -> None:
                     runs[name].append(taken)
     base = median(processor for processor, _ in next(iter(runs.values())))
     print(f"{'':32}{'processor, s':>14}{'passed, s':>12}{'ratio':>8}")
-    for name, taken in runs.items():
-        processor, passed = (median(column) for column in zip(*taken, strict=True))
+    for name, times in runs.items():
+        processor, passed = (median(column) for column in zip(*times, strict=True))
         print(f"{name:32}{processor:14.2f}{passed:12.2f}{processor / base:8.1f}")
 
 

@@ -64,10 +64,10 @@ def installed(name: str) -> Distribution | None:
 def licence_of(found: Distribution) -> str:
     """The expression that a package states, else its classifiers, else the first line of its text."""
     about = found.metadata
-    if expression := about.get("License-Expression"):
-        return str(expression)
+    if "License-Expression" in about:
+        return str(about["License-Expression"])
     classifiers = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or () if c.startswith("License ::")]
-    lines = str(about.get("License") or "").strip().splitlines()
+    lines = about["License"].strip().splitlines() if "License" in about else []
     return "; ".join(classifiers) or (lines[0][:80] if lines else "not stated")
 
 

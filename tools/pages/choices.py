@@ -181,9 +181,9 @@ def _budgets(rows: list[dict]) -> list[list[str]]:
 
 
 def _worst(rows: list[dict], key: str) -> str:
-    gaps = [row.get(key) for row in rows]
-    if None in gaps:
-        return f"no answer {gaps.count(None)}x"
+    gaps = [row[key] for row in rows if row.get(key) is not None]
+    if len(gaps) < len(rows):
+        return f"no answer {len(rows) - len(gaps)}x"
     return f"{max(round(gap, 4) for gap in gaps):g}"
 
 

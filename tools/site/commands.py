@@ -40,7 +40,7 @@ def _record(parameter: Any, context: Any) -> str:
     if parameter.param_type_name == "argument":
         typed = parameter.metavar
     typed = re.sub(r"<([^>]*)>$", lambda kind: KINDS.get(kind[1].removesuffix(" range"), kind[1].upper()), typed)
-    said, facts = re.fullmatch(r"(.*?)\s*(?:\[((?:default|required|\d+<|x>)[^\[\]]*)\])?", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    said, facts = re.fullmatch(r"(.*?)\s*(?:\[((?:default|required|\d+<|x>)[^\[\]]*)\])?", text, re.DOTALL).groups()
     bounds = re.sub(r"(\S+)<=x<=(\S+)", r"from \1 to \2", re.sub(r"\bx>=(\S+)", r"at least \1", facts or ""))
     told = f" *{_escaped(bounds)}*" if facts else ""
     return f"`{typed}`\n:   {_escaped(' '.join(said.split()))}{told}"

@@ -59,8 +59,8 @@ def _run(cell: Cell, file: str, names: dict[str, Any]) -> None:
         exec(body, names)
         value = eval(last, names) if last else None
     cell.printed = printed.getvalue()
-    if hasattr(value, "_repr_html_"):
-        cell.html = value._repr_html_()
+    if html := getattr(value, "_repr_html_", None):
+        cell.html = html()
     elif value is not None:
         cell.value = repr(value)
 
@@ -68,8 +68,11 @@ def _run(cell: Cell, file: str, names: dict[str, Any]) -> None:
 def _parted(code: str, file: str) -> tuple[Any, Any]:
     """The statements of a cell, and its last one apart where it is an expression, as a notebook shows it."""
     tree = ast.parse(code)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    return compile(tree, file, "exec"), last and compile(ast.Expression(last.value), file, "eval")
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, ast.Expr):
+        return compile(tree, file, "exec"), None
+    tree.body.pop()
+    return compile(tree, file, "exec"), compile(ast.Expression(last.value), file, "eval")
 
 
 def page(ran: list[Cell], ipynb: str) -> str:

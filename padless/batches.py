@@ -1,7 +1,9 @@
 """Batches of images: tensors [N, ...], or the tuples, lists and dictionaries of them that a forward takes and returns."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from padless.errors import UsageError, expect
 
 CALIBRATED = 64  # images a batch, where a data set has none
+AT_ONCE = 1 << 22  # numbers of images that run together: what a network makes of them is tens of times as many
 
 
 def named_leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -71,12 +74,16 @@ def count_of(batch: Any) -> int:
     return len(next(t for t in tensors_in(batch) if t.ndim))
 
 
-def parts_of(batch: Any, size: int) -> list[Any]:
-    """A batch in parts of at most `size` images. A tensor of another length goes to all of them as it is."""
+def parts_of(batch: Any, most: int) -> list[Any]:
+    """A batch in equal parts, but for an image, of at most `most`; of large images fewer run at once.
+
+    A tensor of another length goes to all of them as it is.
+    """
     count = count_of(batch)
-    if isinstance(batch, Tensor):
-        return list(batch.split(size))
-    return [images_of(batch, start, start + size) for start in range(0, count, size)]
+    numbers = sum(t.numel() for t in tensors_in(batch) if t.ndim and len(t) == count)
+    parts = max(math.ceil(count / most), min(count, math.ceil(numbers / AT_ONCE)))
+    stops = [count * part // parts for part in range(parts + 1)]
+    return [images_of(batch, start, stop) for start, stop in pairwise(stops)]
 
 
 def images_of(batch: Any, start: int, stop: int | None = None) -> Any:

@@ -75,7 +75,8 @@ def test_choices_that_are_none(changes, message):
      ({"quantity": "macs", "share": 50}, "The budget macs=5000% is not a share between 0 and 100 %: a share of 0.5 is half"),
      ({"quantity": "macs"}, "A budget on macs is a share or an absolute number: give one of them"),
      ({"quantity": "macs", "share": 0.5, "absolute": 3}, "A budget on macs is a share or an absolute number"),
-     ({"quantity": "macs", "absolute": -3}, "The budget macs=-3 is below 0")],
+     ({"quantity": "macs", "absolute": -3}, "The budget macs=-3 is none: every network costs more than 0"),
+     ({"quantity": "latency", "absolute": 0}, "The budget latency=0ms is none: every network costs more than 0")],
 )  # fmt: skip
 def test_budgets_that_are_none(fields, message):
     with pytest.raises(padless.UsageError, match=message):

@@ -45,8 +45,8 @@ class Budget:
             raise UsageError(
                 f"The budget {self} is not a share between 0 and 100 %: a share of 0.5 is half of the dense network."
             )
-        if self.absolute is not None and self.absolute < 0:
-            raise UsageError(f"The budget {self} is below 0.")
+        if self.absolute is not None and self.absolute <= 0:
+            raise UsageError(f"The budget {self} is none: every network costs more than 0.")
 
     @staticmethod
     def parse(text: str) -> "Budget":

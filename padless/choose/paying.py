@@ -1,10 +1,12 @@
 """Whether treated weights are cheaper on a target at all, before minutes are spent on what they lose."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from padless.choose.budget import Budget
 from padless.choose.choices import Choices
+from padless.choose.tables import FROM_ORACLE
 from padless.choose.treated import share_of
 from padless.cost import NetworkCost
 from padless.cost.charged import Field
@@ -20,6 +22,15 @@ PROBED = 3  # layers, those that cost most
 PAYS = 0.99  # of the untreated cost, at most
 WAITS = 0.3  # of a network's or its layers' time: from here on it is said to wait for memory
 FEW = Treatment(levels=17)
+
+
+def check_counted(choices: Choices, budgets: Sequence[Budget]) -> None:
+    """Raises UsageError where treatments are named and no budget is on what they change."""
+    if choices.insists and not any(each.counted in FROM_ORACLE for each in budgets):
+        raise UsageError(
+            f"Treatments change what an oracle counts, and the budget is on {' and '.join(b.quantity for b in budgets)}. "
+            "Ask for cycles, npu_cycles, latency or flash_bytes, or leave treat out."
+        )
 
 
 def paying(pricing: Pricing, choices: Choices, fields: Collection[Field]) -> tuple[Treatment, ...]:

@@ -16,7 +16,7 @@ from padless.choose.budget import PEAKS, Budget, Budgets, read_budgets
 from padless.choose.choices import METHODS, Changes, Choices
 from padless.choose.deciding import asks_whole, by_ratio, by_tables
 from padless.choose.offering import alignments_for, offered
-from padless.choose.paying import paying
+from padless.choose.paying import check_counted, paying
 from padless.choose.plan import Outcome, Plan
 from padless.choose.restrict import check_prunable
 from padless.choose.tables import FROM_ORACLE
@@ -78,11 +78,6 @@ def make_plan(
     """`plan` for a model whose pricing is open already; `dense` is its cost where that is known."""
     budgets, graph = read_budgets(budget), pricing.graph
     check_prunable(graph)
-    if choices.insists and not any(each.counted in FROM_ORACLE for each in budgets):
-        raise UsageError(
-            f"Treatments change what an oracle counts, and the budget is on {' and '.join(b.quantity for b in budgets)}. "
-            "Ask for cycles, npu_cycles, latency or flash_bytes, or leave treat out."
-        )
     curves = scored(pricing, choices, images, budgets)
     dense = dense or pricing.dense()
     for each in budgets:
@@ -155,10 +150,11 @@ def scored(pricing: Pricing, choices: Choices, images: Sequence[Any], budgets: S
     Offered are those that make less of what a budget is on.
     """
     criterion = choices.criterion(images)
+    check_counted(choices, budgets)
     if isinstance(criterion, Importance):
         if choices.insists and not criterion.treated:
             raise UsageError("These curves of importance say nothing of treatments. Leave the importance or treat out.")
-        return criterion if choices.treat else replace(criterion, treated={})
+        return criterion if choices.treat and choices.allocate == "optimal" else replace(criterion, treated={})
     kinds = _kinds(pricing, choices, criterion, budgets)  # before minutes are spent
     graph, model = pricing.graph, pricing.model
     criterion = "reconstruction" if kinds else criterion  # the one that treatments are weighed beside

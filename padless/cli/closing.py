@@ -9,6 +9,7 @@ from padless.choose.budget import amount
 from padless.cli.app import out
 from padless.report.summary import Summary
 from padless.report.tables import totals, who_counted, widths
+from padless.report.words import verdict
 from padless.runs.folder import ONNX
 
 
@@ -29,11 +30,7 @@ def finish(summary: Summary, folder: Path) -> None:
         if budget.next_milder:
             out.print(f"The next milder cut of this allocation costs {told(budget.next_milder)}.")
         if not budget.met:
-            out.print(
-                f"The plan met the budget at {told(budget.compiler_total)}; the trained weights compress worse. "
-                "Ask for a slightly smaller budget.",
-                style="yellow",
-            )
+            out.print(verdict(budget, summary), style="yellow")
     out.print(who_counted(summary.after))
     out.print(f"Importance kept ({summary.importance}): {100 * summary.importance_kept:.2f} %.")
     if recovery := summary.recovery:

@@ -21,6 +21,7 @@ from padless.cli.app import (
 )
 from padless.cli.closing import command_line, moved
 from padless.errors import UsageError
+from padless.report.words import verdict
 from padless.runs.job import CALIBRATION
 
 
@@ -80,7 +81,7 @@ def treat_command(
     assert done is not None
     out.print(f"Treated on {done.images} images in {done.seconds:.0f} s: {moved(summary, done.before, done.after)}.")
     for budget in summary.budgets:
-        out.print(f"{budget.budget} allows {budget.asked:,.0f}; the network takes {budget.achieved:,} now.")
+        out.print(verdict(budget, summary), style="" if budget.met else "yellow")
     for note in summary.notes:
         out.print(note, style="yellow")
     out.print(f"Written: {results}/plan.json, model.safetensors, summary.json, report.json, report.html")

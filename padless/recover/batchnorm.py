@@ -11,6 +11,8 @@ from padless.batches import count_of
 from padless.calls import evaluating, run
 from padless.errors import UsageError
 
+ALONE = "Expected more than 1 value per channel"  # PyTorch's words where a batch has no variance
+
 
 @torch.no_grad()
 def reestimate_batchnorm(model: nn.Module, images: Iterable[Any]) -> int:
@@ -19,7 +21,7 @@ def reestimate_batchnorm(model: nn.Module, images: Iterable[Any]) -> int:
     `images` are batches [N, C, H, W] as the network takes them: shuffled, from the training data, some hundreds or more.
     They need no labels. A batch of one class alone ruins the statistics. Everything else of the model stays, its
     training mode included. Returns the number of images seen; raises UsageError, with the old statistics back, when there
-    are none.
+    are none, or one where a norm sees a single number a channel.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [m.momentum for m in norms]
@@ -36,10 +38,15 @@ def reestimate_batchnorm(model: nn.Module, images: Iterable[Any]) -> int:
                 seen += count_of(batch)
             if not seen:
                 raise UsageError("No images to re-estimate batch norm on. Was the iterator used up before?")
-        except BaseException:
+        except BaseException as error:
             for norm, buffers in zip(norms, before, strict=True):
                 for name, buffer in norm.named_buffers():
                     buffer.copy_(buffers[name])
+            if isinstance(error, ValueError) and ALONE in str(error):
+                raise UsageError(
+                    "Batch norm cannot be re-estimated on a single image where a norm sees one number a channel. Give "
+                    "batches of two images or more."
+                ) from error
             raise
         finally:
             for norm, momentum in zip(norms, momenta, strict=True):

@@ -7,12 +7,13 @@ care of their own, and batch norms keep statistics that fit.
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.weak import WeakIdKeyDictionary
 
 from padless.batches import images_of
 from padless.calls import TRANSPOSED, LayerCalls, device_of, run
@@ -71,6 +72,15 @@ class Fit:
     shift: Tensor | None  # [c_out]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shift:
+    """What is to be added to a layer's outputs: the norms behind them take it from their means."""
+
+    version: int  # of the outputs: later they are something else
+    by: Tensor  # [c_out]
+    means: set[int] = field(default_factory=set)  # those that have
+
+
 @torch.no_grad()
 def in_order(
     small: nn.Module,
@@ -87,8 +97,7 @@ def in_order(
     """
     own = {id(tensor) for tensor in tensor_names(small).values()}
     solved = 0
-    shifts: dict[int, tuple[Tensor, int, Tensor]] = {}  # of outputs: themselves, their version, what is to be added
-    moved: set[tuple[int, int]] = set()  # outputs, and the running means that have made up for them
+    shifts = WeakIdKeyDictionary()  # of outputs that are still needed
     with leading(dense, x, frozenset(places)) as leader, bar(title, len(places)) as shown:
 
         def at(name: str, function: Any, arguments: Mapping[str, Any], call: Callable[..., Tensor]) -> Tensor:
@@ -107,16 +116,15 @@ def in_order(
                 bias.add_(fit.shift)
             y = call()
             if fit.shift is not None and not in_bias:
-                shifts[id(y)] = (y, y._version, fit.shift)
+                shifts[y] = _Shift(y._version, fit.shift)
             return y
 
         def norm(y: Tensor, mean: Tensor | None) -> None:
-            if mean is None or id(y) not in shifts or (id(y), id(mean)) in moved:
+            shift = shifts.get(y)
+            if mean is None or shift is None or shift.version != y._version or id(mean) in shift.means:
                 return
-            _, version, shift = shifts[id(y)]
-            if version == y._version:
-                mean.sub_(shift)
-                moved.add((id(y), id(mean)))
+            mean.sub_(shift.by)
+            shift.means.add(id(mean))
 
         with LayerCalls(small, at, norm):
             run(small, x)

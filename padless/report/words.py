@@ -26,7 +26,7 @@ def verdict(budget: Achieved, summary: Summary) -> str:
     over, planned = 100 * (share - 1), amount(budget.budget, budget.compiler_total, summary.before)
     return (
         f"Missed: {budget.budget} allows {asked}; the network takes {achieved}, {over:.1f} % too much. The plan met it at "
-        f"{planned}; trained weights compress otherwise."
+        f"{planned}; the final weights compress otherwise. Ask for a slightly smaller budget."
     )
 
 

@@ -59,7 +59,8 @@ class Dense:
         key: tuple[Hashable, ...] = ("importance", str(choices.criterion(images)), count, choices.seed, outputs)
         if choices.treat:  # those that pay are weighed
             counted = tuple(budget.counted for budget in budgets)
-            key = (*key, tuple(choices.treat), counted, pricing.target.id, pricing.oracle and pricing.oracle.oracle.key)
+            asked = pricing.oracle and pricing.oracle.oracle.key
+            key = (*key, tuple(choices.treat), choices.allocate, counted, pricing.target.id, asked)
         return self._once(key, lambda: scored(pricing, choices, images, budgets))
 
     def changed(self) -> None:

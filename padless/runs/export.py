@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from padless.choose.budget import LATENCY, amount
 from padless.deploy import Exported, Quantisation, export
 from padless.deploy.export import FORMATS, INT8, known_format
 from padless.deploy.trial import classes_of
@@ -97,13 +98,17 @@ def _compare(summary: Summary, exported: Exported) -> None:
     if not exported.cycles:
         return
     cycles = exported.cycles
-    taken = {"cycles": cycles.total, "npu_cycles": cycles.npu, "peak_sram_bytes": cycles.peak_sram_bytes}
+    taken = {
+        "cycles": cycles.total, "npu_cycles": cycles.npu, "peak_sram_bytes": cycles.peak_sram_bytes,
+        "flash_bytes": cycles.flash_bytes, LATENCY: None if summary.before["nanoseconds"] else cycles.total,
+    }  # fmt: skip
     for budget in summary.budgets:
         now = taken.get(budget.budget.partition("=")[0])
         if now is not None and now > budget.asked:
+            takes, allowed = (amount(budget.budget, value, summary.before) for value in (now, budget.asked))
             console.print(
-                f"{exported.file.name} takes {now:,}, and {budget.budget} allows {budget.asked:,.0f}: real ranges, or what "
-                "stands at its in- and outputs, come on top. Ask for a slightly smaller budget.",
+                f"{exported.file.name} takes {takes}, and {budget.budget} allows {allowed}: real ranges, or what stands at "
+                "its in- and outputs, come on top. Ask for a slightly smaller budget.",
                 style="yellow",
             )
 

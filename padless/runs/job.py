@@ -5,6 +5,7 @@ from pathlib import Path
 
 from padless.choose import Choices
 from padless.choose.budget import read_budgets
+from padless.choose.paying import check_counted
 from padless.errors import UsageError, suggest
 from padless.hardware import Target
 from padless.importance import WATCHING
@@ -45,7 +46,7 @@ class Job:
 
 def check_options(job: Job) -> None:
     """Raises UsageError for what does not fit together, before anything is loaded."""
-    read_budgets(job.budgets)
+    check_counted(job.choices, read_budgets(job.budgets))
     parse_limits(job.limit)
     for name, (least, most) in BOUNDS.items():
         if not least <= getattr(job, name) <= most:

@@ -14,7 +14,7 @@ from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
 from padless.errors import UsageError
 from padless.importance import Importance
-from padless.progress import bar
+from padless.progress import bar, console
 from padless.recover import Recovery
 
 Recover = Callable[[nn.Module, Plan], Recovery | None]  # the cut network in place, and the plan it was cut by
@@ -49,7 +49,8 @@ def prune_in_stages(
     Each stage plans on the network that the one before it left, recovered, so that channels are scored as they are then.
     `recover` gets each cut network and its plan from the model. The floor of `choices` holds over all stages. Every stage
     weighs treatments of weights where they are offered, but only the last one's are kept: the next has the weights as they
-    are. A stage that has nothing to do, or nothing but treatments, is left out. Raises what `make_plan` and `prune` raise.
+    are. Where they pay no more, later stages go on without, and say so. A stage that has nothing to do, or nothing but
+    treatments, is left out. Raises what `make_plan` and `prune` raise.
     """
     if steps < 1:
         raise UsageError(f"Pruning takes 1 step or more; got {steps}.")
@@ -68,7 +69,8 @@ def prune_in_stages(
         if not needed and all(budget.of(cost) <= budget.limit(dense) for budget in wanted):
             continue
         check_prunable(now.graph)
-        curves = curves or scored(now, choices, images, wanted)
+        if curves is None:
+            choices, curves = _scored(now, choices, images, wanted, step if first else 1)
         first = first or curves
         plan = make_plan(now, wanted, replace(choices, importance=curves), images, dense=cost)
         if step < steps and all(len(plan.keep[group.id]) == group.width for group in now.graph.groups):
@@ -87,6 +89,20 @@ def prune_in_stages(
     ]
     plan = replace(whole, outcomes=outcomes)
     return Staged(model=model, plan=plan, error=error, recoveries=tuple(recoveries), importance=first)
+
+
+def _scored(
+    pricing: Pricing, choices: Choices, images: Sequence[Any], budgets: Sequence[Budget], stage: int
+) -> tuple[Choices, Importance]:
+    """The importance of a stage's network, and the choices: behind the first without treatments where those pay no more."""
+    try:
+        return choices, scored(pricing, choices, images, budgets)
+    except UsageError as refused:
+        if stage == 1 or not choices.treat:
+            raise
+        console.print(f"Stage {stage} goes on without treatments: {str(refused).removesuffix(' Leave treat out.')}")
+    plain = replace(choices, treat=())
+    return plain, scored(pricing, plain, images, budgets)
 
 
 def _part(budget: Budget, dense: NetworkCost, share_of_steps: float) -> Budget:

@@ -20,7 +20,7 @@ from padless.runs.folder import DENSE, PLAN, check_folder, load, save
 from padless.runs.job import BOUNDS, CALIBRATION
 from padless.runs.trust import Repeated, vouched
 from padless.train import evaluate
-from padless.treat.layers import by_layer
+from padless.treat.layers import by_layer, held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,9 @@ def run_treating(job: Treatments) -> Summary:
         elif images.answers is not None and not summary.regularize:  # that changes it after it has answered
             expect_dense(job.folder, summary, loaded, "whose answers stand for labels")
         graph = retrace(loaded.model, plan)
-        by_layer(job.treatments, narrowed(graph, plan.mask(graph)))  # before minutes are spent
+        layers = narrowed(graph, plan.mask(graph))
+        by_layer(job.treatments, layers)  # before minutes are spent
+        had = held(small, plan.treatments, layers)  # Python may have treated them
         before = evaluate(small, images)
         console.print(f"Before: {before:.2f} %")
         dense = None if trained else loaded.model
@@ -64,7 +66,7 @@ def run_treating(job: Treatments) -> Summary:
             small, images, images.calibration(job.calibration, summary.seed), job.treatments, plan, dense=dense,
             before=before, folder=str(job.folder), data=data,
         )  # fmt: skip
-        earlier = summary.treating.layers if summary.treating else {}  # they stay as they are
+        earlier = summary.treating.layers if summary.treating else had  # they stay as they are
         treating = replace(treating, layers={**earlier, **treating.layers})
         dense_cost, cost = costs(summary, target, plan, loaded.model, small, treating)
         scores = tested(small, images, summary, treating)
@@ -86,4 +88,5 @@ def run_treating(job: Treatments) -> Summary:
 
 def _trained(summary: Summary) -> bool:
     """Whether what its layers should give is the network's own: it was trained, or may have been where Python saved it."""
-    return bool(summary.epochs or summary.finetuning) or summary.command == COMMAND
+    itself = summary.treating is not None and summary.treating.towards == "itself"  # the last one looked no further
+    return bool(summary.epochs or summary.finetuning) or itself or summary.command == COMMAND

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from padless.batches import tensors_in
+from padless.batches import parts_of, tensors_in
 from padless.calls import device_of, evaluating, run
 from padless.errors import UsageError, expect
 from padless.inputs import Images
@@ -48,7 +48,7 @@ def against(images: Images, dense: nn.Module) -> Images:
     answers = outputs_on(dense, images)
     labels = None
     if _are_scores(answers):
-        batches = images.train.split(BATCH)
+        batches = parts_of(images.train, BATCH)
         with torch.no_grad(), evaluating(dense), bar("Asking the dense network", len(images.train)) as shown:
             chosen = []
             for part in batches:
@@ -97,7 +97,7 @@ def outputs_on(model: nn.Module, images: Images) -> list[Tensor]:
     """The network's outputs on the test set, on the CPU: [N, ...], flat where samples are not their first axis."""
     columns: list[list[Tensor]] = []
     with evaluating(model), bar("Testing", len(images.test)) as shown:
-        for part in images.test.split(BATCH):
+        for part in parts_of(images.test, BATCH):
             outputs = [t.cpu() for t in tensors_in(run(model, images.normalised(part)))]
             columns.append([t if t.ndim and len(t) == len(part) else t.flatten() for t in outputs])
             shown.advance(len(part))

@@ -44,7 +44,7 @@ def test_a_folder_is_finetuned_into_another(folder, tmp_path, capsys):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
     assert command(["finetune", str(folder), *QUICK, "--out", str(out)]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "Fine-tuned 2 epoch(s)" in said and "log.csv" in said
+    assert "Fine-tuned 2 epoch(s)" in said and "log.csv" in said and "Met: " in said
     assert {p.name for p in out.iterdir()} == {
         "plan.json", "model.safetensors", "summary.json", "report.json", "report.html", "log.csv",
     }  # fmt: skip

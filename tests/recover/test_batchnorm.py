@@ -97,3 +97,12 @@ def test_norms_that_cannot_be_rebased_stay(digits):
     before = copy.deepcopy(model.state_dict())
     rebase_batchnorm(model, digits.calibration(128, seed=0))
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
+
+
+def test_a_single_image_has_no_variance():
+    norm = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3)).eval()
+    with pytest.raises(
+        UsageError, match="Batch norm cannot be re-estimated on a single image where a norm sees one number"
+    ):
+        reestimate_batchnorm(norm, [torch.randn(2, 3, 4, 4), torch.randn(1, 3, 4, 4)])
+    assert torch.equal(norm[1].running_mean, torch.zeros(3)) and norm[1].momentum == 0.1

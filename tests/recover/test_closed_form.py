@@ -1,5 +1,7 @@
 """Reconstruction, layer by layer: on networks whose answer is known, and on random ones."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -174,3 +176,23 @@ def test_shifts_that_have_no_place_are_not_made():
     reconstruct(made, model, graph, keep, images(), "mix")
     assert torch.equal(made.a, model.a) and torch.equal(made.norm.running_mean, model.norm.running_mean)
     assert not torch.equal(made.weight, model.weight)
+
+
+@pytest.mark.parametrize("mode", ["mix", "least-squares"])
+def test_outputs_are_let_go_once_they_were_read(mode):
+    """What a norm takes from its mean is remembered of outputs; those of a large network do not fit together."""
+    torch.manual_seed(0)
+    layers = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU()) for _ in range(6)]
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), *layers, nn.Conv2d(8, 4, 1)).eval()
+    graph = trace(model, X)
+    keep = np.ones(graph.channels, dtype=np.int64)
+    for group in graph.groups:
+        keep[group.first + 4 : group.first + group.width] = 1 if group.pinned else 0
+    small, given, alive = cut(model, graph, keep), [], []
+    for block in small[1:-1]:
+        block[0].register_forward_hook(lambda module, x, y: given.append(weakref.ref(y)))
+    small[-1].register_forward_pre_hook(lambda module, x: alive.extend(ref() is not None for ref in given))
+    means = [block[1].running_mean.clone() for block in small[1:-1]]
+    reconstruct(small, model, graph, keep, images(), mode)
+    assert alive[-6:] == [False] * 6  # of the last run, on all images
+    assert not any(torch.equal(block[1].running_mean, mean) for block, mean in zip(small[1:-1], means, strict=True))

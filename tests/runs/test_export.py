@@ -1,6 +1,8 @@
 """A run's folder as files."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -113,6 +115,25 @@ def test_one_class_alone(folder, monkeypatch):
     monkeypatch.setattr(module, "load_images", lambda *_, **__: alone)
     with pytest.raises(UsageError, match="All training images of ones are of one class"):
         export_folder(folder, Handover(quantisation=Quantisation()), TRUSTED)
+
+
+def test_a_file_over_a_budget_is_told(folder, capsys):
+    """Whatever Arm's compiler counts of it."""
+    cycles = SimpleNamespace(total=3000, npu=2000, peak_sram_bytes=1000, flash_bytes=500)
+    exported, summary = SimpleNamespace(file=folder / "model.tflite", cycles=cycles), Summary.read(folder)
+    for budget, asked, told in (
+        ("cycles=50%", 2999, "takes 3,000, and cycles=50% allows 2,999: real ranges"),
+        ("npu_cycles=1k", 1000, "takes 2,000, and npu_cycles=1k allows 1,000: real ranges"),
+        ("peak_sram_bytes=999", 999, "takes 1,000, and peak_sram_bytes=999 allows 999: real ranges"),
+        ("flash_bytes=499", 499, "takes 500, and flash_bytes=499 allows 499: real ranges"),
+        ("latency=0.004ms", 2000, "takes 0.006 ms (3,000 cycles), and latency=0.004ms allows 0.004 ms (2,000 cycles)"),
+        ("latency=1ms", 500_000, ""),
+        ("macs=1k", 1, ""),
+    ):
+        (first,) = summary.budgets
+        module._compare(replace(summary, budgets=(replace(first, budget=budget, asked=asked),)), exported)
+        said = " ".join(capsys.readouterr().err.split())
+        assert told in said and bool(told) == bool(said)
 
 
 def test_finetuning_drops_the_files_of_the_weights_before(run, folder):

@@ -124,6 +124,27 @@ def test_treatments_are_those_of_the_last_stage(budget, frozen, stages):
     assert held(made.model, made.plan.treatments, trace(made.model, X).layers) == made.plan.treatments
 
 
+def test_where_treatments_pay_no_more_later_stages_go_on_without(capsys):
+    class Wide(Coded):
+        """Narrow layers gain nothing by treatments."""
+
+        def __call__(self, shapes):
+            wide = [
+                s if s.c_out >= 32 or not hasattr(s, "treatment") else dataclasses.replace(s, treatment="int8")
+                for s in shapes
+            ]
+            return super().__call__(wide)
+
+    model, x = shaken(small()), [images(64)]
+    choices = Choices(treat=("grid:5",))
+    with Pricing(model, (X,), load_target("unit:4"), oracle=Wide()) as pricing:
+        ask = (pricing, read_budgets("cycles=20%"), pricing.dense(), lambda small, plan: None, choices)
+        made = prune_in_stages(*ask, images=x, steps=3)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "goes on without treatments: Treatments do not pay on unit:4: with grid:5 the costliest layers" in told
+    assert not made.plan.treatments and made.plan.outcomes[0].compiler_total <= made.plan.outcomes[0].asked
+
+
 def test_a_floor_holds_over_all_stages():
     model = small()
     curves = importance(trace(model, X), model).curves

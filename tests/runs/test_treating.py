@@ -6,15 +6,20 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
+from checks.coded import Coded
 from checks.recovering import images
-from models.networks import Small
+from models.networks import Small, shaken
 from safetensors.torch import load_file, save_file
 
 import padless
-from padless import Plan, Summary
+from padless import Choices, Plan, Summary, as_images, load_target
+from padless.choose.budget import read_budgets
+from padless.choose.planning import make_plan
 from padless.cost.pricing import Pricing
 from padless.errors import InfeasibleError
+from padless.inputs import LoadedModel
 from padless.report.report import Report
+from padless.runs.dense import Dense
 from padless.runs.seal import FILE as SEAL
 
 ASK = ("models.networks:Small", "--input-shape", "1,3,16,16", "--target", "unit:8", "--budget", "macs=60%")
@@ -169,6 +174,9 @@ def test_treatments_chosen_with_widths(run, tmp_path):
     ):
         code, _, err = run("prune", *ask, *data, "--treat", "grid", *more, "--out", "no")
         assert code == 2 and message in " ".join(err.split()) and not (tmp_path / "no").exists()
+    code, _, err = run("prune", *ASK, *data, "--treat", "grid", "--out", "no")
+    told = "Treatments change what an oracle counts, and the budget is on macs. Ask for cycles"
+    assert code == 2 and told in " ".join(err.split()) and "x.npy" not in err  # before anything is loaded
     code, _, err = run("prune", *ask, "--treat", "grid", "--out", "no")
     assert code == 2 and "Treatments are weighed on images. Give --data, or leave --treat out." in " ".join(err.split())
 
@@ -250,9 +258,34 @@ def test_folders_that_python_saved(run, tmp_path):
         treating = Summary.read(f"{folder}-tuned").treating
         assert (treating and treating.layers) == layers
     assert distinct(tmp_path / "saved-tuned", "down") <= 9
+    # Treated twice it stays its own measure, and keeps what Python treated.
+    for folder, layer in (("saved", "block.body.0"), ("saved-treated", "block.body.3")):
+        code, _, err = run("treat", folder, "--layer", f"{layer}=grid:17", "--trust", "--calibration", "48")
+        assert code == 0, err
+    twice = Summary.read("saved-treated-treated").treating
+    assert twice.layers == {"down": "grid:9", "block.body.0": "grid:17", "block.body.3": "grid:17"}
+    assert twice.towards == "itself"
     # Treated by the command, a folder that was made without calibration is treated anew on as many images.
     code, _, err = run("treat", "untreated", "grid:9", "--trust", "--calibration", "48", "--out", "by-command")
     assert code == 0, err
     code, _, err = run("finetune", "by-command", "--trust", "--epochs", "1", "--out", "again")
     assert code == 0, err
     assert Summary.read("again").treating.images == 48
+
+
+@pytest.mark.parametrize("order", [("optimal", "greedy"), ("greedy", "optimal")])
+def test_jobs_that_share_a_network_share_no_treatments_that_one_cannot_choose(order):
+    """Points of a sweep, of which some allocate otherwise."""
+    torch.manual_seed(0)
+    net, x = shaken(Small().eval()), images(96)
+    loaded = LoadedModel(name="Small", model=net, input_shape=(1, 3, 16, 16), preprocess=None)
+    shared, budgets = Dense(loaded, as_images(x, shape=(3, 16, 16))), read_budgets("cycles=60%")
+    with Pricing(net, (torch.zeros(1, 3, 16, 16),), load_target("unit:4"), oracle=Coded()) as pricing:
+        for allocate in order:
+            choices = Choices(treat=("auto",), allocate=allocate)
+            curves = shared.importance(pricing, choices, 64, budgets)
+            assert bool(curves.treated) == (allocate == "optimal")
+        curves = shared.importance(pricing, Choices(treat=("auto",)), 64, budgets)
+        assert not make_plan(
+            pricing, budgets, Choices(treat=("auto",), allocate="greedy", importance=curves)
+        ).treatments

@@ -1,7 +1,10 @@
 """What every test has: a seed, a cache of its own, and the fixtures that several rooms share."""
 
 import dataclasses
+import os
 import sys
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of what tests start: two of them share two cores
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ pytest.register_assert_rewrite("checks")
 
 @pytest.fixture(autouse=True)
 def _seeded():
-    torch.set_num_threads(1)  # two test processes share two cores
+    torch.set_num_threads(1)
     torch.manual_seed(0)
 
 

@@ -2,11 +2,13 @@
 
 import shlex
 import sys
+from itertools import chain, count
 from pathlib import Path
 
 from padless.choose import Choices
 from padless.choose.budget import amount
 from padless.cli.app import out
+from padless.errors import UsageError
 from padless.report.summary import Summary
 from padless.report.tables import totals, who_counted, widths
 from padless.report.words import verdict
@@ -56,12 +58,25 @@ def finish(summary: Summary, folder: Path) -> None:
 
 
 def default_folder(model: str, target: str, budget: str, choices: Choices, data: str | None) -> Path:
-    """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes."""
+    """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes.
+
+    Where something else lies than a run of the same command, a number stands behind, from 2.
+    """
     criterion = str(choices.criterion([data] if data else []))
     parts = (model.split("/")[-1], Path(target).stem, budget.replace("%", "percent"))
     asked = (choices.allocate, choices.align, criterion, *choices.treat, "depth" * choices.depth, f"seed{choices.seed}")
     name = "-".join(filter(None, (*parts, *asked)))
-    return Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
+    folder = Path("runs") / "".join(c if c.isalnum() or c in "._=-" else "-" for c in name).strip("-")
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(place for place in chain([folder], numbered) if _replaceable(place))
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether nothing lies there but a run of the same command."""
+    try:
+        return not folder.exists() or Summary.read(folder).command == command_line()
+    except UsageError:
+        return False
 
 
 def moved(summary: Summary, before: float, after: float) -> str:

@@ -194,7 +194,10 @@ def prune_command(
         list[str] | None,
         typer.Option("--export", help=f"Also write {FORMATS_HELP}; may be given several times. See `padless export`."),
     ] = None,
-    out_dir: Annotated[Path | None, typer.Option("--out", help="Folder for the results; runs/… by default.")] = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the results; by default one in runs/ that no other command has."),
+    ] = None,
     limit: Limit = "",
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**31, help="Seeds weights, calibration, augmentation and the check.")

@@ -10,7 +10,7 @@ from models.networks import small
 from safetensors.torch import save_file
 
 import padless
-from padless import load
+from padless import Summary, load
 
 TOTALS = {
     "macs", "padded_macs", "wasted_macs_percent", "weight_bytes", "padded_weight_bytes", "wasted_weight_percent",
@@ -220,6 +220,23 @@ def test_several_budgets_are_met_together(run, tmp_path):
         "prune", "models.networks:Small", "--target", "unit:4", "--budget", "macs=70%", "--importance", "fisher"
     )
     assert code == 2 and "The importance fisher watches calibration images. Give --data." in err
+
+
+def test_without_a_folder_no_other_run_is_replaced(run, tmp_path):
+    ask = ("prune", "models.networks:Small", "--target", "unit:8", "--budget", "macs=60%")
+    name = "models.networks-Small-unit-8-macs=60percent-optimal-l1-seed0"
+    for more in ((), ("--floor", "0.1"), ("--freeze", "stem"), ("--floor", "0.1"), ()):
+        code, _, err = run(*ask, *more)
+        assert code == 0, err
+    folders = {folder.name: Summary.read(folder) for folder in (tmp_path / "runs").iterdir()}
+    assert {name: (found.floor, list(found.freeze)) for name, found in folders.items()} == {
+        name: (0.0, []), f"{name}-2": (0.1, []), f"{name}-3": (0.0, ["stem"])
+    }  # fmt: skip
+    (tmp_path / "runs" / name / "summary.json").write_text("{}")
+    assert run(*ask)[0] == 0
+    assert (tmp_path / "runs" / f"{name}-4").is_dir() and (
+        tmp_path / "runs" / name / "summary.json"
+    ).read_text() == "{}"
 
 
 def test_cycles_that_are_a_sum_and_totals_that_rise_are_told(run, tmp_path):

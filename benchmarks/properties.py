@@ -3,7 +3,7 @@
 python benchmarks/properties.py [--examples 20000]
 
 Each network is cut twice at random widths (of whole units, and any); the cut model must equal the masked original in
-float64, have the widths foretold, and waste nothing that aligned widths could save. The tests run 300 of them.
+float64, have the widths foretold, and waste nothing that aligned widths could save. The tests run 500 of them.
 """
 
 import argparse

@@ -8,6 +8,7 @@ Copyleft licences are marked. The command ends with code 1 where one of the stro
 import re
 import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -63,11 +64,11 @@ def installed(name: str) -> Distribution | None:
 
 def licence_of(found: Distribution) -> str:
     """The expression that a package states, else its classifiers, else the first line of its text."""
-    about = found.metadata
-    if "License-Expression" in about:
-        return str(about["License-Expression"])
+    about: Any = found.metadata
+    if expression := about.get("License-Expression"):
+        return str(expression)
     classifiers = [c.rpartition(" :: ")[2] for c in about.get_all("Classifier") or () if c.startswith("License ::")]
-    lines = about["License"].strip().splitlines() if "License" in about else []
+    lines = str(about.get("License") or "").strip().splitlines()
     return "; ".join(classifiers) or (lines[0][:80] if lines else "not stated")
 
 

@@ -57,6 +57,12 @@ def finish(summary: Summary, folder: Path) -> None:
     out.print(f"Written: {folder}/plan.json, model.safetensors{network}, summary.json, report.json, report.html")
 
 
+def tell_budgets(summary: Summary) -> None:
+    """Whether a run's network as it is now meets its budgets."""
+    for budget in summary.budgets:
+        out.print(verdict(budget, summary), style="" if budget.met else "yellow")
+
+
 def default_folder(model: str, target: str, budget: str, choices: Choices, data: str | None) -> Path:
     """runs/MODEL-TARGET-BUDGET-… with characters that every file system takes.
 

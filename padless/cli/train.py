@@ -19,9 +19,8 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.closing import command_line, moved
+from padless.cli.closing import command_line, moved, tell_budgets
 from padless.report.summary import Summary
-from padless.report.words import verdict
 from padless.train import Recipe, peak_lr
 from padless.train.recipe import FIXED_NORMS_LR
 
@@ -128,8 +127,7 @@ def finetune_command(
         f"Fine-tuned {summary.epochs} epoch(s) in {finetuned.seconds:.0f} s ({finetuned.images_per_second:.0f} images/s on "
         f"{finetuned.devices} x {finetuned.accelerator}): {moved(summary, finetuned.before, finetuned.after)}."
     )
-    for budget in summary.budgets:
-        out.print(verdict(budget, summary), style="" if budget.met else "yellow")
+    tell_budgets(summary)
     for note in summary.notes:
         out.print(note, style="yellow")
     out.print(f"Written: {results}/plan.json, model.safetensors, summary.json, report.json, report.html, log.csv")

@@ -19,9 +19,8 @@ from padless.cli.app import (
     app,
     out,
 )
-from padless.cli.closing import command_line, moved
+from padless.cli.closing import command_line, moved, tell_budgets
 from padless.errors import UsageError
-from padless.report.words import verdict
 from padless.runs.job import CALIBRATION
 
 
@@ -80,8 +79,7 @@ def treat_command(
     done = summary.treating
     assert done is not None
     out.print(f"Treated on {done.images} images in {done.seconds:.0f} s: {moved(summary, done.before, done.after)}.")
-    for budget in summary.budgets:
-        out.print(verdict(budget, summary), style="" if budget.met else "yellow")
+    tell_budgets(summary)
     for note in summary.notes:
         out.print(note, style="yellow")
     out.print(f"Written: {results}/plan.json, model.safetensors, summary.json, report.json, report.html")

@@ -82,7 +82,7 @@ def trial_of_test(model: nn.Module, images: Images) -> Trial:
     device = device_of(model)
     scores, inputs = [], []
     with eager(), bar("Testing the network", len(images.test)) as shown:
-        for part in images.test.split(BATCH):
+        for part in parts_of(images.test, BATCH):
             x = images.normalised(part)
             scores.append(_array(model(x.to(device))))
             inputs.append(_array(x))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from padless.choose import Budget, Plan
+from padless.choose.replay import retrace
 from padless.choose.undercut import charged_sides
 from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
@@ -26,6 +27,7 @@ from padless.runs.exchange import mended
 from padless.runs.folder import DENSE
 from padless.runs.trust import Repeated, believed
 from padless.train import evaluate
+from padless.treat.layers import held
 
 
 def taken_up(folder: Path, out: Path, repeated: Repeated) -> tuple[Summary, Report, Target, str]:
@@ -98,6 +100,13 @@ def treated(
         folder=folder, data=data, towards="itself" if dense is None else "dense", layers=dict(done.layers),
         images=done.images, seconds=round(done.seconds, 1), held_out=done.held_out, before=before, after=after,
     )  # fmt: skip
+
+
+def treatments_of(summary: Summary, small: nn.Module, plan: Plan, dense: nn.Module) -> Mapping[str, str]:
+    """Those that a folder's network has: as its summary says, or where Python saved it those of its plan that it holds."""
+    if summary.treating:
+        return summary.treating.layers
+    return held(small, plan.treatments, retrace(dense, plan).layers) if plan.treatments else {}
 
 
 def treated_note(treating: Treating) -> str:

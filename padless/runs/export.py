@@ -6,7 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from padless.choose.budget import LATENCY, amount
+from padless.choose import Budget
+from padless.choose.budget import amount
+from padless.choose.tables import FROM_ORACLE
 from padless.deploy import Exported, Quantisation, export
 from padless.deploy.export import FORMATS, INT8, known_format
 from padless.deploy.trial import classes_of
@@ -97,13 +99,12 @@ def _compare(summary: Summary, exported: Exported) -> None:
     """Say where the file takes more than a budget that the network met."""
     if not exported.cycles:
         return
-    cycles = exported.cycles
-    taken = {
-        "cycles": cycles.total, "npu_cycles": cycles.npu, "peak_sram_bytes": cycles.peak_sram_bytes,
-        "flash_bytes": cycles.flash_bytes, LATENCY: None if summary.before["nanoseconds"] else cycles.total,
-    }  # fmt: skip
+    fields = {**FROM_ORACLE, "peak_sram_bytes": "peak_sram_bytes"}
+    if summary.before["nanoseconds"]:  # the run was counted in time
+        del fields["cycles"]
     for budget in summary.budgets:
-        now = taken.get(budget.budget.partition("=")[0])
+        field = fields.get(Budget.parse(budget.budget).counted)
+        now = getattr(exported.cycles, field) if field else None
         if now is not None and now > budget.asked:
             takes, allowed = (amount(budget.budget, value, summary.before) for value in (now, budget.asked))
             console.print(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from padless.choose import Plan
-from padless.choose.replay import retrace
 from padless.cost import NetworkCost
 from padless.errors import UsageError
 from padless.files import digest
@@ -19,14 +18,23 @@ from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
 from padless.report.report import Report
 from padless.report.summary import FILE, Finetuned, Summary
-from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested, treated, treated_note
+from padless.runs.again import (
+    costs,
+    expect_dense,
+    reopened,
+    spent,
+    taken_up,
+    tested,
+    treated,
+    treated_note,
+    treatments_of,
+)
 from padless.runs.exchange import claimed, mended
 from padless.runs.facts import measures, versions
 from padless.runs.folder import DENSE, PLAN, WEIGHTS, check_folder, load, save
 from padless.runs.job import CALIBRATION
 from padless.runs.trust import Repeated, believed, vouched
 from padless.train import LOG, Checkpoints, Recipe, evaluate, finetune, make_fabric
-from padless.treat.layers import held
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -104,9 +112,7 @@ def _trained(
     small = load(job.folder, loaded.model)
     before = evaluate(small, images)
     console.print(f"Before: {before:.2f} %")
-    treatments = summary.treating.layers if summary.treating else {}
-    if plan.treatments and not treatments:  # Python may have saved it so
-        treatments = held(small, plan.treatments, retrace(loaded.model, plan).layers)
+    treatments = treatments_of(summary, small, plan, loaded.model)
     trained_on = images.held_out(job.held_out) if job.held_out else images
     history = finetune(
         small, trained_on, job.recipe, teacher=teacher, plan=plan,

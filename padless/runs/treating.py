@@ -12,7 +12,17 @@ from padless.progress import console
 from padless.report.making import priced_again, with_tests
 from padless.report.notes import notes
 from padless.report.summary import Summary
-from padless.runs.again import costs, expect_dense, reopened, spent, taken_up, tested, treated, treated_note
+from padless.runs.again import (
+    costs,
+    expect_dense,
+    reopened,
+    spent,
+    taken_up,
+    tested,
+    treated,
+    treated_note,
+    treatments_of,
+)
 from padless.runs.described import COMMAND
 from padless.runs.exchange import claimed
 from padless.runs.facts import measures, versions
@@ -20,7 +30,7 @@ from padless.runs.folder import DENSE, PLAN, check_folder, load, save
 from padless.runs.job import BOUNDS, CALIBRATION
 from padless.runs.trust import Repeated, vouched
 from padless.train import evaluate
-from padless.treat.layers import by_layer, held
+from padless.treat.layers import by_layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +66,8 @@ def run_treating(job: Treatments) -> Summary:
         elif images.answers is not None and not summary.regularize:  # that changes it after it has answered
             expect_dense(job.folder, summary, loaded, "whose answers stand for labels")
         graph = retrace(loaded.model, plan)
-        layers = narrowed(graph, plan.mask(graph))
-        by_layer(job.treatments, layers)  # before minutes are spent
-        had = held(small, plan.treatments, layers)  # Python may have treated them
+        by_layer(job.treatments, narrowed(graph, plan.mask(graph)))  # before minutes are spent
+        earlier = treatments_of(summary, small, plan, loaded.model)  # they stay as they are
         before = evaluate(small, images)
         console.print(f"Before: {before:.2f} %")
         dense = None if trained else loaded.model
@@ -66,7 +75,6 @@ def run_treating(job: Treatments) -> Summary:
             small, images, images.calibration(job.calibration, summary.seed), job.treatments, plan, dense=dense,
             before=before, folder=str(job.folder), data=data,
         )  # fmt: skip
-        earlier = summary.treating.layers if summary.treating else had  # they stay as they are
         treating = replace(treating, layers={**earlier, **treating.layers})
         dense_cost, cost = costs(summary, target, plan, loaded.model, small, treating)
         scores = tested(small, images, summary, treating)

@@ -27,7 +27,7 @@ X = torch.zeros(1, 3, 16, 16)
 TARGETS = ("unit:4", "unit:2x3", "unit:8x4", "unit:8", "unit:16", "unit:32x16", "ethos-u55-256")
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(networks(), st.sampled_from(TARGETS), st.integers(0, 2**16))
 def test_random_networks(network, target, seed):
     check(*network, load_target(target), seed)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import padless
 
 ROOT = Path(padless.__file__).parents[1]
-DATA = ["--data", "digits", "--calibration", "64"]
+DATA = ["--data", "digits", "--calibration", "128"]
 PRUNE = ["prune", "padless.demo:DigitsResNet", *DATA, "--target", "unit:16", "--budget", "macs=50%"]
 TUNE = ["--epochs", "1", "--batch", "200", "--seed", "3"]
 

@@ -8,11 +8,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of what tests start: two o
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from models.networks import small
 
 from padless import cli, load_images, plan, prune
 
 pytest.register_assert_rewrite("checks")
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("repeatable")
+
+
+def pytest_collectstart(collector):
+    """Layers that a module makes as it is read are the same in every run: PyTorch starts with a seed of chance."""
+    if isinstance(collector, pytest.Module):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from padless.hardware import load_target
 
 
 @given(unit=st.integers(2, 32), start=st.integers(0, 10**6), step=st.integers(100, 10**5), seed=st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_staircase_with_noise_shows_its_unit(unit, start, step, seed):
     noise = np.random.default_rng(seed).normal(0, step / 50, len(WIDTHS))
     costs = [round(start + step * -(-w // unit) + n) for w, n in zip(WIDTHS, noise, strict=True)]

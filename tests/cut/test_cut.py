@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from checks.cutting import check
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import blocks_staying
 from models.blocks import BLOCKS, build, networks
@@ -27,7 +27,7 @@ X = torch.zeros(1, 3, 16, 16)
 TARGETS = ("unit:4", "unit:2x3", "unit:8x4", "unit:8", "unit:16", "unit:32x16", "ethos-u55-256")
 
 
-@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500)
 @given(networks(), st.sampled_from(TARGETS), st.integers(0, 2**16))
 def test_random_networks(network, target, seed):
     check(*network, load_target(target), seed)

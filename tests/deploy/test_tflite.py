@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from models.blocks import networks
 from models.networks import shaken, small
 from models.tflite_functions import FUNCTIONS, Calls
@@ -56,7 +56,7 @@ def test_every_form_is_exact_in_float_and_close_in_int8(name, runtime):
         assert decibels(network, trial, activations=16) > 15
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30)
 @given(networks())
 def test_random_networks_are_written_or_refused(runtime, drawn):
     model, x = drawn

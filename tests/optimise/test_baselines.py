@@ -14,7 +14,7 @@ from padless.optimise.search import solve
 
 
 @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(1, 2), st.sampled_from([0.3, 0.5, 0.8]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_rivals_stay_within_the_budgets_and_keep_no_more(seed, variables, budgets, share):
     problem = replace(random_problem(seed, variables, budgets, share), hard=())
     best = solve(problem)

@@ -12,7 +12,7 @@ from padless.optimise.buckets import Buckets, TooWideError, elimination_order, m
 
 
 @given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.0, 0.2, 0.7]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_elimination_is_exact(seed, variables, forbid):
     sizes, factors = random_factors(seed, variables, forbid)
     order = elimination_order(sizes, [f.scope for f in factors], 10**6)

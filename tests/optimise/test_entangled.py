@@ -22,7 +22,7 @@ def factors_of(problem):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 6), st.sampled_from([0.0, 0.2, 0.7]), st.sampled_from([1, 8, 10**6]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_buckets_that_are_split_bound_from_below(seed, variables, forbid, most):
     sizes, factors = random_factors(seed, variables, forbid)
     buckets = MiniBuckets(sizes, factors, [], most)
@@ -37,7 +37,7 @@ def test_buckets_that_are_split_bound_from_below(seed, variables, forbid, most):
 
 
 @given(st.integers(0, 10**6), st.integers(3, 6), st.sampled_from([1, 30, 10**6]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_sums_are_computed_not_enumerated(seed, variables, most):
     problem = entangled_problem(seed, variables, 1, 0.5)
     assert set(sums_of(problem.hard)) == set(problem.sizes) - set(problem.value)
@@ -69,7 +69,7 @@ def test_a_sum_takes_no_axis_of_its_own():
 
 @pytest.mark.parametrize("split", [1, 60, 10**6])
 @given(st.integers(0, 10**6), st.integers(3, 7), st.integers(1, 2), st.sampled_from([0.3, 0.5, 0.8]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_answers_are_between_the_baselines_and_the_bound(split, seed, variables, budgets, share):
     """Without the integer program, which would prove these small ones."""
     problem = entangled_problem(seed, variables, budgets, share)

@@ -18,7 +18,7 @@ from padless.optimise.search import solve
 
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 3), st.sampled_from([0.15, 0.3, 0.5, 0.8, 1.0]),
        st.sampled_from([1e-7, 1.0, 1e6]))  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_answer_is_brute_forces(seed, variables, budgets, share, unit):
     problem = random_problem(seed, variables, budgets, share, unit)
     best, found = brute_force(problem), solve(problem)
@@ -61,7 +61,7 @@ def test_the_time_limit_gives_the_best_so_far_and_its_gap():
 
 
 @given(st.integers(0, 10**6), st.integers(3, 6), st.integers(1, 3), st.sampled_from([0.3, 0.5]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_band_with_too_many_labels_is_left_to_the_integer_program(seed, variables, budgets, share):
     problem = random_problem(seed, variables, budgets, share)
     best = brute_force(problem)

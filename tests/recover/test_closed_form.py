@@ -7,7 +7,7 @@ import pytest
 import torch
 from checks.cutting import random_keep
 from checks.recovering import X, apart, cut_first, images
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from models.blocks import networks
 from torch import nn
@@ -96,7 +96,7 @@ def test_three_dimensional_layers_are_mixed(mode, last):
     assert apart(after, model, fresh) < 1e-3 * apart(before, model, fresh)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40)
 @given(networks(), st.integers(0, 2**16))
 def test_random_networks_are_solved_and_stay_of_their_shape(network, seed):
     model, x = network

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from checks import tflite_run
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from models.blocks import networks
 from models.networks import shaken
 from models.tflite_functions import FUNCTIONS, Calls
@@ -85,7 +85,7 @@ def test_vela_takes_them(id: str):
 
 
 @given(networks())
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120)
 def test_random_networks(built):
     """Whatever of the random networks has a form is right; the others say what has none."""
     model, inputs = built

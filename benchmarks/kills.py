@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py [--kills 20] [--seed 0]
 
-The demo's network on scikit-learn's digits, by the command line. A fine-tuning is killed and resumed, each time somewhere
+The demo's network on the digits, by the command line. A fine-tuning is killed and resumed, each time somewhere
 within the seconds of a whole one; a pruning run is killed somewhere and started again. After every kill the folder of
 results must be whole or not there; in the end weights and log must equal, byte for byte, those of an undisturbed run, and
 the plans must be equal.

@@ -1,4 +1,4 @@
-"""The embedded default: a small ResNet on scikit-learn's digits, trained here, at half its cycles on an Ethos-U55-256."""
+"""The embedded default: a small ResNet on handwritten digits, trained here, at half its cycles on an Ethos-U55-256."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +75,7 @@ def _demo(folder: Path, seed: int, command: str) -> Summary:
     )  # fmt: skip
     loaded = LoadedModel(name=job.model, model=DigitsResNet(), input_shape=DigitsResNet.input_shape, preprocess=None)
     images = load_images("digits", shape=(1, 32, 32))
-    console.print("Training a small ResNet on scikit-learn's digits, 10 epochs")
+    console.print("Training a small ResNet on handwritten digits, 10 epochs")
     finetune(loaded.model, images, Recipe(epochs=10, peak_lr=0.1, batch=64, seed=seed))
     summary = prune_and_save(job, Dense(loaded, images))
     report = replace(Report.read(folder), beside=(general_pruning(loaded.model, images, job, summary),))

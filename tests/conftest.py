@@ -5,6 +5,7 @@ import os
 import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # also of what tests start: two of them share two cores
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what tests start is compiled once, not each time
 
 import pytest
 import torch
@@ -64,7 +65,7 @@ def pruned():
 
 @pytest.fixture(scope="session")
 def digits():
-    """scikit-learn's digits, 16 pixels wide: no test changes them."""
+    """The digits, 16 pixels wide: no test changes them."""
     return load_images("digits", shape=(1, 16, 16))
 
 

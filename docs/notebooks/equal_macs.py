@@ -3,7 +3,7 @@
 # %% [markdown]
 # # Ours against Torch-Pruning, at equal MACs
 #
-# Two ways of halving a small ResNet's MACs on scikit-learn's digits, counted by one counter and fine-tuned alike.
+# Two ways of halving a small ResNet's MACs on the digits, counted by one counter and fine-tuned alike.
 # Then the question that an NPU asks: how much of what it computes is padding? Needs `pip install
 # torch-pruning==1.6.1`. Two minutes on a laptop.
 

@@ -4,7 +4,7 @@
 # # First cut
 #
 # A small ResNet reads handwritten digits. We halve what it costs on an Arm Ethos-U55-256, and see at each step what
-# happened. All it needs ships with padless and scikit-learn: 1,797 images of 8x8 pixels, drawn up to 16x16, and a
+# happened. All it needs ships with padless: 1,797 images of 8x8 pixels, drawn up to 16x16, and a
 # network that is trained here, in seconds. So the numbers show how the tool is used, not how good it is:
 # [results](../results.md) has those.
 

@@ -71,7 +71,7 @@ COMMANDS = {
     ),
     "demo": (
         "model",
-        "The embedded default, in some minutes: train a small ResNet on scikit-learn's digits, halve its cycles.",
+        "The embedded default, in some minutes: train a small ResNet on handwritten digits, halve its cycles.",
     ),
 }
 

@@ -264,7 +264,7 @@ def demo_command(
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("padless-demo"),
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31)] = 0,
 ) -> None:
-    """The embedded default, in some minutes: train a small ResNet on scikit-learn's digits, halve its cycles.
+    """The embedded default, in some minutes: train a small ResNet on handwritten digits, halve its cycles.
 
     The network is pruned to half its cycles on an Arm Ethos-U55-256, recovered, fine-tuned, reported and written as INT8
     TFLite, whose accuracy is measured in LiteRT. General pruning to the same cycles stands beside it. No network access.

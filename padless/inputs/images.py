@@ -104,7 +104,7 @@ class Images:
 def load_images(place: str, *, shape: Sequence[int], preprocess: Preprocess | None = None) -> Images:
     """Samples for a network that takes [N, *shape], from `place`:
 
-    - `digits` of scikit-learn;
+    - `digits`: 1,797 handwritten ones of 8x8 pixels, which come with padless;
     - a folder with `train*.parquet` and `test*.parquet` (columns img or image, and label), or with `train/CLASS/*.png` and,
       if there is a test set, `test/CLASS/*.png` (also `val`), or with images or .npy arrays that have no labels;
     - an .npy file [N, ...], or an .npz file with train and test, or x_train, y_train, x_test and y_test, or one array;

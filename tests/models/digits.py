@@ -1,4 +1,4 @@
-"""Small networks that are trained on scikit-learn's digits."""
+"""Small networks that are trained on the digits."""
 
 import torch
 from torch import nn

@@ -7,7 +7,8 @@ PadlessError                exit code 1
 │   ├── NotWholeError       … about a network as a whole; its layers may still have answers
 │   └── LayersError         … about some layers, and names all of them
 └── UsageError              exit code 2: the request cannot be met as it stands
-    └── InfeasibleError     no allowed cut meets the budget; carries the least reachable cost
+    ├── InfeasibleError     no allowed cut meets the budget; carries the least reachable cost
+    └── UntreatedError      no treatment of weights can be offered; carries the reason without the advice
 """
 
 from collections.abc import Iterable, Mapping
@@ -45,6 +46,17 @@ class UsageError(PadlessError):
     """The arguments do not fit together; nothing was done."""
 
     exit_code = 2
+
+
+class UntreatedError(UsageError):
+    """No treatment pays on this target, or fits a layer of this network: `reason` says why, without what to try."""
+
+    def __init__(self, reason: str, advice: str = "Leave treat out.") -> None:
+        super().__init__(reason, advice)
+        self.reason, self.advice = reason, advice
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.advice}"
 
 
 class NotWholeError(OracleError):

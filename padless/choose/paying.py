@@ -12,7 +12,7 @@ from padless.cost import NetworkCost
 from padless.cost.charged import Field
 from padless.cost.cycles import Answer
 from padless.cost.pricing import Pricing
-from padless.errors import UsageError
+from padless.errors import UntreatedError, UsageError
 from padless.graph.structure import TreatedShape
 from padless.progress import bar
 from padless.treat.layers import treatable, unfit
@@ -38,12 +38,12 @@ def paying(pricing: Pricing, choices: Choices, fields: Collection[Field]) -> tup
 
     `fields` of its answers are what is budgeted.
 
-    Raises UsageError, with the shares that were seen, where it does for none.
+    Raises UntreatedError, with the shares that were seen, where it does for none.
     """
     oracle, graph = pricing.oracle, pricing.graph
     if oracle is None or not oracle.oracle.treats:
         who = "nobody is asked for cycles" if oracle is None else "its oracle does not know what treated weights cost"
-        raise UsageError(f"Nothing says what treatments are worth on {pricing.target.id}: {who}. Leave treat out.")
+        raise UntreatedError(f"Nothing says what treatments are worth on {pricing.target.id}: {who}.")
     layers = treatable(graph, pricing.model)
     answers = oracle.attempt([layer.shape for layer in layers])
     known = [(layer, plain) for layer, plain in zip(layers, answers, strict=True) if isinstance(plain, Answer)]
@@ -57,21 +57,21 @@ def paying(pricing: Pricing, choices: Choices, fields: Collection[Field]) -> tup
         if shares:
             least[treatment] = min(shares)
     if not least and layers:
-        raise UsageError(
-            f"None of {', '.join(choices.treat)} fits a layer whose cost is known: 2:4 needs input channels by fours. Offer "
-            "grid, or leave treat out."
+        raise UntreatedError(
+            f"None of {', '.join(choices.treat)} fits a layer whose cost is known: 2:4 needs input channels by fours.",
+            "Offer grid, or leave treat out.",
         )
     if not least:
-        raise UsageError(
+        raise UntreatedError(
             "No layer of this network can be treated: the first and the last one stay, and so do layers of groups, "
-            "transposed ones, and those that share or compute their weights. Leave treat out."
+            "transposed ones, and those that share or compute their weights."
         )
     worth = tuple(treatment for treatment, share in least.items() if share <= PAYS)
     if not worth:
         best = min(least, key=least.__getitem__)
-        raise UsageError(
+        raise UntreatedError(
             f"Treatments do not pay on {pricing.target.id}: with {best} the costliest layers still take "
-            f"{100 * least[best]:.1f} % of their {'flash' if set(fields) == {'flash_bytes'} else 'cycles'}. Leave treat out."
+            f"{100 * least[best]:.1f} % of their {'flash' if set(fields) == {'flash_bytes'} else 'cycles'}."
         )
     return worth
 

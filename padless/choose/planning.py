@@ -24,7 +24,7 @@ from padless.choose.tightest import tightest
 from padless.choose.undercut import charged_for
 from padless.cost import NetworkCost, OracleLike
 from padless.cost.pricing import Pricing
-from padless.errors import InfeasibleError, UsageError, expect
+from padless.errors import InfeasibleError, UntreatedError, UsageError, expect
 from padless.graph import Graph, Keep
 from padless.hardware import Target
 from padless.hardware.target import as_target
@@ -164,7 +164,11 @@ def scored(pricing: Pricing, choices: Choices, images: Sequence[Any], budgets: S
     curves = kept.curves(lambda: importance(graph, model, criterion, images), criterion)
     if not kinds:
         return curves
-    losses = kept.losses(lambda: treatment_losses(graph, model, images, kinds), *map(str, kinds))
+    try:
+        losses = kept.losses(lambda: treatment_losses(graph, model, images, kinds), *map(str, kinds))
+    except UntreatedError as error:
+        _untreated(choices, error)
+        return curves
     return replace(curves, treated=losses)
 
 
@@ -178,11 +182,16 @@ def _kinds(
         return ()
     try:
         return paying(pricing, choices, fields)
-    except UsageError as error:
-        if choices.insists:
-            raise
-        console.print(f"Weights stay as they are: {str(error).removesuffix(' Leave treat out.')}")
+    except UntreatedError as error:
+        _untreated(choices, error)
         return ()
+
+
+def _untreated(choices: Choices, error: UntreatedError) -> None:
+    """Raises it where treatments are named; of `auto` it is told."""
+    if choices.insists:
+        raise error
+    console.print(f"Weights stay as they are: {error.reason}")
 
 
 def _outcomes(

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from padless.batches import count_of, images_of, joined, parts_of
 from padless.calls import LayerCalls, evaluating, like_model, run
-from padless.errors import UsageError
+from padless.errors import UntreatedError
 from padless.graph import Graph, Layer
 from padless.graph.shadow import single
 from padless.graph.structure import folded_inputs
@@ -91,12 +91,13 @@ def treatment_losses(
 ) -> dict[str, dict[str, float]]:
     """By layer and treatment, the loss' expected rise per image. The layers are those that may be treated.
 
-    Half of the images, batches [N, ...], compensate, the others measure. Raises UsageError where there are less than two.
+    Half of the images, batches [N, ...], compensate, the others measure. Raises UntreatedError where there are less than
+    two, or no layer that they pass can be treated.
     """
     model = single(model)
     x = like_model(joined(list(images)), model) if images else ()
     if not images or (count := count_of(x)) < 2:
-        raise UsageError("Treatments are weighed on calibration images, two or more. Give --data (or images=).")
+        raise UntreatedError("Treatments are weighed on calibration images, two or more.", "Give --data (or images=).")
     layers = {layer.weight: layer for layer in treatable(graph, model)}
     with evaluating(model):
         inputs = _inputs_of(model, layers, images_of(x, 0, count // 2))
@@ -106,9 +107,9 @@ def treatment_losses(
         changes = {name: each for name, each in every.items() if each.treatments}
         rises = _rises(model, changes, images_of(x, count // 2))
     if not rises:
-        raise UsageError(
+        raise UntreatedError(
             "No layer of this network can be treated: those that could pad by name, do not run, or have no part in the "
-            "outputs. Leave treat out."
+            "outputs."
         )
     return {
         layers[name].name: {str(t): float(rise) for t, rise in zip(changes[name].treatments, rise, strict=True)}

@@ -12,7 +12,7 @@ from padless.choose.replay import prune_with_error
 from padless.choose.restrict import check_prunable
 from padless.cost import NetworkCost
 from padless.cost.pricing import Pricing
-from padless.errors import UsageError
+from padless.errors import UntreatedError, UsageError
 from padless.importance import Importance
 from padless.progress import bar, console
 from padless.recover import Recovery
@@ -97,10 +97,10 @@ def _scored(
     """The importance of a stage's network, and the choices: behind the first without treatments where those pay no more."""
     try:
         return choices, scored(pricing, choices, images, budgets)
-    except UsageError as refused:
-        if stage == 1 or not choices.treat:
+    except UntreatedError as refused:
+        if stage == 1:
             raise
-        console.print(f"Stage {stage} goes on without treatments: {str(refused).removesuffix(' Leave treat out.')}")
+        console.print(f"Stage {stage} goes on without treatments: {refused.reason}")
     plain = replace(choices, treat=())
     return plain, scored(pricing, plain, images, budgets)
 

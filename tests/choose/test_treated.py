@@ -432,6 +432,7 @@ def test_auto_is_all_that_pays_and_nothing_elsewhere(capsys):
     assert chosen == replace(made(net, "cycles=40%", treat=["grid", "2:4"]), solver=chosen.solver) and chosen.treatments
     for choices, said in (
         ({"oracle": "ceil", "target": "ethos-u55-64"}, "Weights stay as they are: Nothing says what treatments are worth on"),
+        ({"images": [images(1)]}, "Weights stay as they are: Treatments are weighed on calibration images, two or more."),
         ({"budget": "macs=50%"}, ""), ({"importance": "l1"}, ""), ({"allocate": "greedy"}, ""), ({"images": ()}, ""),
     ):  # fmt: skip
         asked = {"target": "unit:8", "budget": "cycles=60%", "oracle": Coded(), "images": [images(64)], **choices}

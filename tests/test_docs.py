@@ -141,3 +141,20 @@ def test_the_loops_of_ones_own_run(tmp_path, monkeypatch):
             with warnings.catch_warnings(action="ignore"):
                 exec(compile(code, "finetuning.md", "exec"), names)
     assert (tmp_path / "runs" / "mine" / "plan.json").exists()
+
+
+def test_an_answer_needs_three_seeds_and_the_tolerance():
+    def rows(method, size, *behind):
+        return [{"network": "n", "epochs": 1, "method": method, "size": size, "seed": seed, "cycles_percent": 100.0 - size,
+                 "held_out": None if lost is None else 90.0 - lost} for seed, lost in enumerate(behind)]  # fmt: skip
+
+    measured = [
+        *rows("continued", 0, 0, 0, 0), *rows("general", 10, 0.3, 0.0, 0.0), *rows("general", 20, 0.2, 0.1, 0.1),
+        *rows("padless at cycles", 50, 0.0, 0.0, 0.0), *rows("padless at cycles", 60, -1.0, -1.0),
+        *rows("grid alone at cycles", 50, 0.0, 0.0, None),
+    ]  # fmt: skip
+    assert lossless.answer(measured, "n", 0.11) == (
+        "**The answer so far**, n with 3 seeds. Without loss go 10 % of the channels by `general`, "
+        "50 % of the cycles by `padless` (50.0 % are left).\n\n"
+    )
+    assert lossless.answer(measured[:6], "n", 0.05) == ""

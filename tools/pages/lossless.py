@@ -12,6 +12,8 @@ from tools.pages import DOCS, IMAGES, RESULTS
 
 PAGE, PICTURE = DOCS / "lossless.md", IMAGES / "lossless.png"
 FEW = 3  # cells that make a picture
+SEEDS = 3  # that make an answer
+BY_CYCLES = " at cycles"  # ends the names of methods whose size is a share of the compiler's total
 MARKS = ("o", "s", "D", "^", "v", "P", "X", "*")
 Row = dict[str, Any]
 SHOWN = f"![How far behind the dense network, by what went](images/{PICTURE.name})\n\n"
@@ -23,7 +25,7 @@ Written by `python -m tools.pages.lossless` from `benchmarks/results/`; a test f
 How much can go before accuracy does, once the cut network is trained on in full? Here stands what two cores could say
 so far: {networks}. The data is CIFAR-10 in a JPEG form; compare within the page.
 
-{dense}
+{answer}{dense}
 
 **The protocol.** A tenth of the training images (5,000) is held out; everything is trained on the others, cut networks
 and the dense one (`{continued}`) alike: {epochs} epochs of {images:,} images, the same rates and seeds, no teacher. Cut
@@ -48,7 +50,7 @@ def page() -> str:
     record, dense = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("lossless", "dense"))
     rows = record["rows"]
     early, far = record["hopeless"]
-    networks = ", ".join(dict.fromkeys(f"`{row['network']}`" for row in rows))
+    networks = list(dict.fromkeys(row["network"] for row in rows))
     lines = [
         [row["network"], f"{row['images']:,}", str(row["epochs"]), f"{row['test']:.2f}", f"{row['seconds'] / 3600:.1f}",
          ", ".join(f"{accuracy:.1f}" for accuracy in row["curve"].values())]
@@ -56,11 +58,28 @@ def page() -> str:
     ]  # fmt: skip
     head = ["dense network", "images", "epochs", "test %", "hours", "held out, every fifth epoch"]
     return TEXT.format(
-        networks=networks, dense=markdown_table(head, lines), continued=DENSE, epochs=rows[0]["epochs"],
-        images=rows[0]["images"], tolerance=record["tolerance"], far=far, early=early,
+        networks=", ".join(f"`{network}`" for network in networks),
+        answer="".join(answer(rows, network, record["tolerance"]) for network in networks),
+        dense=markdown_table(head, lines), continued=DENSE, epochs=rows[0]["epochs"], images=rows[0]["images"],
+        tolerance=record["tolerance"], far=far, early=early,
         picture=SHOWN if sum(row["held_out"] is not None for row in rows if row["method"] != DENSE) >= FEW else "",
-        tables="\n\n".join(_table(rows, network) for network in dict.fromkeys(row["network"] for row in rows)),
+        tables="\n\n".join(_table(rows, network) for network in networks),
     )  # fmt: skip
+
+
+def answer(rows: list[Row], network: str, tolerance: float) -> str:
+    """The largest size of each method that is without loss on enough seeds; nothing where none is known."""
+    largest: dict[str, str] = {}
+    for (method, size), cells in groups(rows, network).items():
+        known = len(cells) >= SEEDS and all(cell["held_out"] is not None for cell in cells)
+        if known and mean(behind(rows, cell, "held_out") for cell in cells) <= tolerance:
+            cycles = method.endswith(BY_CYCLES)
+            left = f" ({mean(cell['cycles_percent'] for cell in cells):.1f} % are left)" if cycles else ""
+            of = "the cycles" if cycles else "the channels"
+            largest[method] = f"{size} % of {of} by `{method.removesuffix(BY_CYCLES)}`{left}"
+    if not largest:
+        return ""
+    return f"**The answer so far**, {network} with {SEEDS} seeds. Without loss go {', '.join(largest.values())}.\n\n"
 
 
 def behind(rows: list[Row], row: Row, on: str) -> float:
@@ -88,7 +107,7 @@ def _table(rows: list[Row], network: str) -> str:
     for (method, size), cells in groups(rows, network).items():
         first = cells[0]
         cost = [f"{first[key]:.1f}" if key in first else "" for key in ("macs_percent", "cycles_percent")]
-        start = [method.removesuffix(" at cycles"), str(size), *cost, _saved(first), str(len(cells))]
+        start = [method.removesuffix(BY_CYCLES), str(size), *cost, _saved(first), str(len(cells))]
         if why := next((cell["why"] for cell in cells if cell["held_out"] is None), None):
             lines.append([*start, why, "", "", ""])
             continue

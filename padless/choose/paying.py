@@ -48,14 +48,17 @@ def paying(pricing: Pricing, choices: Choices, fields: Collection[Field]) -> tup
     answers = oracle.attempt([layer.shape for layer in layers])
     known = [(layer, plain) for layer, plain in zip(layers, answers, strict=True) if isinstance(plain, Answer)]
     known.sort(key=lambda pair: -pair[1].total)
+    asked = [
+        (treatment, layer, plain)
+        for treatment in offers(choices.treat)[:-1]
+        for layer, plain in [pair for pair in known if not unfit(pair[0], treatment)][:PROBED]
+    ]
+    told = oracle.attempt([TreatedShape.of(layer.shape, treatment) for treatment, layer, _ in asked])
     least: dict[Treatment, float] = {}
-    for treatment in offers(choices.treat)[:-1]:
-        asked = [(layer, plain) for layer, plain in known if not unfit(layer, treatment)][:PROBED]
-        told = oracle.attempt([TreatedShape.of(layer.shape, treatment) for layer, _ in asked])
-        pairs = [(plain, answer) for (_, plain), answer in zip(asked, told, strict=True)]
-        shares = [share for pair in pairs for field in fields if np.isfinite(share := share_of(*pair, field))]
-        if shares:
-            least[treatment] = min(shares)
+    for (treatment, _, plain), answer in zip(asked, told, strict=True):
+        for field in fields:
+            if np.isfinite(share := share_of(plain, answer, field)):
+                least[treatment] = min(share, least.get(treatment, np.inf))
     if not least and layers:
         raise UntreatedError(
             f"None of {', '.join(choices.treat)} fits a layer whose cost is known: 2:4 needs input channels by fours.",

@@ -46,14 +46,20 @@ class _Consumer:
 
         What other groups' channels make up for is in the inverse; their own weights are not asked for.
         """
-        block, across = self.inverse[gone][:, gone], self.inverse[stay][:, gone]
-        lost, shared = self.products[gone][:, gone], self.products[stay][:, gone]
+        block, across = _among(self.inverse, gone, gone), _among(self.inverse, stay, gone)
+        lost, shared = _among(self.products, gone, gone), _among(self.products, stay, gone)
         error = float((torch.linalg.inv(block) * lost).sum())
         update = torch.linalg.solve(block, across.T)  # [gone, stay]: W[:, stay] -= W[:, gone] @ update
-        half = (update.T @ lost / 2 - shared) @ update
-        self.products = self.products[stay][:, stay] + half + half.T
-        self.inverse = self.inverse[stay][:, stay] - across @ update
+        half = update.T @ lost / 2 - shared
+        twice = torch.cat([half, update.T], dim=1) @ torch.cat([update, half.T])  # half @ update and its transpose
+        self.products = _among(self.products, stay, stay).add_(twice)
+        self.inverse = _among(self.inverse, stay, stay).addmm_(across, update, alpha=-1)
         return max(0.0, error)
+
+
+def _among(matrix: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Some rows and columns, copied."""
+    return matrix.index_select(1, columns).index_select(0, rows)
 
 
 def reconstruction(graph: Graph, model: nn.Module, images: Sequence[Any]) -> Importance:

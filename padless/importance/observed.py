@@ -13,6 +13,7 @@ from padless.calls import LayerCalls, channel_rows, class_scores, evaluating, li
 from padless.errors import UsageError
 from padless.graph import Graph, Layer
 from padless.graph.structure import folded_inputs
+from padless.moments.gram import gram
 from padless.progress import bar
 
 BATCH = 32  # images at a time
@@ -155,7 +156,7 @@ def _tensors(outputs: Any) -> list[Tensor]:
 
 def _see(layer_seen: Seen, rows: Tensor, y: Tensor, linear: bool) -> None:
     layer_seen.total += rows.sum(0).double()  # ten times as fast as summing in float64
-    layer_seen.squares += (rows.T @ rows).double()
+    layer_seen.squares += gram(rows).double()
     layer_seen.outputs += y[..., 0].numel() if linear else y[:, 0].numel()
     layer_seen.output_squares += _square_sums(y.detach(), linear)
     if y.requires_grad:

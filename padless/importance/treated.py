@@ -21,6 +21,7 @@ from padless.graph.shadow import single
 from padless.graph.structure import folded_inputs
 from padless.importance.observed import BATCH, differentiable, loss_of
 from padless.moments.columns import columns, unfolded
+from padless.moments.gram import gram
 from padless.progress import bar, track
 from padless.treat.compensate import compensated, inverse_factor
 from padless.treat.layers import neighbours, treatable, unfit
@@ -49,7 +50,7 @@ class _Inputs:
     def _multiply(self) -> None:
         if self.waiting:
             x = torch.cat(self.waiting)
-            self.squares += (x.T @ x).double()
+            self.squares += gram(x).double()
             self.waiting.clear()
 
     @property

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from padless.errors import PadlessError
+from padless.moments.gram import gram
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class Sums:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         self.rows += x.shape[1]
-        self.xx += (x.transpose(1, 2) @ x).double()
+        self.xx += gram(x).double()
         self.xy += (x.transpose(1, 2) @ y).double()
         self.yy += y.square().sum(1, dtype=torch.float64)
         self.x += x.sum(1, dtype=torch.float64)

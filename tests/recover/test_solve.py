@@ -8,6 +8,7 @@ from checks.recovering import FULL
 from torch import nn
 
 from padless.errors import PadlessError
+from padless.moments.gram import BLOCK, gram
 from padless.moments.sums import Rows, Sums
 from padless.recover import solve
 from padless.recover.solve import RIDGES, least_squares, mixed
@@ -134,3 +135,10 @@ def test_windows_of_one_dimension():
     given = {**FULL, "weight": torch.zeros(5, 4, 3), "padding": 1}
     fit = least_squares(x, nn.functional.conv1d(x, weight, padding=1), given, None, linear=False, shifts=False)
     assert torch.allclose(fit.weight, weight, atol=0.01)
+
+
+@pytest.mark.parametrize("columns", [1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 3])
+@pytest.mark.parametrize("sets", [(), (2,)])
+def test_products_of_columns(columns, sets):
+    rows = torch.randn(*sets, 20, columns, dtype=torch.float64)
+    assert torch.allclose(gram(rows), rows.mT @ rows, rtol=0, atol=1e-12)

@@ -26,7 +26,7 @@ class PadlessError(Exception):
 
     def __str__(self) -> str:
         """The message; the middle of an endless one, which repeats what was given, is left out."""
-        text = super().__str__()
+        text = " ".join(map(str, self.args))
         return text if len(text) <= LETTERS else f"{text[: LETTERS // 2]} … {text[-LETTERS // 2 :]}"
 
 
@@ -53,10 +53,7 @@ class UntreatedError(UsageError):
 
     def __init__(self, reason: str, advice: str = "Leave treat out.") -> None:
         super().__init__(reason, advice)
-        self.reason, self.advice = reason, advice
-
-    def __str__(self) -> str:
-        return f"{self.reason} {self.advice}"
+        self.reason = reason
 
 
 class NotWholeError(OracleError):

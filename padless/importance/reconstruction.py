@@ -20,6 +20,7 @@ from padless.graph import ChannelGroup, Graph
 from padless.importance.curves import Array, Curve, Importance
 from padless.importance.losses import Removal, levels, losses, removal
 from padless.importance.observed import Seen, observe
+from padless.moments.gram import gram
 from padless.progress import track
 
 STEPS = 64  # rounds of elimination a group
@@ -158,5 +159,4 @@ def _products(seen: Seen, weight: Tensor, places: Tensor) -> Tensor:
     filters = filters.transpose(0, 1) if seen.layer.transposed else filters
     taps = filters.reshape(len(filters), seen.layer.c_in // seen.folded, -1)  # or the places of a flattened map
     flat = (taps[:, places].movedim(1, -1) * weigh.sqrt()[:, None, None]).flatten(0, 1)
-    products: Tensor = flat.T @ flat
-    return products
+    return gram(flat)

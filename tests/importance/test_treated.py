@@ -74,5 +74,7 @@ def test_the_estimate_is_of_the_size_of_what_is_lost():
 def test_two_images_are_needed():
     model = small()
     for given in ([], [images(1)]):
-        with pytest.raises(UsageError, match=r"calibration images, two or more\. Give --data"):
+        with pytest.raises(
+            UsageError, match=r"Treatments are weighed on calibration images, two or more\. Give --data"
+        ):
             treatment_losses(trace(model, X), model, given, offers(["grid"]))

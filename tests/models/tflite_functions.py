@@ -15,7 +15,8 @@ class Calls(nn.Module):
         super().__init__()
         self.first, self.function, self.last = nn.Conv2d(3, channels, 3, padding=1), function, copy.deepcopy(last)
         for m in self.modules():  # drawn under the test's seed, not where FUNCTIONS is read
-            getattr(m, "reset_parameters", list)()
+            if hasattr(m, "reset_parameters"):
+                m.reset_parameters()
         self.gain, self.bias = nn.Parameter(torch.rand(channels) + 0.5), nn.Parameter(torch.rand(channels))
         self.row, self.scalar = nn.Parameter(torch.rand(1, channels, 1, 1)), nn.Parameter(torch.rand(1))
         self.affine = nn.InstanceNorm2d(channels, affine=True)
